@@ -1,0 +1,79 @@
+// swift-tools-version: 6.2
+import Foundation
+import PackageDescription
+
+// Settings that every Swift target shares.
+let swiftSettings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let collections: Target.Dependency = .product(name: "Collections", package: "swift-collections")
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
+
+func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+    .testTarget(name: name + "Tests", dependencies: dependencies, resources: resources, swiftSettings: swiftSettings)
+}
+
+func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
+}
+
+// Lowest layer first; a target may import only what stands above it in this list.
+let targets: [Target] = [
+    .systemLibrary(name: "CZeroMQ", pkgConfig: "libzmq", providers: [.apt(["libzmq3-dev"])]),
+    .systemLibrary(name: "CProtobufC", pkgConfig: "libprotobuf-c", providers: [.apt(["libprotobuf-c-dev"])]),
+    .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+    .systemLibrary(name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"])]),
+    .target(name: "CWire", dependencies: ["CProtobufC"]),
+    .target(name: "CChecksum"),
+    .target(name: "CKernels"),
+
+    library("Generation"),
+    library("Kernels", ["CKernels", "COpenBLAS"]),
+    library("Tokenizer", ["CPCRE2", "Generation"]),
+    library("Inference", ["Kernels", "Tokenizer", "Generation", crypto]),
+    library("ClusterCore", ["Generation", collections]),
+    library("ClusterSimulation", ["ClusterCore", "Generation"]),
+    library("Wire", ["CWire", "CProtobufC", "CChecksum", "ClusterCore", "Generation"]),
+    library("Transport", ["CZeroMQ", "Wire", "ClusterCore", logging]),
+
+    tests("Generation", ["Generation"]),
+    tests("Kernels", ["Kernels", "CKernels", "COpenBLAS"]),
+    tests("Tokenizer", ["Tokenizer", "Generation"]),
+    tests("Inference", ["Inference", "Kernels", "Tokenizer", "Generation"]),
+    tests("ClusterCore", ["ClusterCore", "Generation"]),
+    tests("ClusterSimulation", ["ClusterSimulation", "ClusterCore", "Generation"]),
+    tests("Wire", ["Wire", "ClusterCore", "Generation"]),
+    tests("Transport", ["Transport", "Wire", "ClusterCore", "Generation"]),
+]
+
+// While the house is being built, rooms that do not stand yet are left out.
+let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+let standing = targets.filter { target in
+    let folder = target.type == .test ? "Tests" : "Sources"
+    return FileManager.default.fileExists(atPath: root.appendingPathComponent("\(folder)/\(target.name)").path)
+}
+
+let package = Package(
+    name: "baton",
+    products: [],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
+    targets: standing
+)
