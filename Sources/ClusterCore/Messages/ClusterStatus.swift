@@ -1,0 +1,86 @@
+import Generation
+
+/// A picture of the cluster for people.
+public struct ClusterStatus: Sendable, Hashable {
+    public var epoch: ClusterEpoch
+    public var modelName: String
+    /// Requests without a worker yet.
+    public var waiting: Int
+    /// Requests that any worker holds.
+    public var running: Int
+    public var draining: Bool
+    /// Sorted by worker id.
+    public var workers: [WorkerStatus]
+
+    public init(
+        epoch: ClusterEpoch, modelName: String, waiting: Int, running: Int, draining: Bool, workers: [WorkerStatus]
+    ) {
+        self.epoch = epoch
+        self.modelName = modelName
+        self.waiting = waiting
+        self.running = running
+        self.draining = draining
+        self.workers = workers
+    }
+}
+
+public struct WorkerStatus: Sendable, Hashable {
+    public enum State: String, Sendable, Hashable, CaseIterable {
+        case ready
+        /// Missed heartbeats, not yet given up.
+        case suspect
+        case lost
+    }
+
+    public var worker: WorkerID
+    public var role: WorkerRole
+    public var state: State
+    public var endpoint: String
+    public var blockCount: Int
+    public var maxSequences: Int
+    public var load: WorkerLoad
+
+    public init(
+        worker: WorkerID, role: WorkerRole, state: State, endpoint: String, blockCount: Int, maxSequences: Int,
+        load: WorkerLoad
+    ) {
+        self.worker = worker
+        self.role = role
+        self.state = state
+        self.endpoint = endpoint
+        self.blockCount = blockCount
+        self.maxSequences = maxSequences
+        self.load = load
+    }
+}
+
+/// Something that happened to a request, for watchers (the demo's live view, traces).
+public struct ClusterEvent: Sendable, Hashable {
+    public enum Kind: Sendable, Hashable {
+        case submitted(promptCount: Int, Priority)
+        case assigned(prefill: WorkerID, decode: WorkerID)
+        case prefillStarted(WorkerID)
+        case firstToken(WorkerID)
+        case kvWhole(WorkerID)
+        case embedded(WorkerID, row: Int)
+        case token(index: Int32)
+        case left(WorkerID, row: Int)
+        case retried(String)
+        case finished(FinishReason)
+        case failed(RequestFailure.Code)
+        case workerJoined(WorkerID, WorkerRole)
+        case workerLost(WorkerID, String)
+    }
+
+    /// Since the coordinator started.
+    public var time: Duration
+    /// `nil` for events of a worker alone.
+    public var request: RequestID?
+    public var kind: Kind
+
+    public init(time: Duration, request: RequestID?, kind: Kind) {
+        self.time = time
+        self.request = request
+        self.kind = kind
+    }
+}

@@ -1,0 +1,79 @@
+import Generation
+
+/// What the coordinator tells a worker on its control link.
+public enum CoordinatorMessage: Sendable, Hashable {
+    /// The registration is accepted; all later messages carry these epochs.
+    case registered(ClusterEpoch, WorkerEpoch)
+    /// The registration is refused for good: the text names both sides' values.
+    case registrationRefused(String)
+    /// The coordinator does not know the worker under the epochs it speaks with: free everything, register again.
+    case registerAgain
+    /// To a prefill worker: compute the prompt, stream its KV to the destination, sample the next token.
+    case prefill(PrefillOrder)
+    /// To a prefill worker: `from` lost its destination; send the same KV as `to` elsewhere. Not held any more: fails.
+    case retarget(from: AttemptID, to: AttemptID, KVDestination)
+    /// To a decode worker: expect this query's KV, in this many blocks, and embed it when it is whole.
+    case grant(Grant)
+    /// Stop working on the attempt and free what it holds. Unknown attempts are ignored.
+    case cancel(AttemptID)
+}
+
+/// The tokens to continue and how: everything an answer depends on but the model.
+public struct SequenceOrder: Sendable, Hashable {
+    public var attempt: AttemptID
+    /// The prompt, followed by the tokens already emitted when this attempt began (a replay continues after them).
+    public var tokens: [TokenID]
+    /// Length of the prompt alone.
+    public var promptCount: Int
+    public var sampling: SamplingParameters
+    public var stop: StopConditions
+    public var priority: Priority
+
+    public init(
+        attempt: AttemptID, tokens: [TokenID], promptCount: Int, sampling: SamplingParameters, stop: StopConditions,
+        priority: Priority
+    ) {
+        self.attempt = attempt
+        self.tokens = tokens
+        self.promptCount = promptCount
+        self.sampling = sampling
+        self.stop = stop
+        self.priority = priority
+    }
+
+    /// Place in the answer of the token that the prefill samples.
+    public var firstIndex: Int32 { Int32(tokens.count - promptCount) }
+}
+
+public struct PrefillOrder: Sendable, Hashable {
+    public var sequence: SequenceOrder
+    public var destination: KVDestination
+
+    public init(sequence: SequenceOrder, destination: KVDestination) {
+        self.sequence = sequence
+        self.destination = destination
+    }
+}
+
+/// Where a query's KV goes.
+public struct KVDestination: Sendable, Hashable {
+    public var worker: WorkerID
+    /// From the coordinator's registry, never from a client.
+    public var endpoint: String
+
+    public init(worker: WorkerID, endpoint: String) {
+        self.worker = worker
+        self.endpoint = endpoint
+    }
+}
+
+public struct Grant: Sendable, Hashable {
+    public var sequence: SequenceOrder
+    /// Blocks set aside for the query: its KV now and some room to grow. Beyond it the row takes what is free.
+    public var budget: Int
+
+    public init(sequence: SequenceOrder, budget: Int) {
+        self.sequence = sequence
+        self.budget = budget
+    }
+}

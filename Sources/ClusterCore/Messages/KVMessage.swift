@@ -1,0 +1,86 @@
+import Generation
+
+/// What travels from a prefill worker to a decode worker. The bytes of `blocks` travel beside the message.
+public enum KVMessage: Sendable, Hashable {
+    /// Asks for credit. Repeated until credit or a refusal comes, so that it may overtake the grant.
+    case open(KVOpen)
+    /// One or more consecutive layer blocks of one layer, one payload frame each.
+    case blocks(KVBlocks)
+    /// All layer blocks were sent; carries the token sampled from the prompt. Repeated until acknowledged.
+    case commit(KVCommit)
+    /// The sender gives the transfer up.
+    case abort(ClusterEpoch, AttemptID)
+}
+
+/// What travels back.
+public enum KVReply: Sendable, Hashable {
+    /// The sender may have sent, in total since `open`, `limit` layer blocks. Absolute, so that a repeated, lost or
+    /// reordered reply neither adds nor loses credit.
+    case credit(ClusterEpoch, AttemptID, limit: Int)
+    /// These layer blocks did not arrive whole: send them again (they use credit of their own).
+    case missing(ClusterEpoch, AttemptID, [LayerBlockRange])
+    /// The KV is whole; the sender may free its own.
+    case complete(ClusterEpoch, AttemptID)
+    /// No such grant (any more), or it does not fit what was announced.
+    case refused(ClusterEpoch, AttemptID, String)
+}
+
+public struct KVOpen: Sendable, Hashable {
+    public var epoch: ClusterEpoch
+    public var attempt: AttemptID
+    public var modelHash: String
+    public var geometry: KVGeometry
+    /// Tokens whose KV will be sent.
+    public var tokenCount: Int
+
+    public init(epoch: ClusterEpoch, attempt: AttemptID, modelHash: String, geometry: KVGeometry, tokenCount: Int) {
+        self.epoch = epoch
+        self.attempt = attempt
+        self.modelHash = modelHash
+        self.geometry = geometry
+        self.tokenCount = tokenCount
+    }
+}
+
+/// Consecutive blocks `[first, first + count)` of a sequence (indexes into its block table) in one layer.
+public struct LayerBlockRange: Sendable, Hashable {
+    public var layer: Int
+    public var first: Int
+    public var count: Int
+
+    public init(layer: Int, first: Int, count: Int) {
+        self.layer = layer
+        self.first = first
+        self.count = count
+    }
+}
+
+public struct KVBlocks: Sendable, Hashable {
+    public var epoch: ClusterEpoch
+    public var attempt: AttemptID
+    /// Of the whole transfer, as in ``KVOpen``: the last block may hold fewer tokens than the block size.
+    public var tokenCount: Int
+    public var range: LayerBlockRange
+
+    public init(epoch: ClusterEpoch, attempt: AttemptID, tokenCount: Int, range: LayerBlockRange) {
+        self.epoch = epoch
+        self.attempt = attempt
+        self.tokenCount = tokenCount
+        self.range = range
+    }
+}
+
+public struct KVCommit: Sendable, Hashable {
+    public var epoch: ClusterEpoch
+    public var attempt: AttemptID
+    public var tokenCount: Int
+    /// The token sampled from the prompt, first to be decoded, and its place in the answer.
+    public var next: TokenEvent
+
+    public init(epoch: ClusterEpoch, attempt: AttemptID, tokenCount: Int, next: TokenEvent) {
+        self.epoch = epoch
+        self.attempt = attempt
+        self.tokenCount = tokenCount
+        self.next = next
+    }
+}

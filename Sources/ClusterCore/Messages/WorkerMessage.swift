@@ -1,0 +1,103 @@
+import Generation
+
+/// What a worker tells the coordinator on its control link.
+public enum WorkerMessage: Sendable, Hashable {
+    /// First message of a connection; everything the worker held before is already freed.
+    case register(Registration)
+    /// The first chunk of the prompt went into a step.
+    case prefillStarted(AttemptID)
+    /// The prompt is computed and the next token sampled from it.
+    case prefillFinished(AttemptID, TokenEvent)
+    /// The decode side acknowledged the whole KV; the prefill side's blocks are free again.
+    case transferFinished(AttemptID)
+    /// The prefill side gives the attempt up (its destination refuses or cannot be reached, a bad logit, …).
+    case prefillFailed(AttemptID, WorkFailure)
+    /// The KV is whole on the decode side; the query embeds at the next iteration boundary with a free row.
+    case kvWhole(AttemptID)
+    /// The query entered the running batch as `row`.
+    case embedded(AttemptID, row: Int)
+    /// Tokens of one iteration, at most one a row, in row order.
+    case tokens([TokenEvent])
+    /// The query left the batch after its last token, and its blocks are free.
+    case left(AttemptID, row: Int)
+    /// The decode side gives the attempt up: the request has to be prefilled again, here or elsewhere.
+    case decodeFailed(AttemptID, WorkFailure)
+}
+
+/// A token and its place in the answer.
+public struct TokenEvent: Sendable, Hashable {
+    public var attempt: AttemptID
+    /// Place in the answer, from 0.
+    public var index: Int32
+    public var token: TokenID
+
+    public init(attempt: AttemptID, index: Int32, token: TokenID) {
+        self.attempt = attempt
+        self.index = index
+        self.token = token
+    }
+}
+
+/// Why a worker gave an attempt up.
+public enum WorkFailure: Sendable, Hashable {
+    /// The transfer made no progress, or its blocks stayed bad after two refetches.
+    case transferLost
+    /// The block pool ran out and this row ranked lowest.
+    case evicted
+    /// The other side does not know this attempt (any more).
+    case refused(String)
+    /// The computation itself failed (a logit is not a number); trying again will not help.
+    case computation(String)
+}
+
+/// What a worker says about itself when it registers.
+public struct Registration: Sendable, Hashable {
+    public var worker: WorkerID
+    public var role: WorkerRole
+    /// Drawn at process start; tells a restart from a reconnection.
+    public var bootNonce: UInt64
+    /// Where its KV socket can be reached by other workers, e.g. `tcp://10.0.0.7:5561`.
+    public var endpoint: String
+    public var numerics: NumericsClass
+    public var geometry: KVGeometry
+    /// Blocks in its pool.
+    public var blockCount: Int
+    /// Rows of its batch (decode) or prompts in flight at once (prefill).
+    public var maxSequences: Int
+    /// Longest sequence, in tokens, that the model and the pool allow.
+    public var maxModelLength: Int
+
+    public init(
+        worker: WorkerID, role: WorkerRole, bootNonce: UInt64, endpoint: String, numerics: NumericsClass,
+        geometry: KVGeometry, blockCount: Int, maxSequences: Int, maxModelLength: Int
+    ) {
+        self.worker = worker
+        self.role = role
+        self.bootNonce = bootNonce
+        self.endpoint = endpoint
+        self.numerics = numerics
+        self.geometry = geometry
+        self.blockCount = blockCount
+        self.maxSequences = maxSequences
+        self.maxModelLength = maxModelLength
+    }
+}
+
+/// A worker's own figures, carried by its heartbeats.
+public struct WorkerLoad: Sendable, Hashable {
+    /// Blocks referenced by a query now.
+    public var referencedBlocks: Int
+    /// Queries in the running batch (decode) or in prefill.
+    public var rows: Int
+    /// Queries waiting: for chunks, for KV, or for a row.
+    public var waiting: Int
+    /// Steps since the worker started. Stands still when the engine hangs with work in hand.
+    public var steps: UInt64
+
+    public init(referencedBlocks: Int = 0, rows: Int = 0, waiting: Int = 0, steps: UInt64 = 0) {
+        self.referencedBlocks = referencedBlocks
+        self.rows = rows
+        self.waiting = waiting
+        self.steps = steps
+    }
+}
