@@ -47,7 +47,9 @@ let targets: [Target] = [
     library("Wire", ["CWire", "CProtobufC", "CChecksum", "ClusterCore", "Generation"]),
     library("Transport", ["CZeroMQ", "Wire", "ClusterCore", logging]),
 
-    tests("Generation", ["Generation"]),
+    library("ProgramSupport", [argumentParser, logging, yams]),
+
+    tests("ProgramSupport", ["ProgramSupport", argumentParser]),
     tests("Kernels", ["Kernels", "CKernels", "COpenBLAS"]),
     tests("Tokenizer", ["Tokenizer", "Generation"]),
     tests("Inference", ["Inference", "Kernels", "Tokenizer", "Generation"]),

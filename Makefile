@@ -1,0 +1,56 @@
+# Bare `make` lists what one can do.
+.DEFAULT_GOAL := help
+
+# Tests and programs share one configuration, so that nothing is built twice.
+SWIFT_FLAGS ?= -c release -Xswiftc -enable-testing
+BIN := .build/release
+SEEDS ?= 2000
+SEED ?= 1
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: build ## a live cluster on loopback: 1 coordinator, 2 prefill workers, 1 decode worker, every answer checked
+	@$(BIN)/baton demo --model Models/baton-tiny
+
+.PHONY: test
+test: build ## all tests: unit, oracle, simulation, real processes, kills
+	swift test $(SWIFT_FLAGS) --skip-build
+
+.PHONY: build
+build: dependencies ## build programs and tests (release, testing enabled)
+	swift build $(SWIFT_FLAGS) --build-tests
+
+.PHONY: dependencies
+dependencies: ## install the Debian/Ubuntu packages that are missing
+	@deploy/install-dependencies.sh
+
+.PHONY: simulate
+simulate: build ## the real core under seeded faults: SEEDS=2000 SEED=1; planted bugs must be found
+	$(BIN)/simulate --seeds $(SEEDS) --seed $(SEED) --plants
+
+.PHONY: check
+check: build ## generated code is current, documents name files that exist, compose flags are valid
+	Protos/generate.sh --check
+	swift test $(SWIFT_FLAGS) --skip-build --filter 'Documents|Compose|House'
+
+.PHONY: protos
+protos: dependencies ## regenerate Sources/CWire from Protos/
+	Protos/generate.sh
+
+.PHONY: fixtures
+fixtures: ## remake the oracle fixtures with transformers and tokenizers (Python, in .venv)
+	deploy/python-environment.sh
+	.venv/bin/python Tests/Fixtures/checkpoints/make_checkpoints.py
+	.venv/bin/python Tests/Fixtures/tokenizers/make_fixtures.py
+
+.PHONY: model
+model: ## retrain the bundled model (Python, about 40 minutes on two cores)
+	deploy/python-environment.sh
+	.venv/bin/python Models/training/train.py
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf .build
