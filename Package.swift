@@ -51,6 +51,7 @@ let targets: [Target] = [
     library("ProgramSupport", [argumentParser, logging, yams]),
     library("LocalCluster", [subprocess, .product(name: "SystemPackage", package: "swift-system")]),
 
+    tests("Generation", ["Generation"]),
     tests("ProgramSupport", ["ProgramSupport", argumentParser]),
     tests("Kernels", ["Kernels", "CKernels", "COpenBLAS"]),
     tests("Tokenizer", ["Tokenizer", "Generation"]),
