@@ -1,0 +1,125 @@
+import ArgumentParser
+import Foundation
+import LocalCluster
+import Logging
+import ProgramSupport
+import ServiceLifecycle
+
+struct Up: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Bring up a local cluster of real processes; it ends as one with Ctrl-C.")
+
+    @OptionGroup var cluster: ClusterOptions
+    @OptionGroup var logging: LogOptions
+
+    @Option(help: "Where clients reach the coordinator.")
+    var rpc = "tcp://127.0.0.1:5550"
+
+    @Option(help: "YAML file with the same names as these options.")
+    var config: String?
+
+    func run() async throws {
+        let logger = logging.makeLogger(label: "up")
+        let logs = FileManager.default.temporaryDirectory.appendingPathComponent("baton-up-\(getpid())")
+        let plan = try cluster.plan(rpc: rpc, logs: logs)
+        let cluster = LocalCluster(plan: plan)
+        logger.info("logs in \(logs.path)")
+        let group = ServiceGroup(
+            configuration: .init(
+                services: [.init(service: ClusterService(cluster: cluster, logger: logger))],
+                gracefulShutdownSignals: [.sigterm, .sigint], logger: logger.quiet))
+        try await group.run()
+    }
+}
+
+/// Keeps the processes of a cluster together: when one ends by itself, all do.
+private struct ClusterService: Service {
+    let cluster: LocalCluster
+    let logger: Logger
+
+    func run() async throws {
+        do {
+            try await cluster.startAll()
+            let ready = Task { try await awaitReadiness() }
+            defer { ready.cancel() }
+            var failure: ClusterStartError?
+            for await (name, code) in cluster.failures.cancelOnGracefulShutdown() {
+                let log = cluster.log(of: name)
+                failure = ClusterStartError(
+                    process: name, problem: "ended with code \(code): \(lastLine(of: log)) (\(log.path))")
+                break
+            }
+            await cluster.stopAll()
+            if let failure { throw failure }
+        } catch {
+            await cluster.stopAll()
+            throw error
+        }
+    }
+
+    private func awaitReadiness() async throws {
+        try await Readiness.wait(for: cluster.plan)
+        logger.info("ready: baton generate --rpc \(cluster.plan.rpc) \"Once upon a time\"")
+    }
+}
+
+/// The options that `up` and `demo` share.
+struct ClusterOptions: ParsableArguments {
+    @Option(help: "Directory of a Hugging Face model.")
+    var model: String
+
+    @Option(help: "Processes that compute prompts.")
+    var prefillWorkers = 1
+
+    @Option(help: "Processes that generate tokens.")
+    var decodeWorkers = 1
+
+    @Option(help: "Compute threads of each worker.")
+    var threads = 1
+
+    @Option(help: "Number format of the weights: auto, float32 or bfloat16.")
+    var dtype = "auto"
+
+    @Option(help: "Memory for KV blocks of each worker.")
+    var kvCacheMemory = ByteSize(bytes: 256 << 20)
+
+    @Option(help: "Rows of each decode batch.")
+    var maxNumSeqs = 8
+
+    func validate() throws {
+        guard prefillWorkers >= 1, decodeWorkers >= 1 else {
+            throw ValidationError("--prefill-workers and --decode-workers must be at least 1")
+        }
+    }
+
+    func plan(rpc: String, logs: URL) throws -> ClusterPlan {
+        var plan = ClusterPlan(
+            programs: Self.programs, model: model, prefillWorkers: prefillWorkers, decodeWorkers: decodeWorkers,
+            rpc: rpc, workers: try freeLoopbackEndpoint(), threads: threads, logs: logs)
+        plan.workerArguments = [
+            "--dtype", dtype, "--kv-cache-memory", String(kvCacheMemory.bytes), "--max-num-seqs", String(maxNumSeqs),
+        ]
+        return plan
+    }
+
+    /// The other programs stand beside this one.
+    private static var programs: URL {
+        let own = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
+        return URL(fileURLWithPath: own).deletingLastPathComponent()
+    }
+}
+
+/// The last line that a process logged, which says why it ended.
+func lastLine(of log: URL) -> String {
+    let text = (try? String(contentsOf: log, encoding: .utf8)) ?? ""
+    return text.split(separator: "\n").last.map(String.init) ?? "no output"
+}
+
+extension Logger {
+    /// For libraries that log each of their steps.
+    var quiet: Logger {
+        var logger = self
+        logger.logLevel = max(logLevel, .error)
+        return logger
+    }
+}

@@ -1,0 +1,4 @@
+import ArgumentParser
+import ProgramSupport
+
+await Program.main(Baton.self)
