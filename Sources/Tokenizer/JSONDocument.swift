@@ -29,7 +29,10 @@ final class JSONDocument: Sendable {
     let nodes: [Node]
 
     /// - Throws: ``TokenizerError/malformedJSON(file:offset:problem:)``.
-    init(file: String, source: [UInt8]) throws(TokenizerError) {
+    init(file: String, source: [UInt8], maximumByteCount: Int = 1 << 30) throws(TokenizerError) {
+        // Places in the text and nodes (no more than one per byte) are 32 bits wide.
+        precondition(maximumByteCount <= 1 << 30, "maximumByteCount: \(maximumByteCount)")
+        guard source.count <= maximumByteCount else { throw .malformedJSON(file: file, offset: 0, problem: .tooLarge) }
         var parser = JSONParser(file: file, source: source)
         try parser.parseDocument()
         self.file = file

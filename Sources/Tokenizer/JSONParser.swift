@@ -1,7 +1,6 @@
 /// Builds the nodes of a ``JSONDocument``; accepts exactly RFC 8259, nested at most 128 deep.
 struct JSONParser {
     private static let maximumDepth = 128
-    private static let maximumByteCount = 1 << 30
 
     private let file: String
     private let source: [UInt8]
@@ -15,7 +14,6 @@ struct JSONParser {
     }
 
     mutating func parseDocument() throws(TokenizerError) {
-        guard source.count <= Self.maximumByteCount else { throw problem(.tooLarge) }
         do {
             _ = try UTF8Span(validating: source.span)
         } catch {

@@ -37,7 +37,6 @@ public enum TokenizerError: Error, Sendable, Hashable {
         case conflictingID = "token has another id in model.vocab"
         case duplicateToken = "token appears twice"
         case emptyToken = "token is empty"
-        case tooManyEntries = "more entries than can be numbered"
         case malformedMerge = "merge is not a pair of tokens"
         case mergeOutOfVocabulary = "merge names or makes a token that is not in the vocabulary"
         case unknownToken = "token is not in the vocabulary"
@@ -50,7 +49,6 @@ public enum TokenizerError: Error, Sendable, Hashable {
         case patternDoesNotCompile = "pattern does not compile"
         case numberOutOfRange = "number out of range"
         case contradiction = "contradicts another key of the same object"
-        case emptySequence = "sequence is empty"
     }
 }
 

@@ -31,7 +31,6 @@ struct Vocabulary: Sendable {
             let token = try key.bytes()
             guard self.id(of: token) == nil else { throw key.invalid(.duplicateToken) }
             guard self.token(TokenID(id)) == nil else { throw value.invalid(.duplicateID) }
-            guard buffer.count + token.count <= Int(UInt32.max) else { throw value.invalid(.tooManyEntries) }
             insert(token, id: TokenID(id))
         }
     }

@@ -13,6 +13,7 @@ Writes, beside this script:
     variants.json       tiny tokenizers, one for each component and option, with a few texts each
 """
 
+import collections
 import json
 import pathlib
 import random
@@ -107,7 +108,7 @@ def special(content, **options):
 
 def train(tokenizer, size, specials, texts, alphabet=None):
     tokenizer.train_from_iterator(texts, trainers.BpeTrainer(
-        vocab_size=size, special_tokens=specials, initial_alphabet=alphabet or [], show_progress=False, limit_alphabet=400))
+        vocab_size=size, special_tokens=specials, initial_alphabet=alphabet or [], show_progress=False))
     return tokenizer
 
 
@@ -122,14 +123,21 @@ def byte_level(pattern, size, specials, texts, normalizer=None, ignore_merges=Fa
     return train(tokenizer, size, specials, texts, pre_tokenizers.ByteLevel.alphabet())
 
 
+def with_common_letters(texts):
+    """Leaves rare letters to byte fallback, as large vocabularies do."""
+    counts = collections.Counter("".join(texts))
+    return [text for text in texts if all(counts[letter] >= 20 for letter in text)]
+
+
 def sentencepiece(size, texts):
+    texts = with_common_letters(texts)
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=True))
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     specials = [special("<unk>"), special("<s>"), special("</s>")]
     train(tokenizer, size, specials + [AddedToken(f"<0x{byte:02X}>") for byte in range(256)], texts)
     value = json.loads(tokenizer.to_str())
     # The byte tokens belong to the vocabulary alone: in a text they are letters like others.
-    value["added_tokens"] = [token for token in value["added_tokens"] if token["special"]]
+    value["added_tokens"] = [token for token in value["added_tokens"] if not token["content"].startswith("<0x")]
     tokenizer = Tokenizer.from_str(json.dumps(value))
     tokenizer.post_processor = processors.TemplateProcessing("<s> $A", "<s> $A <s> $B", [("<s>", tokenizer.token_to_id("<s>"))])
     tokenizer.decoder = decoders.Sequence([
@@ -201,7 +209,7 @@ def both_decoded(tokenizer, ids):
 
 def random_samples(tokenizer, count):
     bound = max(tokenizer.get_vocab().values()) + 3
-    byte_tokens = [id for token, id in tokenizer.get_vocab().items() if token.startswith("<0x") or len(token) == 1]
+    byte_tokens = sorted(id for token, id in tokenizer.get_vocab().items() if token.startswith("<0x") or len(token) == 1)
     samples = []
     for _ in range(count):
         pool = byte_tokens if RANDOM.random() < 0.5 else range(bound)
