@@ -8,16 +8,15 @@ final class JSONDocument: Sendable {
         case null, `true`, `false`, number, string, array, object
     }
 
+    /// Twelve bytes, and at least two bytes of text for each.
     struct Node: Sendable {
         let kind: Kind
         /// Whether the span of a string lies in `unescaped` instead of `source`.
         var isUnescaped = false
-        /// First byte of a number's or string's content.
-        var start: UInt32 = 0
+        /// First byte of a number's or string's content. Of a container, the index after its last descendant.
+        var startOrEnd: UInt32 = 0
         /// Bytes of a number or string; elements of an array, or members of an object.
         var count: UInt32 = 0
-        /// Index after the last node of this subtree.
-        var end: UInt32 = 0
     }
 
     let file: String
@@ -43,9 +42,16 @@ final class JSONDocument: Sendable {
 
     var root: JSONValue { JSONValue(document: self, index: 0) }
 
+    /// The index after the last node of the subtree at `index`.
+    func end(of index: Int) -> Int {
+        let node = nodes[index]
+        return node.kind == .array || node.kind == .object ? Int(node.startOrEnd) : index + 1
+    }
+
+    /// The content of a number or string.
     func bytes(of index: Int) -> ArraySlice<UInt8> {
         let node = nodes[index]
-        let range = Int(node.start)..<Int(node.start) + Int(node.count)
+        let range = Int(node.startOrEnd)..<Int(node.startOrEnd) + Int(node.count)
         return node.isUnescaped ? unescaped[range] : source[range]
     }
 
@@ -58,8 +64,8 @@ final class JSONDocument: Sendable {
             var child = index + 1
             var position = 0
             var key: Int?
-            while Int(nodes[child].end) <= target {
-                child = Int(nodes[child].end)
+            while end(of: child) <= target {
+                child = end(of: child)
                 position += 1
             }
             if isObject, position % 2 == 1 { key = keyIndex(atMember: position / 2, of: index) }
@@ -72,7 +78,7 @@ final class JSONDocument: Sendable {
 
     private func keyIndex(atMember member: Int, of object: Int) -> Int {
         var child = object + 1
-        for _ in 0..<member { child = Int(nodes[child + 1].end) }
+        for _ in 0..<member { child = end(of: child + 1) }
         return child
     }
 

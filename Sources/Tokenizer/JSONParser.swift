@@ -20,10 +20,32 @@ struct JSONParser {
             position = error.byteOffsets.lowerBound
             throw problem(.invalidUTF8)
         }
+        nodes.reserveCapacity(greatestNodeCount())
         skipWhitespace()
         try parseValue(depth: 0)
         skipWhitespace()
         guard position == source.count else { throw problem(.trailingBytes) }
+    }
+
+    /// Every node but the root follows a bracket, comma or colon. Growing step by step would take up to three times
+    /// the memory for a moment.
+    private func greatestNodeCount() -> Int {
+        var count = 1
+        var isInString = false
+        var isEscaped = false
+        for byte in source {
+            if isInString {
+                if isEscaped { isEscaped = false } else if byte == UInt8(ascii: "\\") { isEscaped = true }
+                else if byte == UInt8(ascii: "\"") { isInString = false }
+            } else {
+                switch byte {
+                case UInt8(ascii: "\""): isInString = true
+                case UInt8(ascii: ","), UInt8(ascii: ":"), UInt8(ascii: "["), UInt8(ascii: "{"): count += 1
+                default: break
+                }
+            }
+        }
+        return count
     }
 
     private func problem(_ problem: TokenizerError.JSONProblem) -> TokenizerError {
@@ -79,7 +101,7 @@ struct JSONParser {
             }
         }
         nodes[index].count = count
-        nodes[index].end = UInt32(nodes.count)
+        nodes[index].startOrEnd = UInt32(nodes.count)
     }
 
     private mutating func parseKey() throws(TokenizerError) {
@@ -96,13 +118,7 @@ struct JSONParser {
             guard try peek() == text.utf8Start[offset] else { throw problem(.unexpectedByte) }
             position += 1
         }
-        append(.init(kind: kind))
-    }
-
-    private mutating func append(_ node: JSONDocument.Node) {
-        var node = node
-        node.end = UInt32(nodes.count + 1)
-        nodes.append(node)
+        nodes.append(.init(kind: kind))
     }
 
     // MARK: Numbers
@@ -123,7 +139,7 @@ struct JSONParser {
             if position < source.count, [UInt8(ascii: "+"), UInt8(ascii: "-")].contains(source[position]) { position += 1 }
             try requireDigits()
         }
-        append(.init(kind: .number, start: UInt32(start), count: UInt32(position - start)))
+        nodes.append(.init(kind: .number, startOrEnd: UInt32(start), count: UInt32(position - start)))
     }
 
     private func isDigit(_ byte: UInt8) -> Bool { byte >= UInt8(ascii: "0") && byte <= UInt8(ascii: "9") }
@@ -149,7 +165,7 @@ struct JSONParser {
             guard byte >= 0x20 else { throw problem(.controlCharacter) }
             position += 1
         }
-        append(.init(kind: .string, start: UInt32(start), count: UInt32(position - start)))
+        nodes.append(.init(kind: .string, startOrEnd: UInt32(start), count: UInt32(position - start)))
         position += 1
     }
 
@@ -167,8 +183,8 @@ struct JSONParser {
                 position += 1
             }
         }
-        append(.init(
-            kind: .string, isUnescaped: true, start: UInt32(target), count: UInt32(unescaped.count - target)))
+        nodes.append(.init(
+            kind: .string, isUnescaped: true, startOrEnd: UInt32(target), count: UInt32(unescaped.count - target)))
         position += 1
     }
 

@@ -89,12 +89,12 @@ struct JSONValue {
 
     func elements() throws(TokenizerError) -> Elements {
         guard kind == .array else { throw wrongType(expected: "an array") }
-        return Elements(document: document, position: index + 1, end: Int(node.end))
+        return Elements(document: document, position: index + 1, end: document.end(of: index))
     }
 
     func members() throws(TokenizerError) -> Members {
         guard kind == .object else { throw wrongType(expected: "an object") }
-        return Members(document: document, position: index + 1, end: Int(node.end))
+        return Members(document: document, position: index + 1, end: document.end(of: index))
     }
 
     /// The member `name`, or `nil` if it is absent or null.
@@ -124,7 +124,7 @@ struct JSONValue {
 
         mutating func next() -> JSONValue? {
             guard position < end else { return nil }
-            defer { position = Int(document.nodes[position].end) }
+            defer { position = document.end(of: position) }
             return JSONValue(document: document, index: position)
         }
     }
@@ -137,7 +137,7 @@ struct JSONValue {
         mutating func next() -> (key: JSONValue, value: JSONValue)? {
             guard position < end else { return nil }
             let value = position + 1
-            defer { position = Int(document.nodes[value].end) }
+            defer { position = document.end(of: value) }
             return (JSONValue(document: document, index: position), JSONValue(document: document, index: value))
         }
     }

@@ -1,5 +1,3 @@
-import Foundation
-
 /// Rewrites a stretch of text between special tokens before it is split.
 indirect enum Normalizer: Sendable {
     case sequence([Normalizer])
@@ -7,10 +5,6 @@ indirect enum Normalizer: Sendable {
     case replace(Matcher, with: [UInt8])
     case unicode(UnicodeForm)
     case lowercase
-
-    enum UnicodeForm: String, Sendable {
-        case nfc = "NFC", nfd = "NFD", nfkc = "NFKC", nfkd = "NFKD"
-    }
 
     init(_ value: JSONValue) throws(TokenizerError) {
         let type = try value.required("type")
@@ -50,21 +44,5 @@ indirect enum Normalizer: Sendable {
         result.reserveCapacity(text.count)
         for (scalar, _) in ScalarRanges(text[...]) { result += Array(scalar.properties.lowercaseMapping.utf8) }
         return result
-    }
-}
-
-extension Normalizer.UnicodeForm {
-    fileprivate func normalize(_ text: [UInt8]) -> [UInt8] {
-        // ASCII is the same in every form.
-        if text.allSatisfy({ $0 < 0x80 }) { return text }
-        let string = String(decoding: text, as: UTF8.self)
-        let normalized =
-            switch self {
-            case .nfc: string.precomposedStringWithCanonicalMapping
-            case .nfd: string.decomposedStringWithCanonicalMapping
-            case .nfkc: string.precomposedStringWithCompatibilityMapping
-            case .nfkd: string.decomposedStringWithCompatibilityMapping
-            }
-        return Array(normalized.utf8)
     }
 }

@@ -35,7 +35,9 @@ ADJECTIVES = "quiet running bright broken patient wooden distant careful norther
 CYRILLIC = "река фонарь рабочий очередь утро письмо считает находит тихий ёжик объём йод Україна їжак".split()
 GREEK = "ποτάμι φανάρι γράμμα πρωί ἄνθρωπος".split()
 ACCENTED = ["naïve", "café", "Zürich", "façade", "señor", "smörgåsbord", "Łódź", "İstanbul", "ﬁne", "Straße", "Việt"]
-DECOMPOSED = ["nai\u0308ve", "cafe\u0301", "A\u030angstro\u0308m", "e\u0323\u0302", "q\u0307\u0323", "\u0344x", "\u212bngstrom"]
+DECOMPOSED = ["nai\u0308ve", "cafe\u0301", "A\u030angstro\u0308m", "e\u0323\u0302", "q\u0307\u0323", "\u0344x", "\u212bngstrom",
+              "\U00020041\u0301", "\u01c4\u0323", "\u0385\u0323", "\u0898\u0323", "\u1e9b\u0323", "\u1112\u1161\u11a8\u11a8", "각\u11a8",
+              "a\u0315\u0300\u05ae\u0327b", "\u0958", "\ufb1d"]
 INDIC_ETC = ["नमस्ते", "क्षत्रिय", "ภาษาไทย", "שָׁלוֹם", "مَرْحَبًا", "한국어", "각", "\u1112\u1161\u11ab", "தமிழ்", "ქართული"]
 CONTRACTIONS = ["I'm", "you're", "we'll", "he'd", "it's", "don't", "they've", "I'M", "YOU'RE", "WE'LL", "IT'S", "DON'T",
                 "it\u2019s", "'\u017f", "'S", "'ll'll", "rock'n'roll"]
