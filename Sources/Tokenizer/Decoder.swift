@@ -38,6 +38,7 @@ struct Decoder: Sendable {
     private(set) var join = Join.concatenation
     private(set) var textSteps: [TextStep] = []
     private var isJoined = false
+    private var growth = Growth()
 
     /// Reads the object `decoder`; without one, tokens are joined by spaces.
     init(_ value: JSONValue?) throws(TokenizerError) {
@@ -71,7 +72,10 @@ struct Decoder: Sendable {
     private mutating func readReplace(_ value: JSONValue) throws(TokenizerError) {
         let pattern = try value.required("pattern")
         let content = Array(try value.required("content").bytes())
-        switch try Matcher(pattern) {
+        let matcher = try Matcher(pattern)
+        growth.multiply(by: Growth(replacing: matcher, with: content).factor)
+        try growth.check(value)
+        switch matcher {
         case .regex: throw try pattern.required("Regex").unsupported()
         case .literal(let literal):
             if isJoined {

@@ -23,6 +23,16 @@ indirect enum Normalizer: Sendable {
         }
     }
 
+    var growth: Growth {
+        var growth = Growth()
+        switch self {
+        case .sequence(let normalizers): for normalizer in normalizers { growth.multiply(by: normalizer.growth.factor) }
+        case .replace(let matcher, let content): growth = Growth(replacing: matcher, with: content)
+        case .prepend, .unicode, .lowercase: break
+        }
+        return growth
+    }
+
     /// `text` is valid UTF-8, and so is the result.
     func normalize(_ text: [UInt8]) throws(TokenizerError) -> [UInt8] {
         guard !text.isEmpty else { return text }

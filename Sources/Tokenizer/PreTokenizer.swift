@@ -40,6 +40,16 @@ indirect enum PreTokenizer: Sendable {
         }
     }
 
+    var growth: Growth {
+        var growth = Growth()
+        switch self {
+        case .sequence(let preTokenizers): for preTokenizer in preTokenizers { growth.multiply(by: preTokenizer.growth.factor) }
+        case .byteLevel: growth.multiply(by: 2)
+        case .metaspace, .split, .digits: break
+        }
+        return growth
+    }
+
     func split(_ pieces: [Piece]) throws(TokenizerError) -> [Piece] {
         switch self {
         case .sequence(let preTokenizers):

@@ -39,12 +39,21 @@ public struct Tokenizer: Sendable {
 
         let model = try BPE(value, idLimit: idLimit)
         var normalizer: Normalizer?
-        if let value = try root.optional("normalizer") { normalizer = try Normalizer(value) }
+        if let value = try root.optional("normalizer") {
+            normalizer = try Normalizer(value)
+            try normalizer?.growth.check(value)
+        }
         let addedTokens = try AddedTokens(
             root.optional("added_tokens"), vocabulary: model.vocabulary, idLimit: idLimit, normalizer: normalizer)
         self.model = model
         self.addedTokens = addedTokens
-        preTokenizer = if let value = try root.optional("pre_tokenizer") { try PreTokenizer(value) } else { nil }
+        if let value = try root.optional("pre_tokenizer") {
+            let preTokenizer = try PreTokenizer(value)
+            try preTokenizer.growth.check(value)
+            self.preTokenizer = preTokenizer
+        } else {
+            preTokenizer = nil
+        }
         decoder = try Decoder(root.optional("decoder"))
         postProcessor =
             if let value = try root.optional("post_processor") {

@@ -48,6 +48,7 @@ public enum TokenizerError: Error, Sendable, Hashable {
         case patternTooLong = "pattern is too long"
         case patternDoesNotCompile = "pattern does not compile"
         case numberOutOfRange = "number out of range"
+        case unboundedGrowth = "rewrites a text to many times its length"
         case contradiction = "contradicts another key of the same object"
     }
 }

@@ -14,7 +14,7 @@ struct BadFile: Sendable, CustomTestStringConvertible {
         self.message = message
     }
 
-    static let all = models + vocabularies + addedTokens + normalizers + preTokenizers + postProcessors + decoders
+    static let all = models + vocabularies + addedTokens + normalizers + preTokenizers + postProcessors + decoders + growing
 
     private static func model(_ message: String, _ model: String) -> BadFile {
         BadFile("tokenizer.json: \(message)", Samples.json(model: model))
@@ -92,6 +92,22 @@ struct BadFile: Sendable, CustomTestStringConvertible {
         normalizer(#".pattern.Regex: invalid value "(": pattern does not compile"#,
             #"{"type":"Replace","pattern":{"Regex":"("},"content":""}"#),
         normalizer(#".pattern.Regex: unsupported value "\w" (at \w)"#, #"{"type":"Replace","pattern":{"Regex":"\\w"},"content":""}"#),
+    ]
+
+    /// Thirteen steps that may each double a text.
+    private static func doubling(_ type: String, _ key: String, _ step: String) -> String {
+        #"{"type":"Sequence","\#(key)":[\#(Array(repeating: #"{"type":"\#(type)",\#(step)}"#, count: 13).joined(separator: ","))]}"#
+    }
+
+    static let growing: [BadFile] = [
+        normalizer(": invalid value an object: rewrites a text to many times its length",
+            doubling("Replace", "normalizers", #""pattern":{"String":"q"},"content":"qq""#)),
+        normalizer(": invalid value an object: rewrites a text to many times its length",
+            doubling("Replace", "normalizers", #""pattern":{"Regex":"x*"},"content":"x""#)),
+        preTokenizer(": invalid value an object: rewrites a text to many times its length",
+            doubling("ByteLevel", "pretokenizers", #""add_prefix_space":false"#)),
+        decoder(".decoders[12]: invalid value an object: rewrites a text to many times its length",
+            doubling("Replace", "decoders", #""pattern":{"String":"q"},"content":"qq""#)),
     ]
 
     private static func preTokenizer(_ message: String, _ value: String) -> BadFile {
