@@ -1,0 +1,98 @@
+/// A parsed JSON file as a flat list of nodes in the order of the text.
+///
+/// A vocabulary holds strings that are canonically equivalent in Unicode but differ in bytes. Dictionaries keyed
+/// by `String`, Foundation's parsers among them, would drop one of each such pair, so keys stay bytes here.
+/// Values stay in the order of the file, and no value is converted before someone asks for it.
+final class JSONDocument: Sendable {
+    enum Kind: UInt8, Sendable {
+        case null, `true`, `false`, number, string, array, object
+    }
+
+    /// Twelve bytes, and at least two bytes of text for each.
+    struct Node: Sendable {
+        let kind: Kind
+        /// Whether the span of a string lies in `unescaped` instead of `source`.
+        var isUnescaped = false
+        /// First byte of a number's or string's content. Of a container, the index after its last descendant.
+        var startOrEnd: UInt32 = 0
+        /// Bytes of a number or string; elements of an array, or members of an object.
+        var count: UInt32 = 0
+    }
+
+    let file: String
+    /// The text of the file.
+    let source: [UInt8]
+    /// The contents of all strings that held escapes, one after another.
+    let unescaped: [UInt8]
+    /// Parents before children; an object's children are key, value, key, value.
+    let nodes: [Node]
+
+    /// - Throws: ``TokenizerError/malformedJSON(file:offset:problem:)``.
+    init(file: String, source: [UInt8], maximumByteCount: Int = 1 << 30) throws(TokenizerError) {
+        // Places in the text and nodes (no more than one per byte) are 32 bits wide.
+        precondition(maximumByteCount <= 1 << 30, "maximumByteCount: \(maximumByteCount)")
+        guard source.count <= maximumByteCount else { throw .malformedJSON(file: file, offset: 0, problem: .tooLarge) }
+        var parser = JSONParser(file: file, source: source)
+        try parser.parseDocument()
+        self.file = file
+        self.source = source
+        self.unescaped = parser.unescaped
+        self.nodes = parser.nodes
+    }
+
+    var root: JSONValue { JSONValue(document: self, index: 0) }
+
+    /// The index after the last node of the subtree at `index`.
+    func end(of index: Int) -> Int {
+        let node = nodes[index]
+        return node.kind == .array || node.kind == .object ? Int(node.startOrEnd) : index + 1
+    }
+
+    /// The content of a number or string.
+    func bytes(of index: Int) -> ArraySlice<UInt8> {
+        let node = nodes[index]
+        let range = Int(node.startOrEnd)..<Int(node.startOrEnd) + Int(node.count)
+        return node.isUnescaped ? unescaped[range] : source[range]
+    }
+
+    /// The path of a node, found by walking down from the root: only errors ask for it.
+    func path(to target: Int) -> String {
+        var path = ""
+        var index = 0
+        while index != target {
+            let isObject = nodes[index].kind == .object
+            var child = index + 1
+            var position = 0
+            var key: Int?
+            while end(of: child) <= target {
+                child = end(of: child)
+                position += 1
+            }
+            if isObject, position % 2 == 1 { key = keyIndex(atMember: position / 2, of: index) }
+            path += isObject ? Self.step(name: String(decoding: bytes(of: key ?? child), as: UTF8.self), first: path.isEmpty)
+                : "[\(position)]"
+            index = child
+        }
+        return path.isEmpty ? "(root)" : path
+    }
+
+    private func keyIndex(atMember member: Int, of object: Int) -> Int {
+        var child = object + 1
+        for _ in 0..<member { child = end(of: child + 1) }
+        return child
+    }
+
+    static func step(name: String, first: Bool) -> String {
+        let isPlain = !name.isEmpty && name.utf8.allSatisfy { byte in
+            byte == UInt8(ascii: "_") || (byte >= 0x30 && byte <= 0x39) || ((byte | 0x20) >= 0x61 && (byte | 0x20) <= 0x7A)
+        }
+        return isPlain ? (first ? name : "." + name) : "[\(quoted(name))]"
+    }
+
+    /// `text` in quotes, shortened if it is long.
+    static func quoted(_ text: String) -> String {
+        let limit = 80
+        return text.unicodeScalars.count <= limit ? "\"\(text)\""
+            : "\"\(String(String.UnicodeScalarView(text.unicodeScalars.prefix(limit))))…\""
+    }
+}
