@@ -1,0 +1,93 @@
+import ArgumentParser
+import BatonClient
+import ClusterCore
+import ProgramSupport
+
+struct Status: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Show workers, batch rows, blocks and queues.")
+
+    @Option(help: "The coordinator to ask.")
+    var rpc = "tcp://127.0.0.1:5550"
+
+    @Option(help: "Seconds to wait for an answer.")
+    var timeout: Double = 5
+
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    @Option(help: "YAML file with the same names as these options.")
+    var config: String?
+
+    func run() async throws {
+        let client = try await BatonClient.connect(
+            to: rpc, name: "baton status", timeout: .milliseconds(Int64(timeout * 1000)))
+        let status: ClusterStatus
+        do {
+            status = try await client.status()
+        } catch {
+            await client.close()
+            throw error
+        }
+        await client.close()
+        if json { try printJSON(StatusReport(status)) } else { print(StatusReport(status).table) }
+    }
+}
+
+/// What `baton status` prints.
+struct StatusReport: Encodable {
+    struct Worker: Encodable {
+        var name: String
+        var role: String
+        var state: String
+        var endpoint: String
+        /// Rows of the batch in use (decode) or prompts in prefill.
+        var rows: Int
+        var maxRows: Int
+        var waiting: Int
+        var blocksUsed: Int
+        var blocks: Int
+        var steps: UInt64
+
+        enum CodingKeys: String, CodingKey {
+            case name, role, state, endpoint, rows, waiting, blocks, steps
+            case maxRows = "max_rows"
+            case blocksUsed = "blocks_used"
+        }
+    }
+
+    var model: String
+    var waiting: Int
+    var running: Int
+    var draining: Bool
+    var workers: [Worker]
+
+    init(_ status: ClusterStatus) {
+        model = status.modelName
+        waiting = status.waiting
+        running = status.running
+        draining = status.draining
+        workers = status.workers.map { worker in
+            Worker(
+                name: worker.worker.name, role: worker.role.rawValue, state: worker.state.rawValue,
+                endpoint: worker.endpoint, rows: worker.load.rows, maxRows: worker.maxSequences,
+                waiting: worker.load.waiting, blocksUsed: worker.load.referencedBlocks, blocks: worker.blockCount,
+                steps: worker.load.steps)
+        }
+    }
+
+    var table: String {
+        let heading = "model \(model): \(waiting) requests waiting, \(running) running" + (draining ? ", draining" : "")
+        let columns = ["worker", "role", "state", "rows", "waiting", "blocks", "steps", "endpoint"]
+        let rows = [columns] + workers.map { worker in
+            [
+                worker.name, worker.role, worker.state, "\(worker.rows)/\(worker.maxRows)", "\(worker.waiting)",
+                "\(worker.blocksUsed)/\(worker.blocks)", "\(worker.steps)", worker.endpoint,
+            ]
+        }
+        let widths = columns.indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
+        let lines = rows.map { row in
+            zip(row, widths).map { $0.padded(to: $1) }.joined(separator: "  ")
+        }
+        return ([heading] + (workers.isEmpty ? ["no worker has registered"] : lines)).joined(separator: "\n")
+    }
+}

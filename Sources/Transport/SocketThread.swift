@@ -1,0 +1,200 @@
+import CZeroMQ
+import Foundation
+import Synchronization
+
+/// One thread that owns sockets: it waits for them, for jobs and for timers in one place.
+///
+/// It is the executor of the actors that own these sockets, so that their code runs where libzmq demands it: on the
+/// thread that made the socket, and on no other.
+// @unchecked: `queue` is guarded by its mutex; everything marked as confined is touched on the thread alone.
+public final class SocketThread: SerialExecutor, @unchecked Sendable {
+    private struct Queue {
+        var jobs: [UnownedJob] = []
+        var closures: [@Sendable () -> Void] = []
+        var stopping = false
+    }
+
+    private let queue = Mutex(Queue())
+    /// An eventfd: readable when there are jobs.
+    private let doorbell: Int32
+    private let context: Context
+    // Confined to the thread.
+    private var sockets: [Registration] = []
+    private var timers: [Timer] = []
+    private var thread: pthread_t?
+
+    private struct Registration {
+        let socket: Socket
+        let ready: () -> Void
+    }
+
+    /// - Parameter name: of the thread, at most 15 bytes of it are shown by the system.
+    /// - Throws: ``TransportError/system(operation:endpoint:code:)`` if the system has no more descriptors.
+    public init(name: String) throws {
+        context = try Context()
+        doorbell = eventfd(0, Int32(EFD_NONBLOCK | EFD_CLOEXEC))
+        guard doorbell >= 0 else { throw TransportError.system(operation: "eventfd", endpoint: "", code: errno) }
+        let body = Thread { [self] in main() }
+        body.name = name
+        body.stackSize = 4 << 20
+        body.start()
+    }
+
+    deinit { close(doorbell) }
+
+    /// Ends the thread after the jobs that are waiting. What is submitted later never runs.
+    public func stop() {
+        queue.withLock { $0.stopping = true }
+        ring()
+    }
+
+    // MARK: Executor
+
+    public func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        queue.withLock { $0.jobs.append(job) }
+        ring()
+    }
+
+    /// Runs `body` on the thread, after what was submitted before.
+    public func run(_ body: @escaping @Sendable () -> Void) {
+        queue.withLock { $0.closures.append(body) }
+        ring()
+    }
+
+    public func asUnownedSerialExecutor() -> UnownedSerialExecutor { UnownedSerialExecutor(ordinary: self) }
+
+    public func checkIsolated() {
+        precondition(isCurrent, "called off the socket thread")
+    }
+
+    public func isIsolatingCurrentContext() -> Bool? { isCurrent }
+
+    var isCurrent: Bool { thread.map { pthread_equal($0, pthread_self()) != 0 } ?? false }
+
+    // MARK: Sockets and timers, confined to the thread
+
+    func makeSocket(_ kind: Socket.Kind, security: LinkSecurity, maxMessageBytes: Int) throws -> Socket {
+        checkIsolated()
+        return try Socket(kind, context: context, security: security, maxMessageBytes: maxMessageBytes)
+    }
+
+    /// Calls `ready` on this thread whenever `socket` may have something to read. It should read a bounded number of
+    /// messages; it is called again for the rest.
+    func register(_ socket: Socket, ready: @escaping () -> Void) {
+        checkIsolated()
+        sockets.append(Registration(socket: socket, ready: ready))
+    }
+
+    func unregister(_ socket: Socket) {
+        checkIsolated()
+        sockets.removeAll { $0.socket === socket }
+    }
+
+    /// Something to do later on this thread.
+    public final class Timer {
+        fileprivate let time: ContinuousClock.Instant
+        fileprivate var action: (() -> Void)?
+
+        fileprivate init(time: ContinuousClock.Instant, action: @escaping () -> Void) {
+            self.time = time
+            self.action = action
+        }
+
+        /// Forgets the action. On the thread only.
+        public func cancel() { action = nil }
+    }
+
+    /// Runs `action` at `time` unless the timer is cancelled before. On the thread only.
+    public func schedule(at time: ContinuousClock.Instant, _ action: @escaping () -> Void) -> Timer {
+        checkIsolated()
+        let timer = Timer(time: time, action: action)
+        timers.append(timer)
+        return timer
+    }
+
+    // MARK: The loop
+
+    private func ring() {
+        var one: UInt64 = 1
+        // Fails only if the counter is full, and then the thread wakes anyway.
+        _ = write(doorbell, &one, MemoryLayout<UInt64>.size)
+    }
+
+    private func main() {
+        thread = pthread_self()
+        while true {
+            let work = queue.withLock { queue in
+                let taken = queue
+                queue.jobs = []
+                queue.closures = []
+                return taken
+            }
+            for closure in work.closures { closure() }
+            for job in work.jobs { job.runSynchronously(on: asUnownedSerialExecutor()) }
+            runTimers()
+            serveSockets()
+            let idle = queue.withLock { $0.jobs.isEmpty && $0.closures.isEmpty }
+            if work.stopping, idle { break }
+            if idle { wait() }
+        }
+        for registration in sockets { registration.socket.close() }
+        sockets = []
+        timers = []
+        context.terminate()
+    }
+
+    private func runTimers() {
+        guard !timers.isEmpty else { return }
+        let now = ContinuousClock.now
+        let due = timers.filter { $0.time <= now }.sorted { $0.time < $1.time }
+        timers.removeAll { $0.time <= now || $0.action == nil }
+        for timer in due {
+            // An earlier one may have cancelled it.
+            timer.action?()
+        }
+    }
+
+    private func serveSockets() {
+        // A handler may register and unregister sockets.
+        for registration in sockets where !registration.socket.isClosed && registration.socket.isReadable {
+            registration.ready()
+        }
+    }
+
+    private func wait() {
+        if sockets.contains(where: { !$0.socket.isClosed && $0.socket.isReadable }) { return }
+        var items = sockets.map { zmq_pollitem_t(socket: $0.socket.handle, fd: 0, events: Int16(ZMQ_POLLIN), revents: 0) }
+        items.append(zmq_pollitem_t(socket: nil, fd: doorbell, events: Int16(ZMQ_POLLIN), revents: 0))
+        _ = zmq_poll(&items, Int32(items.count), millisecondsToNextTimer)
+        var count: UInt64 = 0
+        _ = read(doorbell, &count, MemoryLayout<UInt64>.size)
+    }
+
+    private var millisecondsToNextTimer: Int {
+        guard let next = timers.lazy.filter({ $0.action != nil }).map(\.time).min() else { return -1 }
+        let (seconds, attoseconds) = (next - ContinuousClock.now).components
+        if seconds > 3600 { return 3_600_000 }
+        // Rounded up, so as not to wake early and spin.
+        return max(0, Int(seconds) * 1000 + Int(attoseconds / 1_000_000_000_000_000) + 1)
+    }
+}
+
+/// A libzmq context; ends when its last socket is closed.
+final class Context {
+    private let handle: UnsafeMutableRawPointer
+
+    init() throws(TransportError) {
+        guard let handle = zmq_ctx_new() else { throw .last("zmq_ctx_new") }
+        self.handle = handle
+        zmq_ctx_set(handle, ZMQ_MAX_SOCKETS, 4096)
+    }
+
+    func makeSocket(_ type: Int32) throws(TransportError) -> UnsafeMutableRawPointer {
+        guard let socket = zmq_socket(handle, type) else { throw .last("zmq_socket") }
+        return socket
+    }
+
+    /// Waits until libzmq has let go of everything, so that every buffer lent to it is back.
+    func terminate() { while zmq_ctx_term(handle) != 0, zmq_errno() == EINTR {} }
+}
