@@ -63,23 +63,18 @@ final class JSONDocument: Sendable {
             let isObject = nodes[index].kind == .object
             var child = index + 1
             var position = 0
-            var key: Int?
+            // Of an object's children every second one is a key; a key is named like its value.
+            var key = child
             while end(of: child) <= target {
                 child = end(of: child)
                 position += 1
+                if position % 2 == 0 { key = child }
             }
-            if isObject, position % 2 == 1 { key = keyIndex(atMember: position / 2, of: index) }
-            path += isObject ? Self.step(name: String(decoding: bytes(of: key ?? child), as: UTF8.self), first: path.isEmpty)
+            path += isObject ? Self.step(name: String(decoding: bytes(of: key), as: UTF8.self), first: path.isEmpty)
                 : "[\(position)]"
             index = child
         }
         return path.isEmpty ? "(root)" : path
-    }
-
-    private func keyIndex(atMember member: Int, of object: Int) -> Int {
-        var child = object + 1
-        for _ in 0..<member { child = end(of: child + 1) }
-        return child
     }
 
     static func step(name: String, first: Bool) -> String {
@@ -89,10 +84,17 @@ final class JSONDocument: Sendable {
         return isPlain ? (first ? name : "." + name) : "[\(quoted(name))]"
     }
 
-    /// `text` in quotes, shortened if it is long.
+    /// `text` in quotes and on one line, shortened if it is long.
     static func quoted(_ text: String) -> String {
         let limit = 80
-        return text.unicodeScalars.count <= limit ? "\"\(text)\""
-            : "\"\(String(String.UnicodeScalarView(text.unicodeScalars.prefix(limit))))…\""
+        var shown = ""
+        for scalar in text.unicodeScalars.prefix(limit) {
+            if scalar.properties.generalCategory == .control {
+                shown += "\\u{\(String(scalar.value, radix: 16))}"
+            } else {
+                shown.unicodeScalars.append(scalar)
+            }
+        }
+        return "\"\(shown)\(text.unicodeScalars.dropFirst(limit).isEmpty ? "" : "…")\""
     }
 }

@@ -158,8 +158,8 @@ private enum Hangul {
         guard (syllables..<syllables + leadCount * vowelCount * trailCount).contains(scalar.value) else { return nil }
         let index = scalar.value - syllables
         let trail = index % trailCount
-        let parts = [leads + index / (vowelCount * trailCount), vowels + index / trailCount % vowelCount] + (trail == 0 ? [] : [trails + trail])
-        return parts.compactMap(Unicode.Scalar.init)
+        let parts = [leads + index / (vowelCount * trailCount), vowels + index / trailCount % vowelCount, trails + trail]
+        return parts.prefix(trail == 0 ? 2 : 3).compactMap(Unicode.Scalar.init)
     }
 
     static func compose(_ first: Unicode.Scalar, _ second: Unicode.Scalar) -> Unicode.Scalar? {

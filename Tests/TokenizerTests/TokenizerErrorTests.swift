@@ -47,6 +47,7 @@ struct BadFile: Sendable, CustomTestStringConvertible {
 
     static let vocabularies: [BadFile] = [
         model("model.vocab: expected an object, found an array", Samples.model(vocab: "[]")),
+        model(#"model.vocab["a\u{a}b"]: expected a non-negative integer, found "x\u{0}""#, Samples.model(vocab: #"{"a\nb":"x\u0000"}"#)),
         model("model.vocab.a: invalid value -1: token id out of range", Samples.model(vocab: #"{"a":-1}"#)),
         model("model.vocab.a: invalid value 99999999999999999999: token id out of range", Samples.model(vocab: #"{"a":99999999999999999999}"#)),
         model("model.vocab.a: invalid value 70000: token id out of range", Samples.model(vocab: #"{"a":70000}"#)),
