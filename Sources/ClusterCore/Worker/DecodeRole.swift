@@ -1,5 +1,6 @@
-import Collections
+import DequeModule
 import Generation
+import OrderedCollections
 
 /// The decisions of a decode worker: what may be received, who is embedded when, who leaves.
 ///
@@ -62,26 +63,93 @@ public struct DecodeRole: Sendable {
     }
 
     public let configuration: Configuration
+    public internal(set) var counters = DecodeCounters()
 
-    public init(_ configuration: Configuration) { self.configuration = configuration }
-
-    public mutating func handle(_ event: Event, at now: Instant) -> [Action] { preconditionFailure("to be written") }
-
-    /// Where the layer blocks of a message belong, one block for each; asked before any payload is copied.
-    public func destination(for blocks: KVBlocks) -> Result<[BlockID], KVRefusal> {
-        preconditionFailure("to be written")
+    /// Where a query is now.
+    enum Place: Sendable, Hashable {
+        /// Waits for blocks that come free when the running iteration is over.
+        case deferred
+        case transfer
+        /// Whole, waiting for a row.
+        case ready
+        case row(slot: Int)
     }
 
-    /// Embeds what is whole and plans the next iteration; `nil` when no row is left. The engine must be idle.
-    /// The actions come before the iteration.
-    public mutating func nextIteration(at now: Instant) -> (iteration: DecodeIteration?, actions: [Action]) {
-        preconditionFailure("to be written")
+    struct Holding: Sendable, Hashable {
+        var attempt: AttemptID
+        var rank: Rank
+        var place: Place
+    }
+
+    var pool: BlockPool
+    /// Everything held, by request: a newer attempt takes the place of an older one. For look-ups only.
+    var holdings: [RequestID: Holding] = [:]
+    var deferred: [Grant] = []
+    var transfers: OrderedDictionary<RequestID, IncomingTransfer> = [:]
+    /// By rank.
+    var ready: Deque<ReadyQuery> = []
+    var batch: DecodeBatch
+    var ended = EndedAttempts(capacity: 4096)
+    /// No timer is due earlier; may be too early, never too late.
+    var wakeUp: Instant?
+
+    public init(_ configuration: Configuration) {
+        let longest = configuration.geometry.blockCount(forTokens: configuration.maxModelLength)
+        precondition(
+            configuration.maxModelLength > 0 && longest <= configuration.blockCount,
+            "a sequence of \(configuration.maxModelLength) tokens does not fit \(configuration.blockCount) blocks")
+        self.configuration = configuration
+        pool = BlockPool(blockCount: configuration.blockCount)
+        batch = DecodeBatch(maxSequences: configuration.maxSequences, blockSize: configuration.geometry.blockSize)
+    }
+
+    public mutating func handle(_ event: Event, at now: Instant) -> [Action] {
+        var actions: [Action] = []
+        switch event {
+        case .message(let message): receive(message, at: now, into: &actions)
+        case .kv(let peer, let message): receive(message, from: peer, at: now, into: &actions)
+        case .blocksStored(let peer, let blocks): store(blocks, from: peer, at: now, into: &actions)
+        case .blocksCorrupt(_, let blocks): damage(blocks, at: now)
+        case .blocksRefused(let peer, let blocks, let refusal): refuse(blocks, refusal, from: peer, into: &actions)
+        case .iterationFinished(let samples): finishIteration(samples, at: now, into: &actions)
+        case .tick: tick(at: now, into: &actions)
+        }
+        return actions
     }
 
     /// When ``Event/tick`` is due; `nil` while no transfer is awaited.
-    public var timeOfNextWakeUp: Instant? { nil }
-    public var load: WorkerLoad { WorkerLoad() }
-    public func checkInvariants() {}
+    public var timeOfNextWakeUp: Instant? { transfers.isEmpty ? nil : wakeUp }
+
+    public var load: WorkerLoad {
+        WorkerLoad(
+            referencedBlocks: pool.referencedCount, rows: batch.count,
+            waiting: deferred.count + transfers.count + ready.count, steps: counters.iterations)
+    }
+
+    /// Whether the engine runs an iteration; a shell replaces the role only when it does not.
+    public var isIterating: Bool { batch.isIterating }
+}
+
+/// What a decode worker has done since it registered.
+public struct DecodeCounters: Sendable, Hashable {
+    public var grants: UInt64 = 0
+    public var embeds: UInt64 = 0
+    public var iterations: UInt64 = 0
+    /// Token rows computed.
+    public var rows: UInt64 = 0
+    /// Layer blocks stored.
+    public var layerBlocks: UInt64 = 0
+    /// Messages that brought something again.
+    public var duplicates: UInt64 = 0
+    /// Layer blocks asked for again.
+    public var refetches: UInt64 = 0
+    /// Messages with a damaged payload.
+    public var corrupt: UInt64 = 0
+    /// Messages of another epoch or attempt, or that contradict their grant.
+    public var refused: UInt64 = 0
+    public var evictions: UInt64 = 0
+    /// Attempts given up, evictions included.
+    public var failures: UInt64 = 0
 }
 
 /// Where a KV message came from; means something to the shell alone.

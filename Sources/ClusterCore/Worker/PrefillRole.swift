@@ -1,5 +1,5 @@
-import Collections
 import Generation
+import OrderedCollections
 
 /// The decisions of a prefill worker: which chunks to compute, what to send when, what to free.
 ///
@@ -60,23 +60,84 @@ public struct PrefillRole: Sendable {
     }
 
     public let configuration: Configuration
+    public internal(set) var counters = PrefillCounters()
 
-    public init(_ configuration: Configuration) { self.configuration = configuration }
+    var pool: BlockPool
+    var queue = PrefillQueue()
+    /// Everything held, by request: a newer attempt takes the place of an older one.
+    var sequences: OrderedDictionary<RequestID, PrefillSequence> = [:]
+    /// Sequences that hold blocks.
+    var placesTaken = 0
+    var running: RunningPrefill?
+    /// Blocks that the transport still reads; each has a reference for it.
+    var leases: [LeaseID: [BlockID]] = [:]
+    var leasedReferences = 0
+    var nextLease: UInt64 = 1
+    /// No timer is due earlier; may be too early, never too late.
+    var wakeUp: Instant?
 
-    public mutating func handle(_ event: Event, at now: Instant) -> [Action] { preconditionFailure("to be written") }
+    public init(_ configuration: Configuration) {
+        precondition(configuration.maxSequences > 0 && configuration.maxBatchedTokens > 0, "\(configuration)")
+        self.configuration = configuration
+        pool = BlockPool(blockCount: configuration.blockCount)
+    }
 
-    /// Plans the next step; `nil` when there is nothing to compute. The engine must be idle.
-    /// The actions come before the step.
-    public mutating func nextStep(at now: Instant) -> (step: PrefillStep?, actions: [Action]) {
-        preconditionFailure("to be written")
+    public mutating func handle(_ event: Event, at now: Instant) -> [Action] {
+        var actions: [Action] = []
+        switch event {
+        case .message(let message): receive(message, at: now, into: &actions)
+        case .reply(let reply): receive(reply, at: now, into: &actions)
+        case .layerStored(let layer): storeLayer(layer, at: now, into: &actions)
+        case .stepFinished(let samples): finishStep(samples, at: now, into: &actions)
+        case .sent(let lease): endLease(lease)
+        case .peerUnreachable(let worker): reopenTransfers(to: worker, at: now, into: &actions)
+        case .tick: tick(at: now, into: &actions)
+        }
+        return actions
     }
 
     /// When ``Event/tick`` is due; `nil` while nothing is held.
-    public var timeOfNextWakeUp: Instant? { nil }
-    public var load: WorkerLoad { WorkerLoad() }
+    public var timeOfNextWakeUp: Instant? { sequences.isEmpty ? nil : wakeUp }
+
+    public var load: WorkerLoad {
+        WorkerLoad(
+            referencedBlocks: pool.referencedCount, rows: placesTaken, waiting: sequences.count - placesTaken,
+            steps: counters.steps)
+    }
+
     /// Neither the engine nor the transport uses any block.
-    public var isQuiescent: Bool { true }
-    public func checkInvariants() {}
+    public var isQuiescent: Bool { running == nil && leases.isEmpty }
+
+    public func checkInvariants() {
+        pool.checkInvariants()
+        queue.checkInvariants()
+        var references = leasedReferences
+        for chunk in running?.chunks ?? [] { references += chunk.blocks.count }
+        var places = 0
+        for (request, sequence) in sequences {
+            sequence.checkInvariants(geometry: configuration.geometry)
+            precondition(sequence.order.attempt.request == request, "\(sequence.order.attempt) held as \(request)")
+            references += sequence.blocks.count
+            places += sequence.hasBegun ? 1 : 0
+        }
+        let counted = (0..<UInt32(pool.blockCount)).reduce(0) { $0 + pool.referenceCount(of: BlockID($1)) }
+        precondition(references == counted, "\(references) references held, \(counted) counted in \(pool)")
+        precondition(places == placesTaken && places <= configuration.maxSequences, "\(places) of \(placesTaken) places")
+        precondition(queue.count <= sequences.count, "\(queue.count) queued of \(sequences.count) sequences")
+    }
+}
+
+/// What a prefill worker has done since it registered.
+public struct PrefillCounters: Sendable, Hashable {
+    public var steps: UInt64 = 0
+    /// Prompt tokens computed.
+    public var tokens: UInt64 = 0
+    /// Layer blocks sent, those sent again included.
+    public var layerBlocks: UInt64 = 0
+    public var refetchedLayerBlocks: UInt64 = 0
+    public var transfers: UInt64 = 0
+    public var retargets: UInt64 = 0
+    public var failures: UInt64 = 0
 }
 
 /// One send of blocks that the transport still reads.
