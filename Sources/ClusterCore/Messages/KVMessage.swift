@@ -2,7 +2,8 @@ import Generation
 
 /// What travels from a prefill worker to a decode worker. The bytes of `blocks` travel beside the message.
 public enum KVMessage: Sendable, Hashable {
-    /// Asks for credit. Repeated until credit or a refusal comes, so that it may overtake the grant.
+    /// Asks for credit. Repeated until credit or a refusal comes, so that it may overtake the grant; again whenever
+    /// the sender has run out of credit, and as a sign of life while it has nothing to send.
     case open(KVOpen)
     /// One or more consecutive layer blocks of one layer, one payload frame each.
     case blocks(KVBlocks)
@@ -32,13 +33,20 @@ public struct KVOpen: Sendable, Hashable {
     public var geometry: KVGeometry
     /// Tokens whose KV will be sent.
     public var tokenCount: Int
+    /// Layer blocks sent so far under this attempt: 0 at first. A repeated message tells the receiver so of those
+    /// that got lost, whose credit would otherwise never come back.
+    public var sent: Int
 
-    public init(epoch: ClusterEpoch, attempt: AttemptID, modelHash: String, geometry: KVGeometry, tokenCount: Int) {
+    public init(
+        epoch: ClusterEpoch, attempt: AttemptID, modelHash: String, geometry: KVGeometry, tokenCount: Int,
+        sent: Int = 0
+    ) {
         self.epoch = epoch
         self.attempt = attempt
         self.modelHash = modelHash
         self.geometry = geometry
         self.tokenCount = tokenCount
+        self.sent = sent
     }
 }
 

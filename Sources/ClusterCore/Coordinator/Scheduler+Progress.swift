@@ -1,0 +1,185 @@
+import Generation
+
+// What workers report about their attempts. A report counts only if it comes from the worker that the current
+// attempt is assigned to; all others are left-overs of the past.
+extension Scheduler {
+    mutating func receive(_ message: WorkerMessage, from worker: Int, at now: Instant, into actions: inout [Action]) {
+        switch message {
+        case .register: break  // Handled before.
+        case .prefillStarted(let attempt):
+            guard let slot = request(attempt, prefilledBy: worker) else { return }
+            requests[slot].record.prefillStarted = requests[slot].record.prefillStarted ?? now
+            observe(attempt.request, .prefillStarted(name(worker)), into: &actions)
+        case .prefillFinished(let attempt, let first):
+            guard let slot = request(attempt, prefilledBy: worker) else { return }
+            finishPrefill(slot, first, from: worker, at: now, into: &actions)
+        case .transferFinished(let attempt):
+            guard let slot = request(attempt, prefilledBy: worker) else { return }
+            finishTransfer(slot, at: now, into: &actions)
+        case .prefillFailed(let attempt, let failure):
+            guard let slot = request(attempt, prefilledBy: worker) else { return }
+            failPrefill(slot, failure, at: now, into: &actions)
+        case .kvWhole(let attempt):
+            guard let slot = request(attempt, decodedBy: worker) else { return }
+            completeKV(slot, at: now, into: &actions)
+        case .embedded(let attempt, let row):
+            guard request(attempt, decodedBy: worker) != nil else { return }
+            observe(attempt.request, .embedded(name(worker), row: row), into: &actions)
+        case .tokens(let events):
+            for event in events {
+                guard let slot = request(event.attempt, decodedBy: worker) else { continue }
+                takeToken(event, slot, from: worker, at: now, into: &actions)
+            }
+        case .left(let attempt, let row):
+            observe(attempt.request, .left(name(worker), row: row), into: &actions)
+            guard let slot = request(attempt, decodedBy: worker), requests[slot].knowsFirstToken else { return }
+            loseDecode(of: slot, "\(name(worker)) let it go before its end", at: now, into: &actions)
+        case .decodeFailed(let attempt, let failure):
+            guard let slot = request(attempt, decodedBy: worker) else { return }
+            if case .computation(let reason) = failure {
+                fail(slot, .failed, "decoding failed: \(reason)", into: &actions)
+            } else {
+                loseDecode(of: slot, "\(name(worker)) gave it up: \(failure)", at: now, into: &actions)
+            }
+        }
+    }
+
+    private func request(_ attempt: AttemptID, prefilledBy worker: Int) -> Int? {
+        guard let slot = requests.slot(of: attempt.request) else { return nil }
+        return requests[slot].ordinal == attempt.ordinal && requests[slot].phase.prefill == worker ? slot : nil
+    }
+
+    private func request(_ attempt: AttemptID, decodedBy worker: Int) -> Int? {
+        guard let slot = requests.slot(of: attempt.request) else { return nil }
+        return requests[slot].ordinal == attempt.ordinal && requests[slot].phase.decode == worker ? slot : nil
+    }
+
+    private func name(_ worker: Int) -> WorkerID { membership.members.key(at: worker) }
+
+    // MARK: The prefill side
+
+    private mutating func finishPrefill(
+        _ slot: Int, _ first: TokenEvent, from worker: Int, at now: Instant, into actions: inout [Action]
+    ) {
+        let request = requests[slot]
+        guard !request.knowsFirstToken, Int(first.index) == request.emittedBeforePrefill else { return }
+        observe(request.id, .firstToken(name(worker)), into: &actions)
+        var tokens = [first.token]
+        switch request.phase {
+        case .queued, .pausing, .transferring: break
+        case .prefilling(let route): requests[slot].phase = .transferring(route)
+        case .decoding(var decoding):
+            tokens += decoding.early
+            decoding.early = []
+            requests[slot].phase = .decoding(decoding)
+        }
+        if tokens.count > 1, let decode = requests[slot].phase.decode {
+            requests[slot].record.decodeWorker = name(decode)
+        }
+        emit(tokens, slot, at: now, into: &actions)
+    }
+
+    /// The decode side acknowledged the whole KV to the prefill side, which has freed its own.
+    private mutating func finishTransfer(_ slot: Int, at now: Instant, into actions: inout [Action]) {
+        guard requests[slot].knowsFirstToken else {
+            let reason = "the KV was acknowledged before the first token was told"
+            retry(slot, reason, keepingPrefill: false, at: now, into: &actions)
+            return
+        }
+        completeKV(slot, at: now, into: &actions)
+        vacatePrefill(slot)
+    }
+
+    private mutating func failPrefill(
+        _ slot: Int, _ failure: WorkFailure, at now: Instant, into actions: inout [Action]
+    ) {
+        switch (failure, requests[slot].phase) {
+        case (.computation(let reason), let phase):
+            if case .decoding = phase, requests[slot].knowsFirstToken {
+                vacatePrefill(slot)
+            } else {
+                fail(slot, .failed, "prefill failed: \(reason)", into: &actions)
+            }
+        default: losePrefill(of: slot, "its prefill worker gave it up: \(failure)", at: now, into: &actions)
+        }
+    }
+
+    /// The prefill worker has nothing of the request any more.
+    mutating func losePrefill(of slot: Int, _ reason: String, at now: Instant, into actions: inout [Action]) {
+        switch requests[slot].phase {
+        case .queued, .pausing: vacatePrefill(slot)
+        case .prefilling, .transferring: retry(slot, reason, keepingPrefill: false, at: now, into: &actions)
+        case .decoding:
+            if requests[slot].knowsFirstToken {
+                vacatePrefill(slot)
+            } else {
+                retry(slot, reason, keepingPrefill: false, at: now, into: &actions)
+            }
+        }
+    }
+
+    // MARK: The decode side
+
+    /// The decode worker has nothing of the request any more. As long as the KV was not whole there, the prefill worker
+    /// has it and can send it elsewhere.
+    mutating func loseDecode(of slot: Int, _ reason: String, at now: Instant, into actions: inout [Action]) {
+        switch requests[slot].phase {
+        case .queued, .pausing: preconditionFailure("\(requests[slot]) is on no decode worker")
+        case .prefilling, .transferring: retry(slot, reason, keepingPrefill: true, at: now, into: &actions)
+        case .decoding: retry(slot, reason, keepingPrefill: false, at: now, into: &actions)
+        }
+    }
+
+    private mutating func completeKV(_ slot: Int, at now: Instant, into actions: inout [Action]) {
+        switch requests[slot].phase {
+        case .queued, .pausing, .decoding: break
+        case .prefilling(let route), .transferring(let route):
+            requests[slot].phase = .decoding(ServingRequest.Decoding(route: route))
+            requests[slot].record.kvWhole = requests[slot].record.kvWhole ?? now
+            observe(requests[slot].id, .kvWhole(name(route.decode)), into: &actions)
+        }
+    }
+
+    private mutating func takeToken(
+        _ event: TokenEvent, _ slot: Int, from worker: Int, at now: Instant, into actions: inout [Action]
+    ) {
+        completeKV(slot, at: now, into: &actions)
+        let request = requests[slot]
+        guard case .decoding(var decoding) = request.phase else { return }
+        if !request.knowsFirstToken {
+            guard Int(event.index) == request.emittedCount + 1 + decoding.early.count else { return }
+            decoding.early.append(event.token)
+            requests[slot].phase = .decoding(decoding)
+        } else if Int(event.index) == request.emittedCount {
+            requests[slot].record.decodeWorker = name(worker)
+            emit([event.token], slot, at: now, into: &actions)
+        } else if Int(event.index) > request.emittedCount {
+            // The link has no hole, so the worker's own count has one.
+            let reason = "\(name(worker)) skipped from token \(request.emittedCount) to \(event.index)"
+            retry(slot, reason, keepingPrefill: false, at: now, into: &actions)
+        }
+    }
+
+    // MARK: Tokens
+
+    /// Gives the next tokens of the answer to the client and ends the answer where its conditions say so.
+    private mutating func emit(_ tokens: [TokenID], _ slot: Int, at now: Instant, into actions: inout [Action]) {
+        let (id, stop, start) = (requests[slot].id, requests[slot].stop, requests[slot].emittedCount)
+        var emitted: [TokenID] = []
+        var ending: FinishReason?
+        for token in tokens where ending == nil {
+            observe(id, .token(index: Int32(start + emitted.count)), into: &actions)
+            ending = stop.finishReason(after: token, at: Int32(start + emitted.count))
+            emitted.append(token)
+        }
+        requests[slot].tokens += emitted
+        requests[slot].record.firstToken = requests[slot].record.firstToken ?? now
+        requests[slot].record.lastToken = now
+        actions.append(.emit(id, firstIndex: Int32(start), emitted))
+        if let ending {
+            finish(slot, ending, into: &actions)
+        } else {
+            growCharge(slot)
+        }
+    }
+}

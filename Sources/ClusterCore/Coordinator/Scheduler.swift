@@ -1,0 +1,184 @@
+import Generation
+
+/// The coordinator's decisions: who prefills what, which decode batch it joins, and what happens when somebody fails.
+///
+/// The shell reports what happened to ``handle(_:at:)`` and carries the actions out in order; it decides nothing. One
+/// value is one life of the coordinator: a restarted one starts empty, under another ``ClusterEpoch``.
+public struct Scheduler: Sendable {
+    public let configuration: Configuration
+    public let clusterEpoch: ClusterEpoch
+
+    var membership: Membership
+    var requests = SlotTable<RequestID, ServingRequest>()
+    var requestOfKey: [ClientRequestKey: RequestID] = [:]
+    /// Requests that each client has open; none for a client without.
+    var openCount: [ClientID: Int] = [:]
+    var lastRequest: UInt64 = 0
+
+    /// In phase `queued`, but for those set aside.
+    var queue = RequestQueue()
+    /// In phase `pausing`.
+    var pausingCount = 0
+    /// In phase `queued`, but longer than what any worker here could hold: they wait for one that can.
+    var setAside: [RequestID] = []
+    var timers = TimerQueue()
+
+    /// By worker slot; `nil` where there is no worker.
+    var prefillWorkers: [PrefillAssignments?] = []
+    var decodeWorkers: [DecodeAssignments?] = []
+    var prefillOffers = PlacementTree()
+    var decodeOffers = PlacementTree()
+    var greatestReach = GreatestReach()
+
+    var isWatched = false
+    var isDraining = false
+    var hasDrained = false
+    var started: Instant?
+    private var announcedWakeUp: Instant?
+
+    public init(configuration: Configuration, clusterEpoch: ClusterEpoch) {
+        precondition(
+            configuration.maxModelLength > 0 && configuration.growthBlocks >= 0 && configuration.embedLookahead >= 0
+                && configuration.prefillLookahead >= 0 && configuration.maxFruitlessAttempts > 0, "\(configuration)")
+        self.configuration = configuration
+        self.clusterEpoch = clusterEpoch
+        membership = Membership(configuration.membership, clusterEpoch: clusterEpoch)
+    }
+
+    public mutating func handle(_ event: Event, at now: Instant) -> [Action] {
+        var actions: [Action] = []
+        switch event {
+        case .submitted(let request): submit(request, at: now, into: &actions)
+        case .cancelled(let key): cancel(key, into: &actions)
+        case .clientGone(let client): cancelAll(of: client, into: &actions)
+        case .stopMatched(let request): stop(request, into: &actions)
+        case .workerMessage(let connection, let envelope, let message):
+            receive(message, envelope, on: connection, at: now, into: &actions)
+        case .pong(let pong): receive(pong, at: now)
+        case .workerConnectionClosed(let connection):
+            if let slot = membership.slot(on: connection) {
+                lose(slot, "its connection closed", at: now, into: &actions)
+            }
+        case .watched(let isWatched): self.isWatched = isWatched
+        case .drain: isDraining = true
+        case .tick: break
+        }
+        tick(at: now, into: &actions)
+        dispatch(at: now, into: &actions)
+        finishDraining(into: &actions)
+        announceWakeUp(into: &actions)
+        return actions
+    }
+
+    /// Whatever is due, so that a late `tick` of the shell delays nothing while other events come.
+    private mutating func tick(at now: Instant, into actions: inout [Action]) {
+        let round = membership.tick(at: now)
+        actions += round.pings
+        for slot in round.newlySuspect { refreshOffer(of: slot) }
+        for (slot, reason) in round.lost { lose(slot, reason, at: now, into: &actions) }
+        while let timer = timers.popDue(at: now) { fire(timer, into: &actions) }
+    }
+
+    private mutating func fire(_ timer: TimerQueue.Timer, into actions: inout [Action]) {
+        guard let slot = requests.slot(of: timer.request) else { return }
+        switch (timer.kind, requests[slot].phase) {
+        case (.deadline, _): expire(slot, into: &actions)
+        case (.retry, .pausing(let holder)):
+            requests[slot].phase = .queued(holder: holder)
+            pausingCount -= 1
+            queue.insert(timer.request, requests[slot].priority)
+        case (.retry, _): break
+        }
+    }
+
+    private mutating func finishDraining(into actions: inout [Action]) {
+        guard isDraining, !hasDrained, requests.isEmpty else { return }
+        hasDrained = true
+        actions.append(.drained)
+    }
+
+    private mutating func announceWakeUp(into actions: inout [Action]) {
+        let next = [membership.nextWakeUp, timers.nextDue].compactMap { $0 }.min()
+        guard let next, next != announcedWakeUp else { return }
+        announcedWakeUp = next
+        actions.append(.wakeAt(next))
+    }
+
+    func observe(
+        _ request: RequestID?, _ kind: @autoclosure () -> ClusterEvent.Kind, into actions: inout [Action]
+    ) {
+        if isWatched { actions.append(.observe(request, kind())) }
+    }
+
+    // MARK: For people and tests
+
+    /// Requests without a worker.
+    public var waitingCount: Int { queue.count + pausingCount + setAside.count }
+    public var openRequestCount: Int { requests.count }
+
+    public var status: ClusterStatus {
+        ClusterStatus(
+            epoch: clusterEpoch, modelName: configuration.modelName, waiting: waitingCount,
+            running: requests.count - waitingCount, draining: isDraining, workers: membership.status)
+    }
+
+    public func checkInvariants() {
+        membership.checkInvariants()
+        requests.checkInvariants()
+        queue.checkInvariants()
+        prefillOffers.checkInvariants()
+        decodeOffers.checkInvariants()
+        checkRequests()
+        checkAssignments()
+    }
+
+    private func checkRequests() {
+        precondition(requestOfKey.count == requests.count, "\(requestOfKey.count) keys of \(requests.count) requests")
+        var (queued, pausing) = (0, 0)
+        for slot in requests.occupied {
+            let request = requests[slot]
+            precondition(requestOfKey[request.key] == request.id, "\(request.id) is not under its key")
+            precondition(
+                request.promptCount + request.emittedBeforePrefill <= request.tokens.count
+                    && request.emittedBeforePrefill <= request.emittedBeforeAttempt, "\(request) has lost tokens")
+            precondition(request.emittedCount < request.stop.maxTokens, "\(request) should have ended")
+            switch request.phase {
+            case .queued: queued += 1
+            case .pausing: pausing += 1
+            case .prefilling: precondition(!request.knowsFirstToken, "\(request) knows its first token")
+            case .transferring: precondition(request.knowsFirstToken, "\(request) does not know its first token")
+            case .decoding(let decoding):
+                precondition(decoding.early.isEmpty || !request.knowsFirstToken, "\(request) holds tokens back")
+                precondition(request.knowsFirstToken || decoding.route.prefill != nil, "\(request) waits for nobody")
+            }
+            if let prefill = request.phase.prefill {
+                precondition(prefillWorkers[prefill]?.requests.contains(request.id) == true, "\(request) is unknown")
+            }
+            if let route = request.phase.route {
+                precondition(decodeWorkers[route.decode]?.requests.contains(request.id) == true, "\(request) is unknown")
+            }
+        }
+        precondition(queued == queue.count + setAside.count && pausing == pausingCount, "\(queued), \(pausing) waiting")
+    }
+
+    private func checkAssignments() {
+        for slot in prefillWorkers.indices {
+            guard let worker = prefillWorkers[slot] else { continue }
+            precondition(membership.members.isOccupied(slot), "work for nobody in slot \(slot)")
+            let held = worker.requests.compactMap { requests.slot(of: $0) }.map { requests[$0] }
+            precondition(held.count == worker.requests.count, "slot \(slot) works for requests that ended")
+            precondition(held.allSatisfy { $0.phase.prefill == slot }, "slot \(slot) works on what it has not")
+            let tokens = held.reduce(0) { $0 + $1.promptCount + $1.emittedBeforePrefill }
+            precondition(tokens == worker.outstandingTokens, "\(tokens) of \(worker.outstandingTokens) tokens")
+        }
+        for slot in decodeWorkers.indices {
+            guard let worker = decodeWorkers[slot] else { continue }
+            precondition(membership.members.isOccupied(slot), "work for nobody in slot \(slot)")
+            let held = worker.requests.compactMap { requests.slot(of: $0) }.map { requests[$0] }
+            precondition(held.count == worker.requests.count, "slot \(slot) works for requests that ended")
+            precondition(held.allSatisfy { $0.phase.decode == slot }, "slot \(slot) works on what it has not")
+            let charge = held.reduce(0) { $0 + ($1.phase.route?.charge ?? 0) }
+            precondition(charge == worker.chargedBlocks, "\(charge) of \(worker.chargedBlocks) blocks")
+        }
+    }
+}

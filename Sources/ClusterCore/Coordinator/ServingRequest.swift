@@ -1,0 +1,173 @@
+import Generation
+
+/// A request from acceptance to its terminal event.
+struct ServingRequest: Sendable {
+    let id: RequestID
+    let key: ClientRequestKey
+    /// The prompt, followed by the tokens emitted so far.
+    var tokens: [TokenID]
+    let promptCount: Int
+    let sampling: SamplingParameters
+    let stop: StopConditions
+    let priority: Priority
+    let deadline: Instant?
+
+    var phase: Phase = .queued(holder: nil)
+    /// Attempts so far; the latest is the current one.
+    var ordinal: UInt32 = 0
+    /// Tokens emitted before the KV that is computed or sent now, whatever attempt it goes by.
+    var emittedBeforePrefill = 0
+    /// Tokens emitted before the current attempt.
+    var emittedBeforeAttempt = 0
+    /// Attempts in a row that brought no token.
+    var fruitlessAttempts = 0
+    /// Whom the next attempt should rather not meet again.
+    var avoided: (prefill: Int?, decode: Int?) = (nil, nil)
+    var record: ServingRecord
+
+    init(_ request: ClientRequest, id: RequestID, at now: Instant) {
+        self.id = id
+        key = request.key
+        tokens = request.prompt
+        promptCount = request.prompt.count
+        sampling = request.sampling
+        stop = request.stop
+        priority = request.priority
+        deadline = request.deadline
+        record = ServingRecord(submitted: now)
+    }
+
+    /// Where a request stands. Numbers are worker slots of ``Membership``.
+    enum Phase: Sendable {
+        /// Waits for workers. `holder` is a prefill worker that has its KV, or computes it, for a decode worker that
+        /// failed: a new destination will do.
+        case queued(holder: Int?)
+        /// As `queued`, but not before its retry timer.
+        case pausing(holder: Int?)
+        /// Somebody computes the prompt; the first token is not known.
+        case prefilling(Route)
+        /// The first token is known; the KV is not known to be whole on the decode side.
+        case transferring(Route)
+        /// The KV is whole on the decode side.
+        case decoding(Decoding)
+    }
+
+    struct Route: Sendable {
+        /// `nil` once its blocks are free again.
+        var prefill: Int?
+        var decode: Int
+        /// Blocks charged to the decode worker.
+        var charge: Int
+    }
+
+    struct Decoding: Sendable {
+        var route: Route
+        /// Tokens that overtook the first one, which comes from the prefill worker.
+        var early: [TokenID] = []
+    }
+
+    var attempt: AttemptID { AttemptID(request: id, ordinal: ordinal) }
+    var emittedCount: Int { tokens.count - promptCount }
+    /// Whether the prefill going on has told its token.
+    var knowsFirstToken: Bool { emittedCount > emittedBeforePrefill }
+    /// Tokens of the whole answer and its prompt at most.
+    var greatestLength: Int { promptCount + Int(stop.maxTokens) }
+
+    var order: SequenceOrder {
+        SequenceOrder(
+            attempt: attempt, tokens: Array(tokens[..<(promptCount + emittedBeforePrefill)]), promptCount: promptCount,
+            sampling: sampling, stop: stop, priority: priority)
+    }
+
+    /// Blocks of the decode worker for a sequence of `count` tokens: its KV now and some room to grow, but not more
+    /// than the whole answer can ever need.
+    func budget(forTokens count: Int, geometry: KVGeometry, growth: Int) -> Int {
+        let now = geometry.blockCount(forTokens: count)
+        return max(now, min(now + growth, geometry.blockCount(forTokens: greatestLength)))
+    }
+}
+
+extension ServingRequest.Phase {
+    /// The prefill worker that has something to do with the request.
+    var prefill: Int? {
+        switch self {
+        case .queued(let holder), .pausing(let holder): holder
+        case .prefilling(let route), .transferring(let route): route.prefill
+        case .decoding(let decoding): decoding.route.prefill
+        }
+    }
+
+    var route: ServingRequest.Route? {
+        switch self {
+        case .queued, .pausing: nil
+        case .prefilling(let route), .transferring(let route): route
+        case .decoding(let decoding): decoding.route
+        }
+    }
+
+    var decode: Int? { route?.decode }
+
+    var isWaiting: Bool {
+        switch self {
+        case .queued, .pausing: true
+        case .prefilling, .transferring, .decoding: false
+        }
+    }
+
+    /// The prefill worker has no blocks of the request any more.
+    mutating func forgetPrefill() {
+        switch self {
+        case .queued: self = .queued(holder: nil)
+        case .pausing: self = .pausing(holder: nil)
+        case .prefilling(var route):
+            route.prefill = nil
+            self = .prefilling(route)
+        case .transferring(var route):
+            route.prefill = nil
+            self = .transferring(route)
+        case .decoding(var decoding):
+            decoding.route.prefill = nil
+            self = .decoding(decoding)
+        }
+    }
+
+    mutating func setCharge(_ charge: Int) {
+        switch self {
+        case .queued, .pausing: preconditionFailure("\(self) is charged to nobody")
+        case .prefilling(var route):
+            route.charge = charge
+            self = .prefilling(route)
+        case .transferring(var route):
+            route.charge = charge
+            self = .transferring(route)
+        case .decoding(var decoding):
+            decoding.route.charge = charge
+            self = .decoding(decoding)
+        }
+    }
+}
+
+/// When things happened to a request, and who did them; for the client's summary.
+struct ServingRecord: Sendable {
+    let submitted: Instant
+    var prefillStarted: Instant?
+    var firstToken: Instant?
+    var kvWhole: Instant?
+    var lastToken: Instant?
+    /// Who computed the prompt last.
+    var prefillWorker: WorkerID?
+    /// Who decoded last; `nil` until a token came from a decode worker.
+    var decodeWorker: WorkerID?
+
+    init(submitted: Instant) { self.submitted = submitted }
+
+    func timings(tokenCount: Int) -> Timings {
+        let started = prefillStarted ?? submitted
+        let first = firstToken ?? started
+        let last = lastToken ?? first
+        return Timings(
+            queue: started - submitted, prefill: first - started,
+            transfer: max(.zero, (kvWhole ?? first) - first), timeToFirstToken: first - submitted,
+            timePerOutputToken: tokenCount > 1 ? (last - first) / (tokenCount - 1) : .zero)
+    }
+}

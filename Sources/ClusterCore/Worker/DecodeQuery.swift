@@ -1,0 +1,18 @@
+import Generation
+
+/// A query that was granted blocks: those for the KV to come, and some set aside for growth.
+struct DecodeQuery: Sendable {
+    var order: SequenceOrder
+    var blocks: [BlockID]
+    /// Blocks set aside in the pool.
+    var reserved: Int
+
+    var rank: Rank { Rank(priority: order.priority, request: order.attempt.request) }
+}
+
+/// A query whose KV is whole, waiting for a row.
+struct ReadyQuery: Sendable {
+    var query: DecodeQuery
+    /// The token sampled from the prompt.
+    var next: TokenEvent
+}

@@ -1,0 +1,160 @@
+import DequeModule
+import Generation
+import OrderedCollections
+
+// What the coordinator wants, and what becomes of the blocks a query holds.
+extension DecodeRole {
+    mutating func receive(_ message: CoordinatorMessage, at now: Instant, into actions: inout [Action]) {
+        switch message {
+        case .grant(let grant): accept(grant, at: now, into: &actions)
+        case .cancel(let attempt): cancel(attempt)
+        case .prefill(let order):
+            actions.append(.report(.prefillFailed(order.sequence.attempt, .refused("this is a decode worker"))))
+        case .retarget(_, let to, _):
+            actions.append(.report(.prefillFailed(to, .refused("this is a decode worker"))))
+        case .registered, .registrationRefused, .registerAgain: break  // The control link's business.
+        }
+    }
+
+    private mutating func accept(_ grant: Grant, at now: Instant, into actions: inout [Action]) {
+        let attempt = grant.sequence.attempt
+        if let held = holdings[attempt.request]?.attempt {
+            guard held < attempt else { return }
+            cancel(held)
+        }
+        counters.grants += 1
+        if let problem = flaw(of: grant.sequence) {
+            refuse(grant, .computation(problem), into: &actions)
+            return
+        }
+        take(grant, at: now, into: &actions)
+    }
+
+    /// Why a query can never be decoded here; `nil` if it can.
+    private func flaw(of sequence: SequenceOrder) -> String? {
+        let count = sequence.tokens.count
+        guard count > 0, sequence.promptCount > 0, sequence.promptCount <= count else {
+            return "\(count) tokens with a prompt of \(sequence.promptCount)"
+        }
+        guard longestKV(of: sequence) <= configuration.maxModelLength, count <= configuration.maxModelLength else {
+            return """
+                a prompt of \(sequence.promptCount) tokens and \(sequence.stop.maxTokens) more exceed the model's \
+                length of \(configuration.maxModelLength)
+                """
+        }
+        return nil
+    }
+
+    /// Tokens whose KV the query may need in the end; the last token is never run.
+    private func longestKV(of sequence: SequenceOrder) -> Int {
+        sequence.promptCount + max(0, Int(sequence.stop.maxTokens) - 1)
+    }
+
+    /// Allocates the blocks of the KV to come and sets the rest of the budget aside.
+    private mutating func take(_ grant: Grant, at now: Instant, into actions: inout [Action]) {
+        let geometry = configuration.geometry
+        let needed = geometry.blockCount(forTokens: grant.sequence.tokens.count)
+        let useful = max(needed, geometry.blockCount(forTokens: longestKV(of: grant.sequence)))
+        let reserved = max(0, min(grant.budget, useful) - needed)
+        let attempt = grant.sequence.attempt
+        let rank = Rank(priority: grant.sequence.priority, request: attempt.request)
+        guard needed + reserved <= pool.availableCount, let blocks = try? pool.allocate(needed),
+            (try? pool.reserve(reserved)) != nil
+        else {
+            guard batch.isIterating, batch.hasLeavingRows else {
+                refuse(grant, .refused("\(needed) + \(reserved) blocks wanted: \(pool)"), into: &actions)
+                return
+            }
+            deferred.append(grant)
+            holdings[attempt.request] = Holding(attempt: attempt, rank: rank, place: .deferred)
+            return
+        }
+        let transfer = IncomingTransfer(
+            DecodeQuery(order: grant.sequence, blocks: blocks, reserved: reserved), layerCount: geometry.layerCount,
+            window: configuration.creditWindow, timings: configuration.timings, at: now)
+        transfers[attempt.request] = transfer
+        holdings[attempt.request] = Holding(attempt: attempt, rank: rank, place: .transfer)
+        wakeUp = min(wakeUp ?? transfer.nextWakeUp, transfer.nextWakeUp)
+    }
+
+    private mutating func refuse(_ grant: Grant, _ failure: WorkFailure, into actions: inout [Action]) {
+        counters.failures += 1
+        ended.insert(grant.sequence.attempt, wasWhole: false)
+        actions.append(.report(.decodeFailed(grant.sequence.attempt, failure)))
+    }
+
+    /// Grants that waited for the end of the iteration.
+    mutating func takeDeferredGrants(at now: Instant, into actions: inout [Action]) {
+        let grants = deferred
+        deferred = []
+        for grant in grants {
+            holdings[grant.sequence.attempt.request] = nil
+            take(grant, at: now, into: &actions)
+        }
+    }
+
+    private mutating func cancel(_ attempt: AttemptID) {
+        if let holding = holdings[attempt.request], holding.attempt == attempt {
+            drop(holding)
+        } else {
+            ended.insert(attempt, wasWhole: false)
+        }
+    }
+
+    mutating func fail(_ holding: Holding, _ failure: WorkFailure, into actions: inout [Action]) {
+        counters.failures += 1
+        drop(holding)
+        actions.append(.report(.decodeFailed(holding.attempt, failure)))
+    }
+
+    /// Forgets a query and frees its blocks; those of a row that is being computed when the iteration is over.
+    mutating func drop(_ holding: Holding) {
+        let request = holding.attempt.request
+        holdings[request] = nil
+        ended.insert(holding.attempt, wasWhole: holding.place.isWhole)
+        switch holding.place {
+        case .deferred: deferred.removeAll { $0.sequence.attempt == holding.attempt }
+        case .transfer:
+            guard let transfer = transfers.removeValue(forKey: request) else {
+                preconditionFailure("\(holding) without a transfer")
+            }
+            free(transfer.query.blocks, reserved: transfer.query.reserved)
+        case .ready:
+            let index = readyIndex(of: holding.rank)
+            precondition(index < ready.count && ready[index].query.rank == holding.rank, "\(holding) is not ready")
+            let query = ready.remove(at: index).query
+            free(query.blocks, reserved: query.reserved)
+        case .row(let slot):
+            if batch.isIterating { batch.leave(slot) } else { removeRow(slot) }
+        }
+    }
+
+    mutating func removeRow(_ slot: Int) {
+        let row = batch.remove(slot)
+        free(row.blockTable, reserved: row.reserved)
+    }
+
+    private mutating func free(_ blocks: [BlockID], reserved: Int) {
+        pool.release(blocks)
+        pool.unreserve(reserved)
+    }
+
+    /// Index of the first ready query that does not come before `rank`.
+    func readyIndex(of rank: Rank) -> Int {
+        var low = 0, high = ready.count
+        while low < high {
+            let middle = (low + high) / 2
+            if ready[middle].query.rank < rank { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+}
+
+extension DecodeRole.Place {
+    var isWhole: Bool {
+        switch self {
+        case .deferred, .transfer: false
+        case .ready, .row: true
+        }
+    }
+}

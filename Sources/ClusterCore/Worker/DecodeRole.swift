@@ -1,0 +1,173 @@
+import DequeModule
+import Generation
+import OrderedCollections
+
+/// The decisions of a decode worker: what may be received, who is embedded when, who leaves.
+///
+/// The shell receives, calls ``handle(_:at:)``, carries the actions out in order, and asks ``nextIteration(at:)`` for
+/// work whenever the engine is idle. For `blocks` it asks ``destination(for:)`` first, copies and checks the payload,
+/// and reports the outcome before it calls anything else: in between, the destination could be freed.
+/// One value lives as long as one registration.
+public struct DecodeRole: Sendable {
+    public enum Event: Sendable {
+        case message(CoordinatorMessage)
+        /// `open`, `commit` or `abort`; `blocks` go through the three events below.
+        case kv(PeerID, KVMessage)
+        /// The payload was copied to its destination and its checksum was right.
+        case blocksStored(PeerID, KVBlocks)
+        /// The payload was damaged; its destination may hold anything.
+        case blocksCorrupt(PeerID, KVBlocks)
+        /// ``destination(for:)`` said no; nothing was copied.
+        case blocksRefused(PeerID, KVBlocks, KVRefusal)
+        /// One sample for every row of the running iteration, in row order.
+        case iterationFinished([Sample])
+        case tick
+    }
+
+    public enum Action: Sendable, Hashable {
+        case reply(PeerID, KVReply)
+        case report(WorkerMessage)
+        /// Copy all layers of a block, before the next iteration starts.
+        case copyBlock(from: BlockID, to: BlockID)
+    }
+
+    public struct Configuration: Sendable, Hashable {
+        public var clusterEpoch: ClusterEpoch
+        public var workerEpoch: WorkerEpoch
+        public var modelHash: String
+        public var geometry: KVGeometry
+        public var blockCount: Int
+        /// Rows of the batch.
+        public var maxSequences: Int
+        /// Tokens in one sequence; at least one such sequence must fit the pool.
+        public var maxModelLength: Int
+        /// Layer blocks that a sender may have under way.
+        public var creditWindow: Int
+        public var timings: TransferTimings
+
+        public init(
+            clusterEpoch: ClusterEpoch, workerEpoch: WorkerEpoch, modelHash: String, geometry: KVGeometry,
+            blockCount: Int, maxSequences: Int, maxModelLength: Int, creditWindow: Int = 256,
+            timings: TransferTimings = TransferTimings()
+        ) {
+            self.clusterEpoch = clusterEpoch
+            self.workerEpoch = workerEpoch
+            self.modelHash = modelHash
+            self.geometry = geometry
+            self.blockCount = blockCount
+            self.maxSequences = maxSequences
+            self.maxModelLength = maxModelLength
+            self.creditWindow = creditWindow
+            self.timings = timings
+        }
+    }
+
+    public let configuration: Configuration
+    public internal(set) var counters = DecodeCounters()
+
+    /// Where a query is now.
+    enum Place: Sendable, Hashable {
+        /// Waits for blocks that come free when the running iteration is over.
+        case deferred
+        case transfer
+        /// Whole, waiting for a row.
+        case ready
+        case row(slot: Int)
+    }
+
+    struct Holding: Sendable, Hashable {
+        var attempt: AttemptID
+        var rank: Rank
+        var place: Place
+    }
+
+    var pool: BlockPool
+    /// Everything held, by request: a newer attempt takes the place of an older one. For look-ups only.
+    var holdings: [RequestID: Holding] = [:]
+    var deferred: [Grant] = []
+    var transfers: OrderedDictionary<RequestID, IncomingTransfer> = [:]
+    /// By rank.
+    var ready: Deque<ReadyQuery> = []
+    var batch: DecodeBatch
+    var ended = EndedAttempts(capacity: 4096)
+    /// No timer is due earlier; may be too early, never too late.
+    var wakeUp: Instant?
+
+    public init(_ configuration: Configuration) {
+        let longest = configuration.geometry.blockCount(forTokens: configuration.maxModelLength)
+        precondition(
+            configuration.maxModelLength > 0 && longest <= configuration.blockCount,
+            "a sequence of \(configuration.maxModelLength) tokens does not fit \(configuration.blockCount) blocks")
+        self.configuration = configuration
+        pool = BlockPool(blockCount: configuration.blockCount)
+        batch = DecodeBatch(maxSequences: configuration.maxSequences, blockSize: configuration.geometry.blockSize)
+    }
+
+    public mutating func handle(_ event: Event, at now: Instant) -> [Action] {
+        var actions: [Action] = []
+        switch event {
+        case .message(let message): receive(message, at: now, into: &actions)
+        case .kv(let peer, let message): receive(message, from: peer, at: now, into: &actions)
+        case .blocksStored(let peer, let blocks): store(blocks, from: peer, at: now, into: &actions)
+        case .blocksCorrupt(_, let blocks): damage(blocks, at: now)
+        case .blocksRefused(let peer, let blocks, let refusal): refuse(blocks, refusal, from: peer, into: &actions)
+        case .iterationFinished(let samples): finishIteration(samples, at: now, into: &actions)
+        case .tick: tick(at: now, into: &actions)
+        }
+        return actions
+    }
+
+    /// When ``Event/tick`` is due; `nil` while no transfer is awaited.
+    public var timeOfNextWakeUp: Instant? { transfers.isEmpty ? nil : wakeUp }
+
+    public var load: WorkerLoad {
+        WorkerLoad(
+            referencedBlocks: pool.referencedCount, rows: batch.count,
+            waiting: deferred.count + transfers.count + ready.count, steps: counters.iterations)
+    }
+
+    /// Whether the engine runs an iteration; a shell replaces the role only when it does not.
+    public var isIterating: Bool { batch.isIterating }
+}
+
+/// What a decode worker has done since it registered.
+public struct DecodeCounters: Sendable, Hashable {
+    public var grants: UInt64 = 0
+    public var embeds: UInt64 = 0
+    public var iterations: UInt64 = 0
+    /// Token rows computed.
+    public var rows: UInt64 = 0
+    /// Layer blocks stored.
+    public var layerBlocks: UInt64 = 0
+    /// Messages that brought something again.
+    public var duplicates: UInt64 = 0
+    /// Layer blocks asked for again.
+    public var refetches: UInt64 = 0
+    /// Messages with a damaged payload.
+    public var corrupt: UInt64 = 0
+    /// Messages of another epoch or attempt, or that contradict their grant.
+    public var refused: UInt64 = 0
+    public var evictions: UInt64 = 0
+    /// Attempts given up, evictions included.
+    public var failures: UInt64 = 0
+}
+
+/// Where a KV message came from; means something to the shell alone.
+public struct PeerID: Sendable, Hashable {
+    public let rawValue: UInt64
+    public init(_ rawValue: UInt64) { self.rawValue = rawValue }
+}
+
+/// Why layer blocks are not wanted.
+public enum KVRefusal: Error, Sendable, Hashable {
+    /// Of another life of the cluster.
+    case epoch(ClusterEpoch)
+    /// No grant, or not opened: perhaps not yet.
+    case unknown
+    /// The attempt is over, or a newer one has taken its place.
+    case ended
+    /// All of it is there already.
+    case duplicate
+    /// It contradicts the grant; the text names the values.
+    case mismatch(String)
+}

@@ -1,0 +1,103 @@
+/// Prompts that are not computed yet, and how a step is filled from them.
+///
+/// Strict order of ``Rank``: a step takes as much of the first prompt as fits the token budget, the rest of the budget
+/// goes to the next one, and so on. A prompt that waits for room (blocks, a place) holds back those behind it that have
+/// not begun either, or small prompts could starve it for ever.
+public struct PrefillQueue: Sendable {
+    /// A part of a prompt to compute.
+    public struct Chunk: Sendable, Hashable {
+        public var request: RequestID
+        /// Positions in the sequence.
+        public var range: Range<Int>
+        public var endsPrompt: Bool
+    }
+
+    private struct Entry: Sendable {
+        var rank: Rank
+        var tokenCount: Int
+        var computed = 0
+        var isAdmitted = false
+    }
+
+    /// In order of rank.
+    private var entries: [Entry] = []
+
+    public init() {}
+
+    public var count: Int { entries.count }
+    public var isEmpty: Bool { entries.isEmpty }
+
+    /// - Precondition: the request is not in the queue.
+    public mutating func insert(_ rank: Rank, tokenCount: Int) {
+        precondition(tokenCount > 0, "\(rank) with \(tokenCount) tokens")
+        let index = position(of: rank)
+        precondition(index == entries.count || entries[index].rank != rank, "\(rank) is queued already")
+        entries.insert(Entry(rank: rank, tokenCount: tokenCount), at: index)
+    }
+
+    /// Does nothing if the request is not in the queue (any more).
+    public mutating func remove(_ rank: Rank) {
+        if let index = index(of: rank) { entries.remove(at: index) }
+    }
+
+    /// Chunks of the next step, at most `tokenBudget` tokens together. `admit` is asked once before the first chunk of
+    /// a prompt and may take what the prompt needs.
+    public mutating func plan(tokenBudget: Int, admit: (RequestID, _ tokenCount: Int) -> Bool) -> [Chunk] {
+        var chunks: [Chunk] = []
+        var budget = tokenBudget
+        var isBlocked = false
+        for index in entries.indices {
+            guard budget > 0 else { break }
+            if !entries[index].isAdmitted {
+                guard !isBlocked, admit(entries[index].rank.request, entries[index].tokenCount) else {
+                    isBlocked = true
+                    continue
+                }
+                entries[index].isAdmitted = true
+            }
+            let entry = entries[index]
+            let end = min(entry.tokenCount, entry.computed + budget)
+            budget -= end - entry.computed
+            chunks.append(Chunk(
+                request: entry.rank.request, range: entry.computed..<end, endsPrompt: end == entry.tokenCount))
+        }
+        return chunks
+    }
+
+    /// The step that computed up to `computed` tokens of the request is over. A whole prompt leaves the queue.
+    public mutating func advance(_ rank: Rank, to computed: Int) {
+        guard let index = index(of: rank) else { preconditionFailure("\(rank) is not queued") }
+        let entry = entries[index]
+        precondition(computed > entry.computed && computed <= entry.tokenCount, "\(entry) advanced to \(computed)")
+        if computed == entry.tokenCount {
+            entries.remove(at: index)
+        } else {
+            entries[index].computed = computed
+        }
+    }
+
+    public func checkInvariants() {
+        for (entry, next) in zip(entries, entries.dropFirst()) {
+            precondition(entry.rank < next.rank, "\(entry) before \(next)")
+        }
+        for entry in entries {
+            precondition(entry.computed >= 0 && entry.computed < entry.tokenCount, "\(entry)")
+            precondition(entry.isAdmitted || entry.computed == 0, "\(entry)")
+        }
+    }
+
+    private func index(of rank: Rank) -> Int? {
+        let index = position(of: rank)
+        return index < entries.count && entries[index].rank == rank ? index : nil
+    }
+
+    /// Index of the first entry that does not come before `rank`.
+    private func position(of rank: Rank) -> Int {
+        var low = 0, high = entries.count
+        while low < high {
+            let middle = (low + high) / 2
+            if entries[middle].rank < rank { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+}

@@ -1,0 +1,114 @@
+import Generation
+import OrderedCollections
+
+// The engine's side: plan a step, take what it stored and sampled.
+extension PrefillRole {
+    /// Plans the next step; `nil` when there is nothing to compute. The engine must be idle.
+    /// The actions come before the step.
+    public mutating func nextStep(at now: Instant) -> (step: PrefillStep?, actions: [Action]) {
+        precondition(running == nil, "a step is running: \(String(describing: running))")
+        var actions: [Action] = []
+        // Taken out for the call, as admission changes the rest of the role.
+        var queue = PrefillQueue()
+        swap(&queue, &self.queue)
+        let chunks = queue.plan(tokenBudget: configuration.maxBatchedTokens) { request, tokenCount in
+            admit(request, tokenCount: tokenCount, into: &actions)
+        }
+        swap(&queue, &self.queue)
+        guard !chunks.isEmpty else { return (nil, actions) }
+        running = RunningPrefill(chunks: chunks.map { begin($0) })
+        return (PrefillStep(chunks: chunks.map(describe)), actions)
+    }
+
+    /// Takes a place and the blocks of the whole prompt, so that a prompt that has begun never waits for another.
+    private mutating func admit(_ request: RequestID, tokenCount: Int, into actions: inout [Action]) -> Bool {
+        guard placesTaken < configuration.maxSequences else { return false }
+        let count = configuration.geometry.blockCount(forTokens: tokenCount)
+        guard let blocks = try? pool.allocate(count), let attempt = sequences[request]?.order.attempt else {
+            return false
+        }
+        sequences[request]?.blocks = blocks
+        placesTaken += 1
+        actions.append(.report(.prefillStarted(attempt)))
+        return true
+    }
+
+    private mutating func begin(_ chunk: PrefillQueue.Chunk) -> RunningPrefill.Chunk {
+        guard let sequence = sequences[chunk.request] else { preconditionFailure("\(chunk) without a sequence") }
+        pool.retain(sequence.blocks)
+        return RunningPrefill.Chunk(
+            attempt: sequence.order.attempt, range: chunk.range, endsPrompt: chunk.endsPrompt, blocks: sequence.blocks)
+    }
+
+    private func describe(_ chunk: PrefillQueue.Chunk) -> PrefillStep.Chunk {
+        guard let sequence = sequences[chunk.request] else { preconditionFailure("\(chunk) without a sequence") }
+        let order = sequence.order
+        let sampling = SamplingContext(
+            parameters: order.sampling, index: order.firstIndex,
+            history: order.sampling.usesPenalties ? order.tokens : nil, promptCount: order.promptCount)
+        return PrefillStep.Chunk(
+            attempt: order.attempt, tokens: order.tokens[chunk.range], start: chunk.range.lowerBound,
+            blockTable: sequence.blocks, sampling: chunk.endsPrompt ? sampling : nil)
+    }
+
+    mutating func storeLayer(_ layer: Int, at now: Instant, into actions: inout [Action]) {
+        guard let step = running else { preconditionFailure("layer \(layer) stored, but no step is running") }
+        precondition(
+            layer == step.layersStored && layer < configuration.geometry.layerCount,
+            "layer \(layer) stored after \(step.layersStored) of \(configuration.geometry.layerCount)")
+        running?.layersStored += 1
+        for chunk in step.chunks where chunk.isLive {
+            let request = chunk.attempt.request
+            sequences[request]?.store(
+                layer: layer, computed: chunk.range.upperBound, geometry: configuration.geometry)
+            advanceTransfer(of: request, at: now, into: &actions)
+        }
+    }
+
+    mutating func finishStep(_ samples: [Sample], at now: Instant, into actions: inout [Action]) {
+        guard let stored = running?.layersStored else { preconditionFailure("a step finished, but none is running") }
+        for layer in stored..<configuration.geometry.layerCount { storeLayer(layer, at: now, into: &actions) }
+        guard let step = running else { preconditionFailure("the running step vanished") }
+        running = nil
+        counters.steps += 1
+        let sampled = step.chunks.filter(\.endsPrompt)
+        precondition(
+            sampled.map(\.attempt) == samples.map(\.attempt), "samples \(samples.map(\.attempt)) for chunks \(sampled)")
+
+        var nextSample = samples.makeIterator()
+        for chunk in step.chunks {
+            let sample = chunk.endsPrompt ? nextSample.next() : nil
+            counters.tokens += UInt64(chunk.range.count)
+            if chunk.isLive { finish(chunk, sample, at: now, into: &actions) }
+            pool.release(chunk.blocks)
+        }
+    }
+
+    private mutating func finish(
+        _ chunk: RunningPrefill.Chunk, _ sample: Sample?, at now: Instant, into actions: inout [Action]
+    ) {
+        let request = chunk.attempt.request
+        guard let sequence = sequences[request] else { preconditionFailure("\(chunk) without a sequence") }
+        queue.advance(sequence.rank, to: chunk.range.upperBound)
+        switch sample?.token {
+        case nil: break
+        case .failure(let failure): fail(request, .computation(failure.message), into: &actions)
+        case .success(let token): finishPrompt(request, token, at: now, into: &actions)
+        }
+    }
+
+    private mutating func finishPrompt(
+        _ request: RequestID, _ token: TokenID, at now: Instant, into actions: inout [Action]
+    ) {
+        guard let order = sequences[request]?.order else { preconditionFailure("\(request) is not held") }
+        let first = TokenEvent(attempt: order.attempt, index: order.firstIndex, token: token)
+        sequences[request]?.first = first
+        actions.append(.report(.prefillFinished(order.attempt, first)))
+        if order.stop.finishReason(after: token, at: first.index) != nil {
+            drop(request, into: &actions)
+        } else {
+            sequences[request]?.transfer.end()
+            advanceTransfer(of: request, at: now, into: &actions)
+        }
+    }
+}

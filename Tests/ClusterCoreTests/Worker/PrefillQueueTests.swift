@@ -1,0 +1,72 @@
+import ClusterCore
+import Testing
+
+@Suite struct PrefillQueueTests {
+    private func rank(_ request: UInt64, _ priority: Priority = .normal) -> Rank {
+        Rank(priority: priority, request: RequestID(request))
+    }
+
+    private func summary(_ chunks: [PrefillQueue.Chunk]) -> [String] {
+        chunks.map { "\($0.request) \($0.range)\($0.endsPrompt ? " end" : "")" }
+    }
+
+    @Test func fillsAStepInOrderOfPriorityAndArrival() {
+        var queue = PrefillQueue()
+        queue.insert(rank(3), tokenCount: 4)
+        queue.insert(rank(1), tokenCount: 5)
+        queue.insert(rank(2, .low), tokenCount: 9)
+        queue.insert(rank(4, .high), tokenCount: 3)
+        queue.checkInvariants()
+        let chunks = queue.plan(tokenBudget: 14) { _, _ in true }
+        #expect(summary(chunks) == ["r4 0..<3 end", "r1 0..<5 end", "r3 0..<4 end", "r2 0..<2"])
+    }
+
+    @Test func resumesWhereTheLastStepEnded() {
+        var queue = PrefillQueue()
+        queue.insert(rank(1), tokenCount: 10)
+        var steps: [[String]] = []
+        while !queue.isEmpty {
+            let chunks = queue.plan(tokenBudget: 4) { _, _ in true }
+            steps.append(summary(chunks))
+            for chunk in chunks { queue.advance(rank(1), to: chunk.range.upperBound) }
+            queue.checkInvariants()
+        }
+        #expect(steps == [["r1 0..<4"], ["r1 4..<8"], ["r1 8..<10 end"]])
+    }
+
+    @Test func aPromptWithoutRoomHoldsBackOnlyThoseThatHaveNotBegun() {
+        var queue = PrefillQueue()
+        queue.insert(rank(5), tokenCount: 8)
+        #expect(summary(queue.plan(tokenBudget: 4) { _, _ in true }) == ["r5 0..<4"])
+        queue.advance(rank(5), to: 4)
+        queue.insert(rank(1), tokenCount: 100)
+        queue.insert(rank(6), tokenCount: 2)
+        var asked: [RequestID] = []
+        let chunks = queue.plan(tokenBudget: 50) { request, count in
+            asked.append(request)
+            return count < 100
+        }
+        #expect(summary(chunks) == ["r5 4..<8 end"])
+        #expect(asked == [RequestID(1)])
+    }
+
+    @Test func admissionIsAskedOnce() {
+        var queue = PrefillQueue()
+        queue.insert(rank(1), tokenCount: 9)
+        _ = queue.plan(tokenBudget: 4) { _, _ in true }
+        queue.advance(rank(1), to: 4)
+        let chunks = queue.plan(tokenBudget: 4) { _, _ in
+            Issue.record("asked again")
+            return false
+        }
+        #expect(summary(chunks) == ["r1 4..<8"])
+    }
+
+    @Test func removalLeavesTheOthers() {
+        var queue = PrefillQueue()
+        for request in 1...3 { queue.insert(rank(UInt64(request)), tokenCount: 2) }
+        queue.remove(rank(2))
+        queue.remove(rank(9))
+        #expect(summary(queue.plan(tokenBudget: 9) { _, _ in true }) == ["r1 0..<2 end", "r3 0..<2 end"])
+    }
+}
