@@ -4,9 +4,9 @@ import OrderedCollections
 
 // The running batch at the boundary between two iterations.
 extension DecodeRole {
-    /// Embeds what is whole and plans the next iteration; `nil` when there is no row. To be asked after every event while
-    /// the engine is idle. The actions come before the iteration. The shell should let go of the iteration before it reports its end:
-    /// then histories and block tables grow in place.
+    /// Embeds what is whole and plans the next iteration; `nil` when there is no row. To be asked after every event
+    /// while the engine is idle. The actions come before the iteration. The shell should let go of the iteration before
+    /// it reports its end: then histories and block tables grow in place.
     public mutating func nextIteration(at now: Instant) -> (iteration: DecodeIteration?, actions: [Action]) {
         precondition(!batch.isIterating, "an iteration is running in \(batch)")
         var boundary = Boundary()

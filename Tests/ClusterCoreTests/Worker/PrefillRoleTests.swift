@@ -53,7 +53,9 @@ import Testing
         let order = order(1, tokens: 10)
         let attempt = order.sequence.attempt
         #expect(role.handle(.message(.prefill(order)), at: time(0)) == [
-            .send(.open(KVOpen(epoch: epoch, attempt: attempt, modelHash: "m", geometry: geometry, tokenCount: 10)), to: destination)
+            .send(
+                .open(KVOpen(epoch: epoch, attempt: attempt, modelHash: "m", geometry: geometry, tokenCount: 10)),
+                to: destination)
         ])
         let step = try #require(role.nextStep(at: time(0)).step)
         #expect(step.chunks.map(\.tokens) == [[0, 1, 2, 3, 4, 5, 6, 7]] && step.chunks[0].sampling == nil)
@@ -98,7 +100,8 @@ import Testing
         #expect(cancelled == [.send(.abort(epoch, order.sequence.attempt), to: destination)])
         #expect(role.load.referencedBlocks == 2 && !role.isQuiescent)
         #expect(role.handle(.layerStored(1), at: time(3)).isEmpty)
-        #expect(role.handle(.stepFinished([Sample(attempt: order.sequence.attempt, token: .success(1))]), at: time(4)).isEmpty)
+        let sample = Sample(attempt: order.sequence.attempt, token: .success(1))
+        #expect(role.handle(.stepFinished([sample]), at: time(4)).isEmpty)
         #expect(role.load.referencedBlocks == 2)
         for lease in sent + sent { _ = role.handle(.sent(lease), at: time(5)) }
         #expect(role.load.referencedBlocks == 0 && role.isQuiescent)
@@ -132,7 +135,24 @@ import Testing
         #expect(role.handle(.reply(.credit(epoch, old, limit: 9)), at: time(3)).isEmpty)
         let sent = role.handle(.reply(.credit(epoch, old.next, limit: 9)), at: time(3))
         #expect(ranges(sent).reduce(0) { $0 + $1.count } == 4)
-        #expect(sent.last == .send(.commit(KVCommit(epoch: epoch, attempt: old.next, tokenCount: 8, next: event)), to: elsewhere))
+        let commit = KVCommit(epoch: epoch, attempt: old.next, tokenCount: 8, next: event)
+        #expect(sent.last == .send(.commit(commit), to: elsewhere))
+    }
+
+    @Test func aBrokenConnectionIsAskedAgainAtOnceAndTheKVKept() {
+        var role = role()
+        let order = order(1, tokens: 8)
+        let attempt = order.sequence.attempt
+        _ = role.handle(.message(.prefill(order)), at: time(0))
+        _ = role.handle(.reply(.credit(epoch, attempt, limit: 99)), at: time(0))
+        _ = role.nextStep(at: time(0))
+        let sent = role.handle(.layerStored(0), at: time(1))
+        #expect(ranges(sent).count == 1)
+        #expect(role.handle(.peerUnreachable(WorkerID("other")), at: time(2)).isEmpty)
+        let open = KVOpen(
+            epoch: epoch, attempt: attempt, modelHash: "m", geometry: geometry, tokenCount: 8, sent: 2)
+        #expect(role.handle(.peerUnreachable(destination.worker), at: time(2)) == [.send(.open(open), to: destination)])
+        #expect(role.load.referencedBlocks == 2)
     }
 
     @Test func aPromptWaitsForBlocksAndPlaces() {

@@ -145,7 +145,8 @@ final class WorkerPair {
     func has(_ report: WorkerMessage) -> Bool { reports.contains(report) }
 
     var isAtRest: Bool {
-        prefill.load.referencedBlocks == 0 && decode.indices.allSatisfy { !isAlive[$0] || decode[$0].load == atRest($0) }
+        prefill.load.referencedBlocks == 0
+            && decode.indices.allSatisfy { !isAlive[$0] || decode[$0].load == atRest($0) }
     }
 
     private func atRest(_ worker: Int) -> WorkerLoad { WorkerLoad(steps: decode[worker].load.steps) }
