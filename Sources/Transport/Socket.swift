@@ -9,6 +9,16 @@ final class Socket {
         case router
         /// One peer.
         case dealer
+        /// The other end of a monitor, within the process.
+        case pair
+
+        var zmqType: Int32 {
+            switch self {
+            case .router: ZMQ_ROUTER
+            case .dealer: ZMQ_DEALER
+            case .pair: ZMQ_PAIR
+            }
+        }
     }
 
     /// What became of a message.
@@ -26,10 +36,9 @@ final class Socket {
     let handle: UnsafeMutableRawPointer
     private(set) var isClosed = false
     private let security: LinkSecurity
-    private var monitor: UnsafeMutableRawPointer?
 
     init(_ kind: Kind, context: Context, security: LinkSecurity, maxMessageBytes: Int) throws(TransportError) {
-        handle = try context.makeSocket(kind == .router ? ZMQ_ROUTER : ZMQ_DEALER)
+        handle = try context.makeSocket(kind.zmqType)
         self.security = security
         try set(ZMQ_LINGER, 0)
         try set(ZMQ_SNDHWM, 4096)
@@ -42,6 +51,7 @@ final class Socket {
         switch kind {
         case .router: try set(ZMQ_ROUTER_MANDATORY, 1)
         case .dealer: try set(ZMQ_IMMEDIATE, 1)
+        case .pair: break
         }
     }
 

@@ -10,6 +10,8 @@ struct Member: Sendable {
     /// Number of the latest ping that was answered.
     var lastAnswered: UInt64 = 0
     var isSuspect = false
+    /// Shutting down at its own wish.
+    var isLeaving = false
     var load = WorkerLoad()
 
     var worker: WorkerID { registration.worker }
@@ -33,7 +35,11 @@ struct Member: Sendable {
         return nil
     }
 
-    var status: WorkerStatus { Self.status(registration, isSuspect ? .suspect : .ready, load) }
+    var takesNewWork: Bool { !isSuspect && !isLeaving }
+
+    var status: WorkerStatus {
+        Self.status(registration, isSuspect ? .suspect : isLeaving ? .leaving : .ready, load)
+    }
 
     static func status(_ registration: Registration, _ state: WorkerStatus.State, _ load: WorkerLoad) -> WorkerStatus {
         WorkerStatus(

@@ -140,6 +140,9 @@ public struct Membership: Sendable {
         return .send(members[slot].connection, envelope, message)
     }
 
+    /// The worker finishes what it has and takes nothing new.
+    mutating func noteLeaving(_ slot: Int) { members[slot].isLeaving = true }
+
     // MARK: Heartbeats
 
     var nextWakeUp: Instant? { nextPing }

@@ -178,14 +178,14 @@ extension Scheduler {
 
     private func offer(of member: Member, _ assignments: PrefillAssignments) -> PlacementTree.Offer? {
         let limit = member.registration.maxSequences + configuration.prefillLookahead
-        guard !member.isSuspect, assignments.requests.count < limit else { return nil }
+        guard member.takesNewWork, assignments.requests.count < limit else { return nil }
         return PlacementTree.Offer(load: assignments.outstandingTokens, room: 0, reach: member.reach)
     }
 
     private func offer(of member: Member, _ assignments: DecodeAssignments) -> PlacementTree.Offer? {
         let (rows, count) = (member.registration.maxSequences, assignments.requests.count)
         let room = member.registration.blockCount - assignments.chargedBlocks
-        guard !member.isSuspect, count < rows + configuration.embedLookahead, room > 0 else { return nil }
+        guard member.takesNewWork, count < rows + configuration.embedLookahead, room > 0 else { return nil }
         // Rows taken, in thousandths, so that large and small workers fill alike.
         return PlacementTree.Offer(load: count * 1000 / rows, room: room, reach: member.reach)
     }

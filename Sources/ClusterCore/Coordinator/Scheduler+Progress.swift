@@ -6,6 +6,9 @@ extension Scheduler {
     mutating func receive(_ message: WorkerMessage, from worker: Int, at now: Instant, into actions: inout [Action]) {
         switch message {
         case .register: break  // Handled before.
+        case .leaving:
+            membership.noteLeaving(worker)
+            refreshOffer(of: worker)
         case .prefillStarted(let attempt):
             guard let slot = request(attempt, prefilledBy: worker) else { return }
             requests[slot].record.prefillStarted = requests[slot].record.prefillStarted ?? now

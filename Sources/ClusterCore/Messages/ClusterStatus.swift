@@ -29,6 +29,8 @@ public struct WorkerStatus: Sendable, Hashable {
         case ready
         /// Missed heartbeats, not yet given up.
         case suspect
+        /// Finishes what it has and takes nothing new.
+        case leaving
         case lost
     }
 

@@ -20,6 +20,8 @@ public enum WorkerMessage: Sendable, Hashable {
     case tokens([TokenEvent])
     /// The query left the batch after its last token, and its blocks are free.
     case left(AttemptID, row: Int)
+    /// The worker is shutting down: it finishes what it holds and takes nothing new.
+    case leaving
     /// The decode side gives the attempt up: the request has to be prefilled again, here or elsewhere.
     case decodeFailed(AttemptID, WorkFailure)
 }

@@ -1,0 +1,152 @@
+import CProtobufC
+import CWire
+import ClusterCore
+import Generation
+
+extension Arena {
+    func attempt(_ attempt: AttemptID) -> UnsafeMutablePointer<Baton__Attempt> {
+        make(baton__attempt__init) {
+            $0.request = attempt.request.rawValue
+            $0.ordinal = attempt.ordinal
+        }
+    }
+
+    func tokenEvent(_ event: TokenEvent) -> UnsafeMutablePointer<Baton__TokenEvent> {
+        make(baton__token_event__init) {
+            $0.attempt = attempt(event.attempt)
+            $0.index = UInt32(bitPattern: event.index)
+            $0.token = UInt32(bitPattern: event.token)
+        }
+    }
+
+    func geometry(_ geometry: KVGeometry) -> UnsafeMutablePointer<Baton__Geometry> {
+        make(baton__geometry__init) {
+            $0.layer_count = UInt32(clamping: geometry.layerCount)
+            $0.block_size = UInt32(clamping: geometry.blockSize)
+            $0.key_value_heads = UInt32(clamping: geometry.keyValueHeads)
+            $0.head_dimension = UInt32(clamping: geometry.headDimension)
+            $0.bytes_per_element = UInt32(clamping: geometry.bytesPerElement)
+        }
+    }
+
+    func numerics(_ numerics: NumericsClass) -> UnsafeMutablePointer<Baton__Numerics> {
+        make(baton__numerics__init) {
+            $0.model_hash = text(numerics.modelHash)
+            $0.weight_format = text(numerics.weightFormat)
+            $0.kv_format = text(numerics.kvFormat)
+            $0.kernel_family = text(numerics.kernelFamily)
+            $0.canary = numerics.canary
+        }
+    }
+
+    func load(_ load: WorkerLoad) -> UnsafeMutablePointer<Baton__Load> {
+        make(baton__load__init) {
+            $0.referenced_blocks = UInt32(clamping: load.referencedBlocks)
+            $0.rows = UInt32(clamping: load.rows)
+            $0.waiting = UInt32(clamping: load.waiting)
+            $0.steps = load.steps
+        }
+    }
+
+    func sampling(_ sampling: SamplingParameters) -> UnsafeMutablePointer<Baton__Sampling> {
+        make(baton__sampling__init) {
+            $0.temperature = sampling.temperature
+            $0.top_p = sampling.topP
+            $0.top_k = UInt32(bitPattern: sampling.topK)
+            $0.min_p = sampling.minP
+            $0.repetition_penalty = sampling.repetitionPenalty
+            $0.presence_penalty = sampling.presencePenalty
+            $0.frequency_penalty = sampling.frequencyPenalty
+            $0.seed = sampling.seed
+        }
+    }
+}
+
+extension FieldReader {
+    func attempt(
+        _ pointer: UnsafeMutablePointer<Baton__Attempt>?, _ field: String = "attempt"
+    ) throws(WireError) -> AttemptID {
+        let attempt = try required(pointer, field).pointee
+        return AttemptID(request: RequestID(attempt.request), ordinal: attempt.ordinal)
+    }
+
+    func index(_ value: UInt32, _ field: String) throws(WireError) -> Int32 { Int32(try count(value, field)) }
+
+    func tokenEvent(_ pointer: UnsafeMutablePointer<Baton__TokenEvent>?, _ field: String) throws(WireError) -> TokenEvent {
+        let event = try required(pointer, field).pointee
+        return TokenEvent(
+            attempt: try attempt(event.attempt), index: try index(event.index, "index"),
+            token: try index(event.token, "token"))
+    }
+
+    func geometry(_ pointer: UnsafeMutablePointer<Baton__Geometry>?) throws(WireError) -> KVGeometry {
+        let geometry = try required(pointer, "geometry").pointee
+        // Bounds far above any model, low enough that products of all five cannot overflow.
+        return KVGeometry(
+            layerCount: try count(geometry.layer_count, "layer_count", in: 1...4096),
+            blockSize: try count(geometry.block_size, "block_size", in: 1...4096),
+            keyValueHeads: try count(geometry.key_value_heads, "key_value_heads", in: 1...4096),
+            headDimension: try count(geometry.head_dimension, "head_dimension", in: 1...4096),
+            bytesPerElement: try count(geometry.bytes_per_element, "bytes_per_element", in: 1...8))
+    }
+
+    func numerics(_ pointer: UnsafeMutablePointer<Baton__Numerics>?) throws(WireError) -> NumericsClass {
+        let numerics = try required(pointer, "numerics").pointee
+        return NumericsClass(
+            modelHash: try text(numerics.model_hash, "model_hash", maxBytes: 128),
+            weightFormat: try text(numerics.weight_format, "weight_format", maxBytes: 64),
+            kvFormat: try text(numerics.kv_format, "kv_format", maxBytes: 64),
+            kernelFamily: try text(numerics.kernel_family, "kernel_family", maxBytes: 64), canary: numerics.canary)
+    }
+
+    func load(_ pointer: UnsafeMutablePointer<Baton__Load>?) throws(WireError) -> WorkerLoad {
+        let load = try required(pointer, "load").pointee
+        return WorkerLoad(
+            referencedBlocks: try count(load.referenced_blocks, "referenced_blocks"),
+            rows: try count(load.rows, "rows"), waiting: try count(load.waiting, "waiting"), steps: load.steps)
+    }
+
+    func sampling(_ pointer: UnsafeMutablePointer<Baton__Sampling>?) throws(WireError) -> SamplingParameters {
+        let sampling = try required(pointer, "sampling").pointee
+        return SamplingParameters(
+            temperature: sampling.temperature, topP: sampling.top_p, topK: Int32(bitPattern: sampling.top_k),
+            minP: sampling.min_p, repetitionPenalty: sampling.repetition_penalty,
+            presencePenalty: sampling.presence_penalty, frequencyPenalty: sampling.frequency_penalty,
+            seed: sampling.seed)
+    }
+
+    func worker(_ data: ProtobufCBinaryData, _ field: String = "worker") throws(WireError) -> WorkerID {
+        WorkerID(try text(data, field, maxBytes: 256))
+    }
+
+    func role(_ value: UInt32) throws(WireError) -> WorkerRole {
+        switch value {
+        case 1: return .prefill
+        case 2: return .decode
+        default: throw .value(message: message, field: "role", value: "\(value)")
+        }
+    }
+
+    func priority(_ value: Int32) throws(WireError) -> Priority {
+        guard let priority = Priority(rawValue: Int(value)) else {
+            throw .value(message: message, field: "priority", value: "\(value)")
+        }
+        return priority
+    }
+
+    func finishReason(_ value: UInt32) throws(WireError) -> FinishReason {
+        switch value {
+        case 1: return .stop
+        case 2: return .length
+        default: throw .value(message: message, field: "reason", value: "\(value)")
+        }
+    }
+}
+
+extension WorkerRole {
+    var wireValue: UInt32 { self == .prefill ? 1 : 2 }
+}
+
+extension FinishReason {
+    var wireValue: UInt32 { self == .stop ? 1 : 2 }
+}

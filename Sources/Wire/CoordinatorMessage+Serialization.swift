@@ -1,0 +1,139 @@
+import CProtobufC
+import CWire
+import ClusterCore
+import Generation
+
+extension Baton__ControlHeader {
+    /// - Returns: the frames behind the header.
+    mutating func set(_ message: CoordinatorMessage, _ arena: Arena) -> [Frame] {
+        switch message {
+        case .registered(let cluster, let worker):
+            // The epochs that the worker gets are those of the envelope; there is no second place for them.
+            cluster_epoch = cluster.rawValue
+            worker_epoch = worker.rawValue
+            body_case = BATON__CONTROL_HEADER__BODY_REGISTERED
+            registered = arena.make(baton__registered__init)
+        case .registrationRefused(let reason):
+            body_case = BATON__CONTROL_HEADER__BODY_REGISTRATION_REFUSED
+            registration_refused = arena.make(baton__registration_refused__init) {
+                $0.reason = arena.text(reason.prefix(1000))
+            }
+        case .registerAgain:
+            body_case = BATON__CONTROL_HEADER__BODY_REGISTER_AGAIN
+            register_again = arena.make(baton__register_again__init)
+        case .prefill(let order):
+            body_case = BATON__CONTROL_HEADER__BODY_PREFILL
+            prefill = arena.make(baton__prefill_order__init) {
+                $0.sequence = arena.sequence(order.sequence)
+                $0.destination = arena.destination(order.destination)
+            }
+            return [Payload.tokens(order.sequence.tokens)]
+        case .retarget(let from, let to, let destination):
+            body_case = BATON__CONTROL_HEADER__BODY_RETARGET
+            retarget = arena.make(baton__retarget__init) {
+                $0.from = arena.attempt(from)
+                $0.to = arena.attempt(to)
+                $0.destination = arena.destination(destination)
+            }
+        case .grant(let grant):
+            body_case = BATON__CONTROL_HEADER__BODY_GRANT
+            self.grant = arena.make(baton__grant__init) {
+                $0.sequence = arena.sequence(grant.sequence)
+                $0.budget = UInt32(clamping: grant.budget)
+            }
+            return [Payload.tokens(grant.sequence.tokens)]
+        case .cancel(let attempt):
+            body_case = BATON__CONTROL_HEADER__BODY_CANCEL
+            cancel = arena.attempt(attempt)
+        }
+        return []
+    }
+}
+
+extension CoordinatorMessage {
+    /// `nil` if the header holds another kind of message.
+    init?(_ header: Baton__ControlHeader, _ envelope: Envelope, payload: [Frame]) throws(WireError) {
+        let reader = FieldReader("coordinator message")
+        switch header.body_case {
+        case BATON__CONTROL_HEADER__BODY_PREFILL:
+            let order = try reader.required(header.prefill, "prefill").pointee
+            self = .prefill(
+                PrefillOrder(
+                    sequence: try reader.sequence(order.sequence, payload),
+                    destination: try reader.destination(order.destination)))
+            return
+        case BATON__CONTROL_HEADER__BODY_GRANT:
+            let grant = try reader.required(header.grant, "grant").pointee
+            self = .grant(
+                Grant(
+                    sequence: try reader.sequence(grant.sequence, payload), budget: try reader.count(grant.budget, "budget")))
+            return
+        case BATON__CONTROL_HEADER__BODY_REGISTERED: self = .registered(envelope.clusterEpoch, envelope.workerEpoch)
+        case BATON__CONTROL_HEADER__BODY_REGISTRATION_REFUSED:
+            let refused = try reader.required(header.registration_refused, "registration_refused").pointee
+            self = .registrationRefused(try reader.text(refused.reason, "reason", maxBytes: 4096))
+        case BATON__CONTROL_HEADER__BODY_REGISTER_AGAIN: self = .registerAgain
+        case BATON__CONTROL_HEADER__BODY_RETARGET:
+            let retarget = try reader.required(header.retarget, "retarget").pointee
+            self = .retarget(
+                from: try reader.attempt(retarget.from, "from"), to: try reader.attempt(retarget.to, "to"),
+                try reader.destination(retarget.destination))
+        case BATON__CONTROL_HEADER__BODY_CANCEL: self = .cancel(try reader.attempt(header.cancel, "cancel"))
+        default: return nil
+        }
+        try reader.frameCount(payload, 0)
+    }
+}
+
+extension Arena {
+    fileprivate func sequence(_ order: SequenceOrder) -> UnsafeMutablePointer<Baton__Sequence> {
+        make(baton__sequence__init) {
+            $0.attempt = attempt(order.attempt)
+            $0.token_count = UInt32(clamping: order.tokens.count)
+            $0.prompt_count = UInt32(clamping: order.promptCount)
+            $0.sampling = sampling(order.sampling)
+            $0.max_tokens = UInt32(clamping: order.stop.maxTokens)
+            $0.n_end_tokens = order.stop.endTokens.count
+            $0.end_tokens = array(order.stop.endTokens.map { UInt32(clamping: $0) })
+            $0.priority = Int32(order.priority.rawValue)
+        }
+    }
+
+    fileprivate func destination(_ destination: KVDestination) -> UnsafeMutablePointer<Baton__Destination> {
+        make(baton__destination__init) {
+            $0.worker = text(destination.worker.name)
+            $0.endpoint = text(destination.endpoint)
+        }
+    }
+}
+
+extension FieldReader {
+    fileprivate func sequence(
+        _ pointer: UnsafeMutablePointer<Baton__Sequence>?, _ payload: [Frame]
+    ) throws(WireError) -> SequenceOrder {
+        let sequence = try required(pointer, "sequence").pointee
+        try frameCount(payload, 1)
+        let tokenCount = try count(sequence.token_count, "token_count", in: 1...1 << 28)
+        let promptCount = try count(sequence.prompt_count, "prompt_count", in: 1...tokenCount)
+        let tokens = try Payload.tokens(payload[0], message: message, count: tokenCount)
+        var endTokens: [TokenID] = []
+        for index in 0..<sequence.n_end_tokens {
+            endTokens.append(try self.index(sequence.end_tokens[index], "end_tokens"))
+        }
+        return SequenceOrder(
+            attempt: try attempt(sequence.attempt), tokens: tokens, promptCount: promptCount,
+            sampling: try sampling(sequence.sampling),
+            stop: StopConditions(
+                maxTokens: Int32(try count(sequence.max_tokens, "max_tokens", in: 1...Int(Int32.max))),
+                endTokens: endTokens),
+            priority: try priority(sequence.priority))
+    }
+
+    fileprivate func destination(
+        _ pointer: UnsafeMutablePointer<Baton__Destination>?
+    ) throws(WireError) -> KVDestination {
+        let destination = try required(pointer, "destination").pointee
+        return KVDestination(
+            worker: try worker(destination.worker), endpoint: try text(destination.endpoint, "endpoint"))
+    }
+}

@@ -1,0 +1,76 @@
+import CChecksum
+import ClusterCore
+import Synchronization
+
+/// The bytes of the layer blocks of one ``KVBlocks`` message, one frame each, with their checksum.
+///
+/// The checksum covers what the bytes are as well as the bytes: valid KV of another request, layer or attempt does
+/// not pass.
+public struct KVPayload: Sendable {
+    public let frames: [Frame]
+    public let checksum: UInt32
+
+    /// What arrived; not yet verified.
+    init(frames: [Frame], checksum: UInt32) {
+        self.frames = frames
+        self.checksum = checksum
+    }
+
+    /// What is to be sent: lends the blocks to the transport and computes their checksum.
+    public init(
+        lending blocks: [UnsafeRawBufferPointer], of message: KVBlocks, release: @escaping @Sendable () -> Void
+    ) {
+        var crc = Self.seed(message)
+        for block in blocks { crc = bc_crc32c(crc, block.baseAddress, block.count) }
+        checksum = crc
+        let counter = LoanCounter(count: blocks.count, release: release)
+        frames = blocks.map { Frame(lending: $0, release: counter.makeLoan()) }
+    }
+
+    /// Copies the payload to where it belongs and checks it on the way, in one pass.
+    ///
+    /// - Parameter targets: one for each frame, of the same length.
+    /// - Returns: whether the checksum is right. If not, the targets may hold anything.
+    public func copyVerifying(_ message: KVBlocks, into targets: [UnsafeMutableRawBufferPointer]) -> Bool {
+        guard targets.count == frames.count else { return false }
+        var crc = Self.seed(message)
+        for (frame, target) in zip(frames, targets) {
+            guard frame.count == target.count else { return false }
+            crc = frame.withUnsafeBytes { bc_crc32c_copy(crc, target.baseAddress, $0.baseAddress, $0.count) }
+        }
+        return crc == checksum
+    }
+
+    /// The checksum of what the payload is.
+    private static func seed(_ message: KVBlocks) -> UInt32 {
+        let fields: [UInt64] = [
+            message.epoch.rawValue, message.attempt.request.rawValue, UInt64(message.attempt.ordinal),
+            UInt64(clamping: message.tokenCount), UInt64(clamping: message.range.layer),
+            UInt64(clamping: message.range.first), UInt64(clamping: message.range.count),
+        ]
+        return fields.map(\.littleEndian).withUnsafeBytes { bc_crc32c(0, $0.baseAddress, $0.count) }
+    }
+}
+
+/// Calls a closure when the last of several loans is returned, however often each is.
+private final class LoanCounter: Sendable {
+    private let remaining: Atomic<Int>
+    private let release: @Sendable () -> Void
+
+    init(count: Int, release: @escaping @Sendable () -> Void) {
+        remaining = Atomic(count)
+        self.release = release
+    }
+
+    func makeLoan() -> @Sendable () -> Void {
+        let isReturned = Flag()
+        return {
+            guard !isReturned.value.exchange(true, ordering: .acquiringAndReleasing) else { return }
+            if self.remaining.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 { self.release() }
+        }
+    }
+
+    private final class Flag: Sendable {
+        let value = Atomic(false)
+    }
+}

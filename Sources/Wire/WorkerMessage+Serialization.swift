@@ -1,0 +1,203 @@
+import CProtobufC
+import CWire
+import ClusterCore
+import Generation
+
+extension Baton__ControlHeader {
+    /// - Returns: the frames behind the header.
+    mutating func set(_ message: WorkerMessage, _ arena: Arena) -> [Frame] {
+        switch message {
+        case .register(let value):
+            body_case = BATON__CONTROL_HEADER__BODY_REGISTRATION
+            registration = arena.registration(value)
+        case .prefillStarted(let attempt):
+            body_case = BATON__CONTROL_HEADER__BODY_PREFILL_STARTED
+            prefill_started = arena.attempt(attempt)
+        case .prefillFinished(_, let event):
+            body_case = BATON__CONTROL_HEADER__BODY_PREFILL_FINISHED
+            prefill_finished = arena.tokenEvent(event)
+        case .transferFinished(let attempt):
+            body_case = BATON__CONTROL_HEADER__BODY_TRANSFER_FINISHED
+            transfer_finished = arena.attempt(attempt)
+        case .prefillFailed(let attempt, let failure):
+            body_case = BATON__CONTROL_HEADER__BODY_PREFILL_FAILED
+            prefill_failed = arena.failure(attempt, failure)
+        case .kvWhole(let attempt):
+            body_case = BATON__CONTROL_HEADER__BODY_KV_WHOLE
+            kv_whole = arena.attempt(attempt)
+        case .embedded(let attempt, let row):
+            body_case = BATON__CONTROL_HEADER__BODY_EMBEDDED
+            embedded = arena.row(attempt, row)
+        case .tokens(let events):
+            body_case = BATON__CONTROL_HEADER__BODY_TOKENS
+            tokens = arena.make(baton__token_records__init) { $0.count = UInt32(clamping: events.count) }
+            return [TokenRecords.frame(events)]
+        case .left(let attempt, let row):
+            body_case = BATON__CONTROL_HEADER__BODY_LEFT
+            left = arena.row(attempt, row)
+        case .decodeFailed(let attempt, let failure):
+            body_case = BATON__CONTROL_HEADER__BODY_DECODE_FAILED
+            decode_failed = arena.failure(attempt, failure)
+        case .leaving:
+            body_case = BATON__CONTROL_HEADER__BODY_LEAVING
+            leaving = arena.make(baton__leaving__init)
+        }
+        return []
+    }
+}
+
+extension WorkerMessage {
+    /// `nil` if the header holds another kind of message.
+    init?(_ header: Baton__ControlHeader, payload: [Frame]) throws(WireError) {
+        let reader = FieldReader("worker message")
+        if header.body_case == BATON__CONTROL_HEADER__BODY_TOKENS {
+            try reader.frameCount(payload, 1)
+            let records = try reader.required(header.tokens, "tokens").pointee
+            self = .tokens(try TokenRecords.events(payload[0], count: records.count))
+            return
+        }
+        guard let message = try Self.withoutPayload(header, reader) else { return nil }
+        try reader.frameCount(payload, 0)
+        self = message
+    }
+
+    private static func withoutPayload(
+        _ header: Baton__ControlHeader, _ reader: FieldReader
+    ) throws(WireError) -> WorkerMessage? {
+        switch header.body_case {
+        case BATON__CONTROL_HEADER__BODY_REGISTRATION: .register(try reader.registration(header.registration))
+        case BATON__CONTROL_HEADER__BODY_PREFILL_STARTED: .prefillStarted(try reader.attempt(header.prefill_started))
+        case BATON__CONTROL_HEADER__BODY_PREFILL_FINISHED:
+            try reader.finished(header.prefill_finished)
+        case BATON__CONTROL_HEADER__BODY_TRANSFER_FINISHED:
+            .transferFinished(try reader.attempt(header.transfer_finished))
+        case BATON__CONTROL_HEADER__BODY_PREFILL_FAILED:
+            try reader.failure(header.prefill_failed, WorkerMessage.prefillFailed)
+        case BATON__CONTROL_HEADER__BODY_KV_WHOLE: .kvWhole(try reader.attempt(header.kv_whole))
+        case BATON__CONTROL_HEADER__BODY_EMBEDDED: try reader.row(header.embedded, WorkerMessage.embedded)
+        case BATON__CONTROL_HEADER__BODY_LEFT: try reader.row(header.left, WorkerMessage.left)
+        case BATON__CONTROL_HEADER__BODY_DECODE_FAILED:
+            try reader.failure(header.decode_failed, WorkerMessage.decodeFailed)
+        case BATON__CONTROL_HEADER__BODY_LEAVING: .leaving
+        default: nil
+        }
+    }
+}
+
+extension Arena {
+    fileprivate func registration(_ value: Registration) -> UnsafeMutablePointer<Baton__Registration> {
+        make(baton__registration__init) {
+            $0.worker = text(value.worker.name)
+            $0.role = value.role.wireValue
+            $0.boot_nonce = value.bootNonce
+            $0.endpoint = text(value.endpoint)
+            $0.numerics = numerics(value.numerics)
+            $0.geometry = geometry(value.geometry)
+            $0.block_count = UInt32(clamping: value.blockCount)
+            $0.max_sequences = UInt32(clamping: value.maxSequences)
+            $0.max_model_length = UInt32(clamping: value.maxModelLength)
+        }
+    }
+
+    fileprivate func row(_ attempt: AttemptID, _ row: Int) -> UnsafeMutablePointer<Baton__Row> {
+        make(baton__row__init) {
+            $0.attempt = self.attempt(attempt)
+            $0.row = UInt32(clamping: row)
+        }
+    }
+
+    fileprivate func failure(
+        _ attempt: AttemptID, _ failure: WorkFailure
+    ) -> UnsafeMutablePointer<Baton__WorkFailure> {
+        make(baton__work_failure__init) {
+            $0.attempt = self.attempt(attempt)
+            switch failure {
+            case .transferLost: $0.kind = 1
+            case .evicted: $0.kind = 2
+            case .refused(let text):
+                $0.kind = 3
+                $0.text = self.text(text.prefix(200))
+            case .computation(let text):
+                $0.kind = 4
+                $0.text = self.text(text.prefix(200))
+            }
+        }
+    }
+}
+
+extension FieldReader {
+    fileprivate func registration(
+        _ pointer: UnsafeMutablePointer<Baton__Registration>?
+    ) throws(WireError) -> Registration {
+        let value = try required(pointer, "registration").pointee
+        return Registration(
+            worker: try worker(value.worker), role: try role(value.role), bootNonce: value.boot_nonce,
+            endpoint: try text(value.endpoint, "endpoint"), numerics: try numerics(value.numerics),
+            geometry: try geometry(value.geometry), blockCount: try count(value.block_count, "block_count"),
+            maxSequences: try count(value.max_sequences, "max_sequences", in: 1...1_000_000),
+            maxModelLength: try count(value.max_model_length, "max_model_length"))
+    }
+
+    fileprivate func finished(_ pointer: UnsafeMutablePointer<Baton__TokenEvent>?) throws(WireError) -> WorkerMessage {
+        let event = try tokenEvent(pointer, "prefill_finished")
+        return .prefillFinished(event.attempt, event)
+    }
+
+    fileprivate func row(
+        _ pointer: UnsafeMutablePointer<Baton__Row>?, _ make: (AttemptID, Int) -> WorkerMessage
+    ) throws(WireError) -> WorkerMessage {
+        let row = try required(pointer, "row").pointee
+        return make(try attempt(row.attempt), try count(row.row, "row"))
+    }
+
+    fileprivate func failure(
+        _ pointer: UnsafeMutablePointer<Baton__WorkFailure>?, _ make: (AttemptID, WorkFailure) -> WorkerMessage
+    ) throws(WireError) -> WorkerMessage {
+        let failure = try required(pointer, "failure").pointee
+        let attempt = try attempt(failure.attempt)
+        switch failure.kind {
+        case 1: return make(attempt, .transferLost)
+        case 2: return make(attempt, .evicted)
+        case 3: return make(attempt, .refused(try text(failure.text, "text")))
+        case 4: return make(attempt, .computation(try text(failure.text, "text")))
+        default: throw .value(message: message, field: "kind", value: "\(failure.kind)")
+        }
+    }
+}
+
+/// Tokens of one iteration, 20 bytes each: request (8), attempt's ordinal (4), index (4), token (4), little-endian.
+private enum TokenRecords {
+    static let byteCount = 20
+
+    static func frame(_ events: [TokenEvent]) -> Frame {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(events.count * byteCount)
+        for event in events {
+            withUnsafeBytes(of: event.attempt.request.rawValue.littleEndian) { bytes += $0 }
+            withUnsafeBytes(of: event.attempt.ordinal.littleEndian) { bytes += $0 }
+            withUnsafeBytes(of: event.index.littleEndian) { bytes += $0 }
+            withUnsafeBytes(of: event.token.littleEndian) { bytes += $0 }
+        }
+        return Frame(bytes)
+    }
+
+    static func events(_ frame: Frame, count: UInt32) throws(WireError) -> [TokenEvent] {
+        guard frame.count == Int(count) * byteCount else {
+            throw .payloadLength(message: "tokens", expected: Int(count) * byteCount, actual: frame.count)
+        }
+        let events = frame.withUnsafeBytes { bytes in
+            stride(from: 0, to: bytes.count, by: byteCount).map { start in
+                TokenEvent(
+                    attempt: AttemptID(
+                        request: RequestID(UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: start, as: UInt64.self))),
+                        ordinal: UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: start + 8, as: UInt32.self))),
+                    index: Int32(littleEndian: bytes.loadUnaligned(fromByteOffset: start + 12, as: Int32.self)),
+                    token: TokenID(littleEndian: bytes.loadUnaligned(fromByteOffset: start + 16, as: TokenID.self)))
+            }
+        }
+        if let bad = events.first(where: { $0.index < 0 || $0.token < 0 }) {
+            throw .value(message: "tokens", field: "record", value: "index \(bad.index), token \(bad.token)")
+        }
+        return events
+    }
+}
