@@ -1,0 +1,53 @@
+/* Which instruction sets this processor, and the operating system that saves its registers, offer. */
+#include "baton_kernels.h"
+
+extern const bk_kernels bk_scalar;
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+
+extern const bk_kernels bk_avx2, bk_avx512f, bk_avx512bf16;
+
+static uint64_t enabled_state(void) {
+    uint32_t low, high;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return (uint64_t)high << 32 | low;
+}
+
+static bool has(bk_isa isa) {
+    uint32_t a, b, c, d;
+    if (!__get_cpuid(1, &a, &b, &c, &d)) return false;
+    const uint32_t osxsave = 1u << 27, fma = 1u << 12;
+    if (!(c & osxsave) || !(c & fma)) return false;
+    uint64_t state = enabled_state();
+    if ((state & 0x06) != 0x06) return false; /* XMM and YMM */
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
+    const uint32_t avx2 = 1u << 5, f = 1u << 16, dq = 1u << 17, bw = 1u << 30, vl = 1u << 31;
+    if (isa == BK_AVX2) return (b & avx2) != 0;
+    const uint32_t all = f | dq | bw | vl;
+    if ((b & all) != all || (state & 0xe6) != 0xe6) return false; /* opmask and ZMM */
+    if (isa == BK_AVX512F) return true;
+    if (!__get_cpuid_count(7, 1, &a, &b, &c, &d)) return false;
+    return (a & 1u << 5) != 0;
+}
+
+const bk_kernels *bk_kernels_for(bk_isa isa) {
+    switch (isa) {
+    case BK_SCALAR: return &bk_scalar;
+    case BK_AVX2: return has(isa) ? &bk_avx2 : NULL;
+    case BK_AVX512F: return has(isa) ? &bk_avx512f : NULL;
+    case BK_AVX512BF16: return has(isa) ? &bk_avx512bf16 : NULL;
+    }
+    return NULL;
+}
+#else
+const bk_kernels *bk_kernels_for(bk_isa isa) { return isa == BK_SCALAR ? &bk_scalar : NULL; }
+#endif
+
+const bk_kernels *bk_kernels_best(void) {
+    for (int isa = BK_AVX512BF16; isa > BK_SCALAR; isa--) {
+        const bk_kernels *kernels = bk_kernels_for((bk_isa)isa);
+        if (kernels) return kernels;
+    }
+    return &bk_scalar;
+}

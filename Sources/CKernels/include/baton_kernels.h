@@ -1,0 +1,164 @@
+/*
+ * Kernels of the forward pass: the contract.
+ *
+ * Every result here is a function of its inputs alone. No sum order and no rounding depends on the number of rows, on a
+ * tile, on the thread that computes it, or (but for the one exception below) on the instruction set:
+ *
+ *   - one output, one chain: y = fold over k, ascending, of fma(x[k], w[k], acc), acc starting at +0;
+ *   - sums over a row run in 16 lanes (index mod 16), ascending, and end in the fixed tree of bk_reduce (vector.h);
+ *   - exp, sin, cos, log2, exp2 are ours (elementary.h), built from correctly rounded operations only;
+ *   - nothing is contracted by the compiler: a multiply and an add that are one rounding are written as fma.
+ *
+ * The exception is AVX512-BF16's vdpbf16ps, which rounds differently from fma. It is a kernel family of its own
+ * ("dpbf16" beside "fma"), and a numerics class of its own.
+ *
+ * Shapes are row-major, in elements, slowest first; `ld…` is the distance between rows. Nothing here allocates, and
+ * nothing checks its arguments: that is the Swift target's work.
+ */
+#ifndef BATON_KERNELS_H
+#define BATON_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Output columns of a packed weight panel. */
+#define BK_PANEL 64
+/* Key positions of an attention partition, and the lanes of a transposed group of keys. */
+#define BK_PARTITION 256
+#define BK_LANES 16
+/* Queries (token rows x heads of a group) that one call of `attention` keeps in its scratch at a time. */
+#define BK_ATTENTION_QUERIES 32
+#define BK_MAX_HEAD_DIM 256
+
+typedef enum { BK_FLOAT32 = 0, BK_BFLOAT16 = 1, BK_FLOAT16 = 2 } bk_type;
+typedef enum { BK_SCALAR = 0, BK_AVX2 = 1, BK_AVX512F = 2, BK_AVX512BF16 = 3 } bk_isa;
+
+/*
+ * Attention of `row_count` token rows of one sequence over one KV head.
+ *
+ * The KV pool of a layer is an array of blocks of `block_stride` bytes, each
+ *     K [kv_heads][block_size / 16][head_dim][16]   then   V [kv_heads][block_size][head_dim]
+ * of `kv_type`. Position p of the sequence lives in slot p % block_size of block table[p / block_size].
+ * Row r sees positions max(0, positions[r] - window + 1) ... positions[r]; window 0 means no window.
+ *
+ * Positions are split into partitions [256 i, 256 i + 256). Per query and partition, over its visible positions:
+ *     s_j = scale * fold_d fma(q[d], k[d][j], acc);   m = max s_j;   p_j = exp(s_j - m);
+ *     l = 16 lanes (position mod 16), then the tree;  o[d] = fold_j fma(p_j, v[j][d], o[d]), from +0.
+ * The first partition that is seen gives (M, L, O) = (m, l, o); each later one is folded in, left to right, as
+ *     M' = max(M, m), a = exp(M - M'), b = exp(m - M'), L' = (L * a) + (l * b), O' = (O * a) + (o * b),
+ * every product and every sum rounded on its own. The output is O / L. Slots that are not visible are never read into
+ * an addition or a maximum, so their contents (even NaN) do not matter.
+ */
+typedef struct {
+    const float *q;           /* [rows][ldq]; head h of a row at h * head_dim */
+    float *out;               /* [rows][ldo]; same layout */
+    size_t ldq, ldo;
+    const unsigned char *pool; /* block 0 of the layer */
+    size_t block_stride;
+    const int32_t *table;     /* block ids of the sequence */
+    const int32_t *positions; /* [rows] */
+    size_t row_count;
+    size_t block_size;        /* 16, 32, 64, 128 or 256 */
+    size_t kv_heads, kv_head; /* of the pool; the one to read */
+    size_t group;             /* query heads per KV head; heads kv_head * group ... + group - 1 */
+    size_t head_dim;          /* even, at most BK_MAX_HEAD_DIM */
+    int32_t window;
+    float scale;
+    bk_type kv_type;          /* BK_FLOAT32 or BK_BFLOAT16 */
+} bk_attention;
+
+/* Floats of scratch that one call of `attention` needs, 64-byte aligned. */
+#define BK_ATTENTION_SCRATCH ((size_t)BK_ATTENTION_QUERIES * (BK_PARTITION + 2 * BK_MAX_HEAD_DIM))
+
+/* The kernels of one instruction set. */
+typedef struct {
+    const char *name;   /* "scalar", "avx2", "avx512f", "avx512bf16" */
+    const char *bf16_family; /* "fma" or "dpbf16" */
+    bk_isa isa;
+
+    /* y[m][n] = sum_k x[m][k] w[k][n] for the columns of panels [panel0, panel1).
+     * x: [m][ldx]; w: [panels][k][64]; y: [m][ldy], ldy >= 64 * panels (padding columns are written). */
+    void (*gemm_f32)(const float *x, size_t ldx, const float *w, float *y, size_t ldy,
+                     size_t m, size_t k, size_t panel0, size_t panel1);
+
+    /* The activations of gemm_bf16: x rounded to bf16 (nearest even), K padded with zero to even, in the family's
+     * own element (dpbf16: bf16, fma: float32), rows of bk_padded_k(k) elements.
+     * x: [m][ldx] float32 -> out: [m][bk_padded_k(k)]. `out` needs 4 bytes per element in both families. */
+    void (*round_rows)(const float *x, size_t ldx, void *out, size_t m, size_t k);
+
+    /* Like gemm_f32; x from round_rows; w: [panels][K/2][64][2] bf16. */
+    void (*gemm_bf16)(const void *x, const uint16_t *w, float *y, size_t ldy,
+                      size_t m, size_t k, size_t panel0, size_t panel1);
+
+    /* `scratch`: BK_ATTENTION_SCRATCH floats, 64-byte aligned, owned by the calling thread. */
+    void (*attention)(const bk_attention *a, float *scratch);
+
+    /* out[i] = (x[i] * (1 / sqrt(sum x^2 / n + eps))) * w[i]; x, w, out: [n]; out may be x. */
+    void (*rms_norm)(const float *x, const float *w, float *out, size_t n, float eps);
+    /* out[i] = silu(gate[i]) * up[i], silu(g) = g / (1 + exp(-g)); all [n]. */
+    void (*swiglu)(const float *gate, const float *up, float *out, size_t n);
+    /* x[i] += y[i]; [n]. */
+    void (*add)(float *x, const float *y, size_t n);
+    /* Rotates head vectors in place, half-split layout: pairs (i, i + head_dim/2).
+     * x: [heads][head_dim]; cosine, sine: [head_dim/2]. Products and sums rounded on their own. */
+    void (*rope)(float *x, size_t heads, size_t head_dim, const float *cosine, const float *sine);
+    /* out[i] = exp(x[i]); [n]. Equal bits to bk_exp. */
+    void (*exp)(const float *x, float *out, size_t n);
+    /* Largest of [n], n >= 1; NaN is skipped unless it comes first in its lane. */
+    float (*max)(const float *x, size_t n);
+} bk_kernels;
+
+/* The kernels of `isa`, or NULL if this processor or this build lacks it. */
+const bk_kernels *bk_kernels_for(bk_isa isa);
+/* The best that this processor has. */
+const bk_kernels *bk_kernels_best(void);
+
+static inline size_t bk_panels(size_t n) { return (n + BK_PANEL - 1) / BK_PANEL; }
+static inline size_t bk_padded_k(size_t k) { return (k + 1) & ~(size_t)1; }
+
+/* Packs one panel. rows: the panel's 64 weight rows, each [k] of src_type (unaligned, little-endian), NULL for a row of
+ * zeros. dst: the panel's [k][64] float32 or [K/2][64][2] bf16 (nearest even). */
+void bk_pack_f32(const void *const rows[BK_PANEL], bk_type src_type, size_t k, float *dst);
+void bk_pack_bf16(const void *const rows[BK_PANEL], bk_type src_type, size_t k, uint16_t *dst);
+/* Reads weight row `row` back, as float32. w: the packed matrix; out: [k]. */
+void bk_unpack_row_f32(const float *w, size_t k, size_t row, float *out);
+void bk_unpack_row_bf16(const uint16_t *w, size_t k, size_t row, float *out);
+
+/* Stores one token's K and V into slot `slot` of a block (layout above), rounding to kv_type.
+ * k, v: [kv_heads][head_dim]. */
+void bk_store_kv(const float *k, const float *v, void *block, bk_type kv_type,
+                 size_t kv_heads, size_t head_dim, size_t block_size, size_t slot);
+
+/* Converts n elements to float32. src may be unaligned. */
+void bk_widen(const void *src, bk_type src_type, float *out, size_t n);
+
+/* Elementary functions; errors in units in the last place of the result, as tested. */
+float bk_exp(float x);      /* < 1 ulp; 0 below the smallest normal result, +inf above 88.722835 */
+float bk_silu(float x);     /* x / (1 + exp(-x)) */
+double bk_log2(double x);   /* positive normal x; < 2 ulp away from 1, absolute error < 1e-16 near it */
+double bk_exp2(double x);   /* |x| < 1000; < 2 ulp */
+/* sin and cos of |x| < 2^26, absolute error < 1e-15. */
+void bk_sincos(double x, double *sine, double *cosine);
+/* cosine, sine of float32(position) * inv_freq[i] (the product rounded to float32) for i < n. */
+void bk_rope_table(int32_t position, const float *inv_freq, size_t n, float *cosine, float *sine);
+
+/*
+ * A team of threads that split outputs. The calling thread is member 0; members 1 ... n-1 are pthreads that spin
+ * briefly and then sleep on a futex. One call of bk_team_run at a time.
+ */
+typedef struct bk_team bk_team;
+typedef void (*bk_team_body)(void *context, size_t index, size_t count);
+/* `cores`: core of each member that is pinned (member 0 is the caller and is left alone), or NULL. NULL on failure. */
+bk_team *bk_team_create(size_t max_threads, const int *cores, size_t core_count);
+void bk_team_destroy(bk_team *team);
+/* Calls body(context, i, threads) once for each i < threads, on as many threads; returns when all have returned. */
+void bk_team_run(bk_team *team, size_t threads, bk_team_body body, void *context);
+/* Calls body(context, begin, end, i) for consecutive ranges of at most `chunk` items until all `items` are done; members
+ * take ranges as they get free, i < threads says which member runs. */
+typedef void (*bk_range_body)(void *context, size_t begin, size_t end, size_t index);
+void bk_team_for(bk_team *team, size_t threads, size_t items, size_t chunk, bk_range_body body, void *context);
+/* Pins the calling thread; false if the system refuses. */
+bool bk_pin_current_thread(int core);
+
+#endif

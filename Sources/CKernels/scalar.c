@@ -1,0 +1,20 @@
+/* Any processor: on x86-64 each fma is a call of fmaf, on arm64 the lanes are NEON's. */
+#include "baton_kernels.h"
+#include "elementary.h"
+#include "vector.h"
+
+#if defined(__aarch64__)
+#define BK_TILE_ROWS 6
+#else
+#define BK_TILE_ROWS 1
+#endif
+#define BK_TILE_VECTORS 1
+#include "gemm.inc"
+#include "attention.inc"
+#include "rows.inc"
+
+const bk_kernels bk_scalar = {
+    .name = "scalar", .bf16_family = "fma", .isa = BK_SCALAR,
+    .gemm_f32 = gemm_f32, .round_rows = round_rows_fma, .gemm_bf16 = gemm_bf16_fma, .attention = attention,
+    .rms_norm = rms_norm, .swiglu = swiglu, .add = add, .rope = rope, .exp = exp_all, .max = max_all,
+};

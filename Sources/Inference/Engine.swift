@@ -1,0 +1,113 @@
+import Generation
+import Kernels
+
+/// Runs the forward pass of one model over ragged token batches.
+///
+/// Belongs to the thread that uses it, for one step at a time: it keeps scratch between steps and owns the thread team
+/// (not Sendable on purpose). The model and the KV cache may be shared.
+///
+/// A row's logits depend on the model, on the row's token and position, and on the K and V of its own sequence's earlier
+/// positions. They have the same bits whatever else is in the batch, however the prompt was cut into chunks, whichever
+/// blocks hold it and however many threads run.
+public final class Engine {
+    public let model: Model
+    let team: ThreadTeam
+    let scratch: ForwardScratch
+
+    /// - Throws: `KernelError` if memory is refused.
+    public init(model: Model, team: ThreadTeam) throws(KernelError) {
+        self.model = model
+        self.team = team
+        scratch = try ForwardScratch(model: model, maxThreads: team.maxThreads)
+    }
+
+    public var maxThreads: Int { team.maxThreads }
+
+    /// Computes one step: stores K and V of all rows in `kv`, returns the logits of `batch.logitRows`.
+    ///
+    /// - Parameters:
+    ///   - threads: threads of this step, at most the team's.
+    ///   - onLayer: called on the calling thread when K and V of this batch are stored in that layer, while later layers
+    ///     have yet to run, so that they can be sent meanwhile.
+    /// - Returns: a view of the engine's scratch, valid until the next step.
+    /// - Throws: ``ForwardError`` before anything is computed, if the batch does not fit model or cache; `KernelError` if
+    ///   memory is refused.
+    public func forward(
+        _ batch: TokenBatch, kv: KVCache, threads: Int, onLayer: (_ layer: Int) -> Void = { _ in }
+    ) throws -> Logits {
+        precondition((1...maxThreads).contains(threads), "\(threads) threads of \(maxThreads)")
+        try check(batch, kv)
+        guard batch.rowCount > 0 else { return try logits(ofRows: 0) }
+        try scratch.prepare(batch)
+        let step = ForwardStep(engine: self, batch: batch, kv: kv, threads: threads)
+        try step.embed()
+        for layer in model.layers.indices { try step.run(layer: layer, onLayer: onLayer) }
+        try step.project()
+        return try logits(ofRows: batch.logitRows.count)
+    }
+
+    private func logits(ofRows count: Int) throws -> Logits {
+        Logits(rows: try scratch.logits.rows(max(count, 1)), count: count)
+    }
+
+    private func check(_ batch: TokenBatch, _ kv: KVCache) throws(ForwardError) {
+        let configuration = model.configuration
+        guard kv.layerCount == configuration.layerCount, kv.layout.kvHeads == configuration.kvHeadCount,
+              kv.layout.headDim == configuration.headDim else { throw .cacheOfAnotherModel }
+        for row in 0..<batch.rowCount {
+            let token = batch.tokens[row], position = batch.positions[row]
+            guard token >= 0, Int(token) < configuration.vocabularySize else { throw .token(token, row: row) }
+            guard position >= 0, Int(position) < configuration.maxPositions else { throw .position(position, row: row) }
+            let table = batch.blockTables[Int(batch.sequences[row])]
+            guard Int(position) / kv.blockSize < table.count else { throw .blockMissing(position: position, row: row) }
+        }
+        for (sequence, last) in Self.lastPositions(batch) {
+            for block in batch.blockTables[sequence].prefix(last / kv.blockSize + 1)
+            where block < 0 || Int(block) >= kv.blockCount { throw .block(block, sequence: sequence) }
+        }
+    }
+
+    private static func lastPositions(_ batch: TokenBatch) -> [(sequence: Int, last: Int)] {
+        var result: [(sequence: Int, last: Int)] = []
+        for row in 0..<batch.rowCount where row + 1 == batch.rowCount || batch.sequences[row + 1] != batch.sequences[row] {
+            result.append((Int(batch.sequences[row]), Int(batch.positions[row])))
+        }
+        return result
+    }
+}
+
+/// Logits of the rows that a batch asked for, `[rows, vocabulary]`, in the engine's own memory: valid until its next step.
+public struct Logits {
+    let rows: Rows
+    public let count: Int
+
+    public var vocabularySize: Int { rows.columns }
+
+    /// Logits of the `index`-th wanted row, `[vocabulary]`.
+    public subscript(index: Int) -> UnsafeBufferPointer<Float> {
+        precondition(index >= 0 && index < count, "logits \(index) of \(count)")
+        return UnsafeBufferPointer(rows[index])
+    }
+
+    /// A copy of one row.
+    public func copy(_ index: Int) -> [Float] { Array(self[index]) }
+}
+
+/// A batch that model or cache cannot run.
+public enum ForwardError: Error, Sendable, Hashable, CustomStringConvertible {
+    case token(TokenID, row: Int)
+    case position(Int32, row: Int)
+    case blockMissing(position: Int32, row: Int)
+    case block(Int32, sequence: Int)
+    case cacheOfAnotherModel
+
+    public var description: String {
+        switch self {
+        case .token(let token, let row): "row \(row): token \(token) is not in the vocabulary"
+        case .position(let position, let row): "row \(row): position \(position) is beyond the model's length"
+        case .blockMissing(let position, let row): "row \(row): no block for position \(position)"
+        case .block(let block, let sequence): "sequence \(sequence): block \(block) is not in the cache"
+        case .cacheOfAnotherModel: "the KV cache has another shape than the model"
+        }
+    }
+}

@@ -1,0 +1,189 @@
+import Kernels
+
+/// One step of the forward pass. Its functions run in the order of the file, layer by layer; each splits its output rows,
+/// or columns, or heads over the threads.
+struct ForwardStep {
+    let model: Model
+    let team: ThreadTeam
+    let scratch: ForwardScratch
+    let batch: TokenBatch
+    let kv: KVCache
+    let threads: Int
+
+    init(engine: Engine, batch: TokenBatch, kv: KVCache, threads: Int) {
+        model = engine.model
+        team = engine.team
+        scratch = engine.scratch
+        self.batch = batch
+        self.kv = kv
+        self.threads = threads
+    }
+
+    /// Runs `body` for every row, on more than one thread if there is enough to do.
+    private func forEachRow(_ count: Int, width: Int, _ body: @Sendable (_ row: Int, _ thread: Int) -> Void) {
+        let worthwhile = count * width >= 16_384 ? threads : 1
+        team.forEachRange(of: count, chunk: max(1, count / (worthwhile * 4)), threads: worthwhile) { rows, thread in
+            for row in rows { body(row, thread) }
+        }
+    }
+
+    /// Hidden rows from the embedding, and each row's rope table.
+    func embed() throws {
+        let hidden = try scratch.hidden.rows(batch.rowCount), rope = try scratch.rope.rows(batch.rowCount)
+        let batch = batch, model = model, half = model.configuration.headDim / 2
+        forEachRow(batch.rowCount, width: model.configuration.hiddenSize) { row, _ in
+            model.embedding.copyRow(Int(batch.tokens[row]), to: hidden.base + row * hidden.stride)
+            let cosine = rope.base + row * rope.stride
+            Elementary.rope(position: batch.positions[row], frequencies: model.inverseFrequencies, cosine: cosine,
+                            sine: cosine + half)
+        }
+    }
+
+    func run(layer index: Int, onLayer: (Int) -> Void) throws {
+        let layer = model.layers[index], isLast = index == model.layers.count - 1
+        try normalize(weight: layer.inputNorm, adding: index > 0, rows: batch.rowCount)
+        let qkv = try scratch.qkv.rows(batch.rowCount)
+        layer.qkv.multiply(scratch.normed.view(batch.rowCount), into: qkv, team: team, threads: threads)
+        try storeKeysAndValues(layer, index: index)
+        onLayer(index)
+        // After the last layer's K and V, only rows whose logits are wanted are needed.
+        let rows = isLast ? batch.logitRows.count : batch.rowCount
+        if rows == 0 { return }
+        try attend(layer: index, onlyLogitRows: isLast)
+        if isLast { try keepLogitRows() }
+        let attention = try scratch.attention.rows(rows), attended = scratch.attended.view(rows)
+        forEachRow(rows, width: attention.columns) { row, _ in
+            attended.set(row: row, to: attention.base + row * attention.stride)
+        }
+        let delta = try scratch.delta.rows(rows)
+        layer.output.multiply(attended, into: delta, team: team, threads: threads)
+        if let bias = layer.outputBias { add(bias, to: delta) }
+        try normalize(weight: layer.attentionNorm, adding: true, rows: rows)
+        try feedForward(layer, rows: rows)
+    }
+
+    /// The residual stream takes in `delta` (if `adding`), and its norm becomes the input of the next product.
+    private func normalize(weight: [Float], adding: Bool, rows: Int) throws {
+        let hidden = try scratch.hidden.rows(batch.rowCount), delta = try scratch.delta.rows(rows)
+        let normed = scratch.normed.view(rows), lanes = scratch.rowPerThread
+        let kernels = model.kernels, epsilon = model.configuration.rmsNormEpsilon
+        forEachRow(rows, width: hidden.columns) { row, thread in
+            let x = hidden.base + row * hidden.stride, out = lanes.base + thread * lanes.stride
+            if adding { kernels.add(delta.base + row * delta.stride, to: x, count: hidden.columns) }
+            kernels.rmsNorm(x, weight: weight, into: out, epsilon: epsilon)
+            normed.set(row: row, to: out)
+        }
+    }
+
+    private func add(_ bias: [Float], to rows: Rows) {
+        let kernels = model.kernels
+        forEachRow(rows.count, width: rows.columns) { row, _ in
+            kernels.add(bias, to: rows.base + row * rows.stride, count: bias.count)
+        }
+    }
+
+    /// Biases, head norms and rope on `qkv`, then K and V into the cache.
+    private func storeKeysAndValues(_ layer: Model.Layer, index: Int) throws {
+        let c = model.configuration, kernels = model.kernels, batch = batch, kv = kv
+        let qkv = try scratch.qkv.rows(batch.rowCount), rope = try scratch.rope.rows(batch.rowCount)
+        forEachRow(batch.rowCount, width: qkv.columns) { row, _ in
+            let q = qkv.base + row * qkv.stride, k = q + c.queryWidth, v = k + c.kvWidth
+            if let bias = layer.qkvBias { kernels.add(bias, to: q, count: bias.count) }
+            if let norm = layer.queryNorm { Self.normalizeHeads(q, c.headCount, norm, kernels, c.rmsNormEpsilon) }
+            if let norm = layer.keyNorm { Self.normalizeHeads(k, c.kvHeadCount, norm, kernels, c.rmsNormEpsilon) }
+            let cosine = rope.base + row * rope.stride
+            kernels.rotate(q, heads: c.headCount + c.kvHeadCount, headDim: c.headDim, cosine: cosine,
+                           sine: cosine + c.headDim / 2)
+            let position = Int(batch.positions[row])
+            let block = batch.blockTables[Int(batch.sequences[row])][position / kv.blockSize]
+            kv.layout.store(k: k, v: v, slot: position % kv.blockSize, of: kv.address(layer: index, block: block))
+        }
+    }
+
+    private static func normalizeHeads(
+        _ x: UnsafeMutablePointer<Float>, _ heads: Int, _ weight: [Float], _ kernels: KernelSet, _ epsilon: Float
+    ) {
+        for head in 0..<heads {
+            let values = x + head * weight.count
+            kernels.rmsNorm(values, weight: weight, into: values, epsilon: epsilon)
+        }
+    }
+
+    /// Rows of one sequence that share the loads of K and V.
+    private struct Tile: Sendable {
+        /// First row of `qkv`, first row of the output.
+        var row: Int
+        var out: Int
+        var count: Int
+    }
+
+    private func tiles(onlyLogitRows: Bool) -> [Tile] {
+        let most = max(1, PagedAttention.queriesPerTile / model.configuration.groupSize)
+        var tiles: [Tile] = []
+        let count = onlyLogitRows ? batch.logitRows.count : batch.rowCount
+        for out in 0..<count {
+            let row = onlyLogitRows ? Int(batch.logitRows[out]) : out
+            if let last = tiles.last, last.count < most, row == last.row + last.count,
+               batch.sequences[row] == batch.sequences[last.row] {
+                tiles[tiles.count - 1].count += 1
+            } else {
+                tiles.append(Tile(row: row, out: out, count: 1))
+            }
+        }
+        return tiles
+    }
+
+    private func attend(layer: Int, onlyLogitRows: Bool) throws {
+        let c = model.configuration, kernels = model.kernels, batch = batch, kv = kv
+        let tiles = tiles(onlyLogitRows: onlyLogitRows), tables = scratch.tables, starts = scratch.tableStarts
+        let qkv = try scratch.qkv.rows(batch.rowCount), perThread = scratch.perThread
+        let out = try scratch.attention.rows(onlyLogitRows ? batch.logitRows.count : batch.rowCount)
+        let scale = 1 / Float(c.headDim).squareRoot(), window = c.windows[layer]
+        team.forEachRange(of: tiles.count * c.kvHeadCount, chunk: 1, threads: threads) { range, thread in
+            tables.withUnsafeBufferPointer { tables in
+                batch.positions.withUnsafeBufferPointer { positions in
+                    guard let table = tables.baseAddress, let position = positions.baseAddress else { return }
+                    for item in range {
+                        let tile = tiles[item / c.kvHeadCount]
+                        let task = PagedAttention.Task(
+                            q: qkv.base + tile.row * qkv.stride, out: out.base + tile.out * out.stride,
+                            queryStride: qkv.stride, outStride: out.stride, pool: kv.address(layer: layer, block: 0),
+                            blockStride: kv.bytesPerBlockPerLayer, table: table + starts[Int(batch.sequences[tile.row])],
+                            positions: position + tile.row, rowCount: tile.count, kvHead: item % c.kvHeadCount,
+                            group: c.groupSize, window: window, scale: scale)
+                        PagedAttention.run(task, layout: kv.layout, kernels: kernels,
+                                           scratch: UnsafeMutableRawPointer(perThread.base + thread * perThread.stride))
+                    }
+                }
+            }
+        }
+    }
+
+    /// Moves the residual rows whose logits are wanted to the front.
+    private func keepLogitRows() throws {
+        let hidden = try scratch.hidden.rows(batch.rowCount)
+        for (index, row) in batch.logitRows.enumerated() where index != Int(row) {
+            (hidden.base + index * hidden.stride).update(from: hidden.base + Int(row) * hidden.stride, count: hidden.columns)
+        }
+    }
+
+    private func feedForward(_ layer: Model.Layer, rows: Int) throws {
+        let gateUp = try scratch.gateUp.rows(rows), activated = scratch.activated.view(rows)
+        let kernels = model.kernels, lanes = scratch.rowPerThread, width = model.configuration.intermediateSize
+        layer.gateUp.multiply(scratch.normed.view(rows), into: gateUp, team: team, threads: threads)
+        forEachRow(rows, width: width) { row, thread in
+            let gate = gateUp.base + row * gateUp.stride, out = lanes.base + thread * lanes.stride
+            kernels.swiGLU(gate: gate, up: gate + width, into: out, count: width)
+            activated.set(row: row, to: out)
+        }
+        layer.down.multiply(activated, into: try scratch.delta.rows(rows), team: team, threads: threads)
+    }
+
+    /// Logits of the wanted rows.
+    func project() throws {
+        let rows = batch.logitRows.count
+        if rows == 0 { return }
+        try normalize(weight: model.finalNorm, adding: true, rows: rows)
+        model.head.multiply(scratch.normed.view(rows), into: try scratch.logits.rows(rows), team: team, threads: threads)
+    }
+}

@@ -1,0 +1,107 @@
+import Kernels
+
+/// How weights are kept in memory.
+public enum WeightFormat: String, Sendable, Hashable, CaseIterable {
+    /// bfloat16 if the checkpoint is stored so, else float32.
+    case auto
+    case float32, bfloat16
+
+    func resolved(stored: StoredType) -> NumberFormat {
+        switch self {
+        case .auto: stored == .bfloat16 ? .bfloat16 : .float32
+        case .float32: .float32
+        case .bfloat16: .bfloat16
+        }
+    }
+}
+
+/// How K and V are kept in memory.
+public enum KVFormat: String, Sendable, Hashable, CaseIterable {
+    /// As the weights.
+    case auto
+    case float32, bfloat16
+
+    public func resolved(weights: NumberFormat) -> NumberFormat {
+        switch self {
+        case .auto: weights
+        case .float32: .float32
+        case .bfloat16: .bfloat16
+        }
+    }
+}
+
+/// A model's weights, packed for the kernels. Immutable; shared by all engines of a process.
+public final class Model: Sendable {
+    struct Layer: Sendable {
+        let inputNorm: [Float]       // [hidden]
+        let qkv: PackedMatrix        // [query width + 2 KV width, hidden]
+        let qkvBias: [Float]?        // [query width + 2 KV width]
+        let queryNorm: [Float]?      // [head dim]
+        let keyNorm: [Float]?        // [head dim]
+        let output: PackedMatrix     // [hidden, query width]
+        let outputBias: [Float]?     // [hidden]
+        let attentionNorm: [Float]   // [hidden], after attention
+        let gateUp: PackedMatrix     // [2 intermediate, hidden]
+        let down: PackedMatrix       // [hidden, intermediate]
+    }
+
+    public let configuration: ModelConfiguration
+    public let weightFormat: NumberFormat
+    public let kernels: KernelSet
+    /// Hexadecimal SHA-256, see ``ModelHash``.
+    public let hash: String
+    let embedding: PackedMatrix      // [vocabulary, hidden]
+    let head: PackedMatrix           // [vocabulary, hidden]; the embedding itself if tied
+    let finalNorm: [Float]           // [hidden]
+    let layers: [Layer]
+    let inverseFrequencies: [Float]  // [head dim / 2]
+    private let float32Path: Float32Path
+
+    /// Loads a checkpoint directory (`config.json`, safetensors) and packs its weights on `threads` threads.
+    /// - Throws: ``ModelError`` for a checkpoint that cannot be used, `KernelError` if memory is refused.
+    public init(
+        directory: String, format: WeightFormat = .auto, kernels: KernelSet, team: ThreadTeam, threads: Int,
+        float32Path: Float32Path = .packed
+    ) throws {
+        let configuration = try ModelConfiguration(directory: directory)
+        let checkpoint = try CheckpointIndex(directory: directory)
+        let embeddingName = "model.embed_tokens.weight"
+        let shape = [configuration.vocabularySize, configuration.hiddenSize]
+        let stored = try checkpoint.require(embeddingName, shape: shape).tensor.type
+        let weightFormat = format.resolved(stored: stored)
+        let loader = WeightLoader(
+            checkpoint: checkpoint, configuration: configuration, format: weightFormat, team: team, threads: threads,
+            float32Path: float32Path)
+        self.configuration = configuration
+        self.weightFormat = weightFormat
+        self.kernels = kernels
+        self.float32Path = float32Path
+        embedding = try loader.matrix([embeddingName], rows: [configuration.vocabularySize], inputs: configuration.hiddenSize)
+        head = configuration.tiedEmbeddings ? embedding : try loader.matrix(
+            ["lm_head.weight"], rows: [configuration.vocabularySize], inputs: configuration.hiddenSize)
+        finalNorm = try loader.vector(["model.norm.weight"], counts: [configuration.hiddenSize])
+        layers = try (0..<configuration.layerCount).map { try loader.layer($0) }
+        inverseFrequencies = configuration.rope.inverseFrequencies(headDim: configuration.headDim)
+        let config = try MappedFile.contents(of: directory + "/config.json", atMost: 4 << 20)
+        hash = ModelHash.compute(config: config, checkpoint: checkpoint, team: team, threads: threads)
+    }
+
+    /// Bytes of packed weights.
+    public var weightByteCount: Int {
+        let matrices = layers.flatMap { [$0.qkv, $0.output, $0.gateUp, $0.down] }
+        return matrices.reduce(embedding.byteCount + (head === embedding ? 0 : head.byteCount)) { $0 + $1.byteCount }
+    }
+
+    /// Arithmetic of the matrix products; `float32-openblas` is followed by the matrices that it serves.
+    public var kernelFamily: String {
+        guard float32Path == .openBLAS, weightFormat == .float32 else { return kernels.family(for: weightFormat) }
+        let served = (layers.flatMap { [$0.qkv, $0.output, $0.gateUp, $0.down] } + [head]).map { $0.usesOpenBLAS ? "1" : "0" }
+        return "float32-openblas-" + served.joined()
+    }
+
+    /// Geometry of a KV block of this model.
+    public func kvLayout(blockSize: Int, format: KVFormat = .auto) -> KVBlockLayout {
+        KVBlockLayout(kvHeads: configuration.kvHeadCount, headDim: configuration.headDim, blockSize: blockSize,
+                      format: format.resolved(weights: weightFormat))
+    }
+}

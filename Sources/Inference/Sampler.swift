@@ -1,0 +1,197 @@
+import Generation
+import Kernels
+
+/// Chooses the next token from logits: a function of the logits, the parameters, the tokens so far, the choice and the
+/// token index, and of nothing else, so that a replay on another worker chooses the same.
+///
+/// In this order: penalties; temperature; top-k; top-p over what top-k kept, renormalised; min-p; one draw. Candidates
+/// are ordered by (logit descending, id ascending), so ties never depend on a sort's mood. Weights are our own `exp` of
+/// (logit - largest) / temperature in float32; they are summed in double, in candidate order.
+///
+/// Keeps scratch between calls: one sampler per thread.
+public struct Sampler {
+    private let kernels: KernelSet
+    private var penalized: [Float] = []
+    private var weights: [Float] = []
+    private var candidates: [Candidate] = []
+
+    private struct Candidate {
+        var id: TokenID
+        var logit: Float
+        var weight: Float
+
+        static func precedes(_ a: Candidate, _ b: Candidate) -> Bool {
+            a.logit > b.logit || (a.logit == b.logit && a.id < b.id)
+        }
+    }
+
+    public init(kernels: KernelSet) { self.kernels = kernels }
+
+    /// - Parameters:
+    ///   - logits: `[vocabulary]`, as the forward pass left them.
+    ///   - prompt: counts for the repetition penalty.
+    ///   - generated: tokens of the answer so far (also those emitted before a replay); count for all penalties.
+    ///   - choice: index of the answer among the `n` of a request.
+    ///   - index: index of the token within the answer, from 0.
+    /// - Throws: ``SamplingError`` for logits that are not numbers, or parameters outside their range.
+    public mutating func sample(
+        logits: UnsafeBufferPointer<Float>, parameters: SamplingParameters, prompt: [TokenID], generated: [TokenID],
+        choice: UInt32, index: UInt32
+    ) throws(SamplingError) -> TokenID {
+        try Self.check(parameters)
+        guard parameters.usesPenalties else {
+            return try choose(from: logits, parameters, choice: choice, index: index)
+        }
+        var scratch: [Float] = []
+        swap(&scratch, &penalized)
+        defer { swap(&scratch, &penalized) }
+        scratch.removeAll(keepingCapacity: true)
+        scratch.append(contentsOf: logits)
+        Self.penalize(&scratch, parameters, prompt: prompt, generated: generated)
+        let values = scratch
+        return try values.withUnsafeBufferPointer { (buffer) throws(SamplingError) -> TokenID in
+            try choose(from: buffer, parameters, choice: choice, index: index)
+        }
+    }
+
+    private static func check(_ p: SamplingParameters) throws(SamplingError) {
+        guard p.temperature.isFinite, p.temperature >= 0 else { throw .parameter("temperature", p.temperature) }
+        guard p.topP > 0, p.topP <= 1 else { throw .parameter("top_p", p.topP) }
+        guard p.topK >= 0 else { throw .parameter("top_k", Float(p.topK)) }
+        guard p.minP >= 0, p.minP <= 1 else { throw .parameter("min_p", p.minP) }
+        guard p.repetitionPenalty.isFinite, p.repetitionPenalty > 0 else {
+            throw .parameter("repetition_penalty", p.repetitionPenalty)
+        }
+        guard p.presencePenalty.isFinite else { throw .parameter("presence_penalty", p.presencePenalty) }
+        guard p.frequencyPenalty.isFinite else { throw .parameter("frequency_penalty", p.frequencyPenalty) }
+    }
+
+    /// Repetition counts prompt and answer, once per distinct token; presence and frequency count the answer alone.
+    private static func penalize(
+        _ logits: inout [Float], _ p: SamplingParameters, prompt: [TokenID], generated: [TokenID]
+    ) {
+        if p.repetitionPenalty != 1 {
+            var seen = Set<TokenID>()
+            for token in prompt + generated where logits.indices.contains(Int(token)) && seen.insert(token).inserted {
+                let logit = logits[Int(token)]
+                logits[Int(token)] = logit > 0 ? logit / p.repetitionPenalty : logit * p.repetitionPenalty
+            }
+        }
+        guard p.presencePenalty != 0 || p.frequencyPenalty != 0 else { return }
+        var counts: [TokenID: Int] = [:]
+        for token in generated where logits.indices.contains(Int(token)) { counts[token, default: 0] += 1 }
+        for (token, count) in counts { // Each token's own logit: the order does not matter.
+            let frequency = Float(count) * p.frequencyPenalty
+            logits[Int(token)] = logits[Int(token)] - frequency - p.presencePenalty
+        }
+    }
+
+    private mutating func choose(
+        from logits: UnsafeBufferPointer<Float>, _ p: SamplingParameters, choice: UInt32, index: UInt32
+    ) throws(SamplingError) -> TokenID {
+        let (best, largest) = try Self.greatest(of: logits)
+        if p.temperature == 0 { return best }
+        fillWeights(logits, largest: largest, temperature: p.temperature)
+        let u = Philox(key: p.seed).uniform(choice: choice, index: index, draw: 0)
+        if p.topK == 0 && p.topP == 1 { return drawInOrder(minP: p.minP, u: u, best: best) }
+        collectCandidates(logits, p)
+        return drawCandidate(minP: p.minP, u: u, best: best)
+    }
+
+    /// Lowest id of the largest logit.
+    private static func greatest(
+        of logits: UnsafeBufferPointer<Float>
+    ) throws(SamplingError) -> (id: TokenID, logit: Float) {
+        var best = -1, largest = -Float.infinity
+        for (id, logit) in logits.enumerated() {
+            if logit.isNaN || logit == .infinity { throw .notANumber(token: TokenID(id)) }
+            if logit > largest { (best, largest) = (id, logit) }
+        }
+        guard best >= 0 else { throw .nothingToChoose }
+        return (TokenID(best), largest)
+    }
+
+    private mutating func fillWeights(_ logits: UnsafeBufferPointer<Float>, largest: Float, temperature: Float) {
+        var arguments = [Float](repeating: 0, count: logits.count)
+        for i in logits.indices { arguments[i] = (logits[i] - largest) / temperature }
+        weights = kernels.exp(arguments)
+    }
+
+    /// Without top-k and top-p no order is needed but that of the ids.
+    private func drawInOrder(minP: Float, u: Double, best: TokenID) -> TokenID {
+        var total = 0.0
+        for weight in weights where weight >= minP { total += Double(weight) }
+        let target = u * total
+        var reached = 0.0
+        for (id, weight) in weights.enumerated() where weight >= minP {
+            reached += Double(weight)
+            if reached > target { return TokenID(id) }
+        }
+        return best
+    }
+
+    /// Leaves in `candidates`, in order, what top-k and top-p keep.
+    private mutating func collectCandidates(_ logits: UnsafeBufferPointer<Float>, _ p: SamplingParameters) {
+        let wanted = p.topK == 0 ? logits.count : min(Int(p.topK), logits.count)
+        // Sorting a vocabulary is slow and nearly all of it is noise: sort the likely ones, and more only if top-k or
+        // top-p asks for them. The outcome is that of a full sort.
+        let sum = p.topK == 0 ? weights.reduce(0.0) { $0 + Double($1) } : 0
+        for threshold: Float in [0x1p-10, 0x1p-20, 0x1p-40, 0] {
+            gather(logits, above: threshold)
+            if candidates.count < wanted, p.topK != 0, threshold > 0 { continue }
+            candidates.sort(by: Candidate.precedes)
+            if candidates.count > wanted { candidates.removeLast(candidates.count - wanted) }
+            let total = p.topK == 0 ? sum : candidates.reduce(0.0) { $0 + Double($1.weight) }
+            if keepNucleus(share: p.topP, of: total) || threshold == 0 { return }
+            if p.topK != 0 { return }
+        }
+    }
+
+    private mutating func gather(_ logits: UnsafeBufferPointer<Float>, above threshold: Float) {
+        candidates.removeAll(keepingCapacity: true)
+        for (id, weight) in weights.enumerated() where weight >= threshold {
+            candidates.append(Candidate(id: TokenID(id), logit: logits[id], weight: weight))
+        }
+    }
+
+    /// Cuts the candidates behind the one that reaches the share; false if they do not reach it.
+    private mutating func keepNucleus(share: Float, of total: Double) -> Bool {
+        if share == 1 { return true }
+        let target = Double(share) * total
+        var reached = 0.0
+        for (i, candidate) in candidates.enumerated() {
+            reached += Double(candidate.weight)
+            if reached >= target {
+                candidates.removeLast(candidates.count - i - 1)
+                return true
+            }
+        }
+        return false
+    }
+
+    private func drawCandidate(minP: Float, u: Double, best: TokenID) -> TokenID {
+        var total = 0.0
+        for candidate in candidates where candidate.weight >= minP { total += Double(candidate.weight) }
+        let target = u * total
+        var reached = 0.0
+        for candidate in candidates where candidate.weight >= minP {
+            reached += Double(candidate.weight)
+            if reached > target { return candidate.id }
+        }
+        return best
+    }
+}
+
+public enum SamplingError: Error, Sendable, Hashable, CustomStringConvertible {
+    case notANumber(token: TokenID)
+    case nothingToChoose
+    case parameter(String, Float)
+
+    public var description: String {
+        switch self {
+        case .notANumber(let token): "the logit of token \(token) is not a finite number"
+        case .nothingToChoose: "every logit is minus infinity"
+        case .parameter(let name, let value): "\(name) = \(value) is outside its range"
+        }
+    }
+}

@@ -1,0 +1,56 @@
+import Generation
+
+/// The token rows of one forward pass: prefill chunks and decode rows side by side, of any lengths.
+///
+/// Row i is token `tokens[i]` at `positions[i]` of sequence `sequences[i]`. Rows of one sequence are consecutive, with
+/// consecutive ascending positions; K and V of every earlier position have been stored by earlier passes (or received
+/// from elsewhere).
+public struct TokenBatch: Sendable, Hashable {
+    /// Index into ``blockTables``, `[rows]`.
+    public private(set) var sequences: [Int32] = []
+    /// Position within the query's own tokens, from 0, `[rows]`.
+    public private(set) var positions: [Int32] = []
+    /// `[rows]`
+    public private(set) var tokens: [TokenID] = []
+    /// Block ids of each sequence, `[sequences][blocks]`; position p lies in block `p / blockSize`. Entries past the last
+    /// position of the sequence's rows are not read.
+    public private(set) var blockTables: [[Int32]] = []
+    /// Rows whose logits are wanted, ascending.
+    public private(set) var logitRows: [Int32] = []
+
+    public var rowCount: Int { tokens.count }
+    public var sequenceCount: Int { blockTables.count }
+
+    public init() {}
+
+    /// Adds `tokens` of one sequence at positions `start`, `start + 1`, …; a decode row is a single token.
+    /// Logits are wanted of the last of them, of all, or of none.
+    public mutating func append(
+        _ tokens: some Collection<TokenID>, at start: Int32, blockTable: [Int32], logits: LogitsWanted = .last
+    ) {
+        precondition(!tokens.isEmpty, "a sequence without tokens")
+        let sequence = Int32(blockTables.count), first = Int32(rowCount)
+        blockTables.append(blockTable)
+        for (offset, token) in tokens.enumerated() {
+            sequences.append(sequence)
+            positions.append(start &+ Int32(truncatingIfNeeded: offset))
+            self.tokens.append(token)
+        }
+        switch logits {
+        case .none: break
+        case .last: logitRows.append(Int32(rowCount) - 1)
+        case .all: logitRows.append(contentsOf: first..<Int32(rowCount))
+        }
+    }
+
+    public enum LogitsWanted: Sendable, Hashable { case none, last, all }
+
+    /// Empties the batch and keeps its storage for the next step.
+    public mutating func removeAll() {
+        sequences.removeAll(keepingCapacity: true)
+        positions.removeAll(keepingCapacity: true)
+        tokens.removeAll(keepingCapacity: true)
+        blockTables.removeAll(keepingCapacity: true)
+        logitRows.removeAll(keepingCapacity: true)
+    }
+}

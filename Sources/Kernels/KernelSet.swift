@@ -1,0 +1,78 @@
+import CKernels
+
+/// The kernels of one instruction set. Chosen once; every matrix and forward pass of a process uses the same.
+///
+/// Unchecked: C function pointers are not Sendable to the compiler, but this table of them is constant.
+public struct KernelSet: @unchecked Sendable, Hashable, CustomStringConvertible {
+    public enum Instructions: String, Sendable, Hashable, CaseIterable {
+        case scalar, avx2, avx512f, avx512bf16
+
+        fileprivate var isa: bk_isa {
+            switch self {
+            case .scalar: BK_SCALAR
+            case .avx2: BK_AVX2
+            case .avx512f: BK_AVX512F
+            case .avx512bf16: BK_AVX512BF16
+            }
+        }
+    }
+
+    public let instructions: Instructions
+    let table: bk_kernels
+
+    public static func == (a: KernelSet, b: KernelSet) -> Bool { a.instructions == b.instructions }
+    public func hash(into hasher: inout Hasher) { hasher.combine(instructions) }
+    public var description: String { instructions.rawValue }
+
+    /// The kernels of `instructions`.
+    /// - Throws: ``KernelError/unavailable(_:available:)`` if this processor or build lacks them.
+    public init(_ instructions: Instructions) throws(KernelError) {
+        guard let table = bk_kernels_for(instructions.isa) else {
+            throw .unavailable(instructions.rawValue, available: Self.available.map(\.rawValue))
+        }
+        self.instructions = instructions
+        self.table = table.pointee
+    }
+
+    /// The instruction sets that this processor and build have, slowest first.
+    public static var available: [Instructions] {
+        Instructions.allCases.filter { bk_kernels_for($0.isa) != nil }
+    }
+
+    /// The fastest, or the one that `BATON_KERNELS` names.
+    public static func select(environment: [String: String]) throws(KernelError) -> KernelSet {
+        if let name = environment["BATON_KERNELS"] {
+            guard let instructions = Instructions(rawValue: name) else {
+                throw .unknown(name, known: Instructions.allCases.map(\.rawValue))
+            }
+            return try KernelSet(instructions)
+        }
+        return try KernelSet(available.last ?? .scalar)
+    }
+
+    /// Name of the arithmetic of matrix products, part of the numerics class: `float32-fma`, `bf16-fma` or
+    /// `bf16-dpbf16`. Kernel sets of the same family give equal bits.
+    public func family(for format: NumberFormat) -> String {
+        format == .float32 ? "float32-fma" : "bf16-" + String(cString: table.bf16_family)
+    }
+}
+
+public enum KernelError: Error, Sendable, Hashable, CustomStringConvertible {
+    case unknown(String, known: [String])
+    case unavailable(String, available: [String])
+    case unknownFloat32Path(String)
+    case outOfMemory(byteCount: Int)
+    case threads(count: Int)
+
+    public var description: String {
+        switch self {
+        case .unknown(let name, let known):
+            "BATON_KERNELS=\(name): unknown, expected one of \(known.joined(separator: ", "))"
+        case .unavailable(let name, let available):
+            "kernels '\(name)' are not available on this processor; available: \(available.joined(separator: ", "))"
+        case .unknownFloat32Path(let name): "BATON_FLOAT32_GEMM=\(name): expected packed or openblas"
+        case .outOfMemory(let byteCount): "the system refused \(byteCount) bytes of memory"
+        case .threads(let count): "the system refused a team of \(count) threads"
+        }
+    }
+}

@@ -1,0 +1,102 @@
+import CKernels
+
+/// Geometry of one (layer, block) of the KV cache: a contiguous byte range, K part
+/// `[kvHeads][blockSize / 16][headDim][16]`, then V part `[kvHeads][blockSize][headDim]`.
+public struct KVBlockLayout: Sendable, Hashable {
+    public let kvHeads: Int
+    public let headDim: Int
+    public let blockSize: Int
+    public let format: NumberFormat
+
+    /// Block sizes that a partition of 256 tokens is a multiple of, and that hold whole groups of 16 keys.
+    public static let blockSizes = [16, 32, 64, 128, 256]
+    public static let largestHeadDim = Int(BK_MAX_HEAD_DIM)
+
+    public init(kvHeads: Int, headDim: Int, blockSize: Int, format: NumberFormat) {
+        precondition(kvHeads >= 1, "\(kvHeads) KV heads")
+        precondition(headDim >= 2 && headDim % 2 == 0 && headDim <= Self.largestHeadDim, "head dimension \(headDim)")
+        precondition(Self.blockSizes.contains(blockSize), "block size \(blockSize)")
+        self.kvHeads = kvHeads
+        self.headDim = headDim
+        self.blockSize = blockSize
+        self.format = format
+    }
+
+    public var byteCount: Int { 2 * kvHeads * blockSize * headDim * format.byteCount }
+
+    /// Stores one token's `k` and `v`, each `[kvHeads, headDim]`, into `slot` of `block`, rounded to the format.
+    public func store(
+        k: UnsafePointer<Float>, v: UnsafePointer<Float>, slot: Int, of block: UnsafeMutableRawPointer
+    ) {
+        precondition(slot >= 0 && slot < blockSize, "slot \(slot) of \(blockSize)")
+        bk_store_kv(k, v, block, format.cType, kvHeads, headDim, blockSize, slot)
+    }
+}
+
+/// Attention over paged KV in partitions of 256 positions (`baton_kernels.h` states the arithmetic).
+public enum PagedAttention {
+    public static let partition = Int(BK_PARTITION)
+    /// Queries (rows x heads of a group) that share each load of K and V best.
+    public static let queriesPerTile = Int(BK_ATTENTION_QUERIES)
+    /// Bytes of scratch of one call, 64-byte aligned.
+    public static let scratchByteCount = ((Int(BK_ATTENTION_QUERIES) * (Int(BK_PARTITION) + 2 * Int(BK_MAX_HEAD_DIM))) * 4)
+
+    /// Attention of some rows of one sequence over one KV head.
+    public struct Task {
+        /// First row of `q` and `out`, `[rows, heads, headDim]`, and their distances in elements.
+        public var q: UnsafePointer<Float>
+        public var out: UnsafeMutablePointer<Float>
+        public var queryStride: Int
+        public var outStride: Int
+        /// Block 0 of the layer, and the distance of blocks in bytes.
+        public var pool: UnsafeRawPointer
+        public var blockStride: Int
+        /// Block ids of the sequence; position p lies in `table[p / blockSize]`.
+        public var table: UnsafePointer<Int32>
+        /// `[rows]`
+        public var positions: UnsafePointer<Int32>
+        public var rowCount: Int
+        public var kvHead: Int
+        /// Query heads per KV head.
+        public var group: Int
+        /// Sliding window in tokens, or `nil`.
+        public var window: Int32?
+        public var scale: Float
+
+        public init(
+            q: UnsafePointer<Float>, out: UnsafeMutablePointer<Float>, queryStride: Int, outStride: Int,
+            pool: UnsafeRawPointer, blockStride: Int, table: UnsafePointer<Int32>, positions: UnsafePointer<Int32>,
+            rowCount: Int, kvHead: Int, group: Int, window: Int32?, scale: Float
+        ) {
+            self.q = q
+            self.out = out
+            self.queryStride = queryStride
+            self.outStride = outStride
+            self.pool = pool
+            self.blockStride = blockStride
+            self.table = table
+            self.positions = positions
+            self.rowCount = rowCount
+            self.kvHead = kvHead
+            self.group = group
+            self.window = window
+            self.scale = scale
+        }
+    }
+
+    /// `scratch`: ``scratchByteCount`` bytes of the calling thread's own.
+    public static func run(
+        _ task: Task, layout: KVBlockLayout, kernels: KernelSet, scratch: UnsafeMutableRawPointer
+    ) {
+        precondition(task.kvHead >= 0 && task.kvHead < layout.kvHeads, "KV head \(task.kvHead) of \(layout.kvHeads)")
+        precondition(task.group >= 1 && task.rowCount >= 1, "\(task.rowCount) rows of \(task.group) heads")
+        precondition(task.window.map { $0 >= 1 } ?? true, "window \(task.window ?? 0)")
+        var attention = bk_attention(
+            q: task.q, out: task.out, ldq: task.queryStride, ldo: task.outStride,
+            pool: task.pool.assumingMemoryBound(to: UInt8.self), block_stride: task.blockStride, table: task.table,
+            positions: task.positions, row_count: task.rowCount, block_size: layout.blockSize, kv_heads: layout.kvHeads,
+            kv_head: task.kvHead, group: task.group, head_dim: layout.headDim, window: task.window ?? 0,
+            scale: task.scale, kv_type: layout.format.cType)
+        kernels.table.attention(&attention, scratch.assumingMemoryBound(to: Float.self))
+    }
+}

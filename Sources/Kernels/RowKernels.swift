@@ -1,0 +1,70 @@
+import CKernels
+
+/// Kernels over single rows; each result depends on its row alone.
+extension KernelSet {
+    /// `out = x / sqrt(mean(x^2) + epsilon) * weight`; all `[count]`, `out` may be `x`.
+    public func rmsNorm(
+        _ x: UnsafePointer<Float>, weight: [Float], into out: UnsafeMutablePointer<Float>, epsilon: Float
+    ) {
+        table.rms_norm(x, weight, out, weight.count, epsilon)
+    }
+
+    /// `out = silu(gate) * up`; all `[count]`.
+    public func swiGLU(
+        gate: UnsafePointer<Float>, up: UnsafePointer<Float>, into out: UnsafeMutablePointer<Float>, count: Int
+    ) {
+        table.swiglu(gate, up, out, count)
+    }
+
+    /// `x += y`; both `[count]`.
+    public func add(_ y: UnsafePointer<Float>, to x: UnsafeMutablePointer<Float>, count: Int) {
+        table.add(x, y, count)
+    }
+
+    /// Rotates `x: [heads, headDim]` in place (half-split layout) by a position's ``RopeTable`` row, each
+    /// `[headDim / 2]`.
+    public func rotate(
+        _ x: UnsafeMutablePointer<Float>, heads: Int, headDim: Int, cosine: UnsafePointer<Float>,
+        sine: UnsafePointer<Float>
+    ) {
+        precondition(headDim % 2 == 0, "head dimension \(headDim)")
+        table.rope(x, heads, headDim, cosine, sine)
+    }
+
+    /// `exp` of each of `values`; equal bits to ``Elementary/exp(_:)``.
+    public func exp(_ values: [Float]) -> [Float] {
+        [Float](unsafeUninitializedCapacity: values.count) { buffer, count in
+            if let base = buffer.baseAddress { table.exp(values, base, values.count) }
+            count = values.count
+        }
+    }
+
+    /// The largest of `values`, which is not empty. NaN may be skipped.
+    public func largest(_ values: UnsafeBufferPointer<Float>) -> Float {
+        guard let base = values.baseAddress, values.count > 0 else { preconditionFailure("largest of nothing") }
+        return table.max(base, values.count)
+    }
+}
+
+/// Elementary functions from correctly rounded operations: the same bits on every machine, unlike libm's.
+public enum Elementary {
+    public static func exp(_ x: Float) -> Float { bk_exp(x) }
+    public static func silu(_ x: Float) -> Float { bk_silu(x) }
+    /// Of a positive, normal number.
+    public static func log2(_ x: Double) -> Double { bk_log2(x) }
+    /// For |x| < 1000.
+    public static func exp2(_ x: Double) -> Double { bk_exp2(x) }
+    /// For |x| < 2^26.
+    public static func sineAndCosine(_ x: Double) -> (sine: Double, cosine: Double) {
+        var sine = 0.0, cosine = 0.0
+        bk_sincos(x, &sine, &cosine)
+        return (sine, cosine)
+    }
+
+    /// cos and sin of `float32(position) * frequencies[i]`, each `[frequencies.count]`.
+    public static func rope(
+        position: Int32, frequencies: [Float], cosine: UnsafeMutablePointer<Float>, sine: UnsafeMutablePointer<Float>
+    ) {
+        bk_rope_table(position, frequencies, frequencies.count, cosine, sine)
+    }
+}

@@ -1,0 +1,107 @@
+import CKernels
+
+/// Rows of float32 in memory that someone else owns: `[rows, columns]`, `stride` elements from one to the next.
+///
+/// Unchecked: a view for the length of one kernel call; whoever hands it to threads splits it by row or by column.
+public struct Rows: @unchecked Sendable {
+    public let base: UnsafeMutablePointer<Float>
+    public let count: Int
+    public let columns: Int
+    public let stride: Int
+
+    public init(base: UnsafeMutablePointer<Float>, count: Int, columns: Int, stride: Int) {
+        precondition(count >= 0 && columns >= 1 && stride >= columns, "rows [\(count), \(columns)], stride \(stride)")
+        self.base = base
+        self.count = count
+        self.columns = columns
+        self.stride = stride
+    }
+
+    public subscript(row: Int) -> UnsafeMutableBufferPointer<Float> {
+        precondition(row >= 0 && row < count, "row \(row) of \(count)")
+        return UnsafeMutableBufferPointer(start: base + row * stride, count: columns)
+    }
+}
+
+/// Float32 scratch `[rows, columns]` that grows when a step needs more rows and is reused by the next.
+/// Rows are padded to whole weight panels, as matrix products want their outputs.
+public final class ScratchRows {
+    public let columns: Int
+    private let stride: Int
+    private var memory: Memory
+    private var capacity: Int
+
+    public init(columns: Int, capacity: Int = 1) throws(KernelError) {
+        precondition(columns >= 1 && capacity >= 1, "scratch [\(capacity), \(columns)]")
+        self.columns = columns
+        self.stride = PackedMatrix.paddedOutputs(columns)
+        self.capacity = capacity
+        memory = try Memory(byteCount: capacity * stride * 4)
+    }
+
+    /// The first `count` rows; their contents are whatever the last step left there.
+    public func rows(_ count: Int) throws(KernelError) -> Rows {
+        if count > capacity {
+            let grown = max(count, capacity * 2)
+            memory = try Memory(byteCount: grown * stride * 4)
+            capacity = grown
+        }
+        return Rows(base: memory.floats(), count: count, columns: columns, stride: stride)
+    }
+}
+
+/// The input of a matrix product, in the form that the kernels of a weight format read: float32, or rounded to bfloat16.
+public final class Activations {
+    public let columns: Int
+    public let format: NumberFormat
+    private let kernels: KernelSet
+    private let rowBytes: Int
+    private var memory: Memory
+    private var capacity: Int
+
+    public init(columns: Int, format: NumberFormat, kernels: KernelSet, capacity: Int = 1) throws(KernelError) {
+        precondition(columns >= 1 && capacity >= 1, "activations [\(capacity), \(columns)]")
+        self.columns = columns
+        self.format = format
+        self.kernels = kernels
+        self.capacity = capacity
+        let padded = format == .float32 ? columns : bk_padded_k(columns)
+        rowBytes = padded * (format == .bfloat16 && kernels.instructions == .avx512bf16 ? 2 : 4)
+        memory = try Memory(byteCount: capacity * rowBytes)
+    }
+
+    /// Room for `count` rows; earlier contents are lost when it has to grow.
+    public func reserve(_ count: Int) throws(KernelError) {
+        guard count > capacity else { return }
+        let grown = max(count, capacity * 2)
+        memory = try Memory(byteCount: grown * rowBytes)
+        capacity = grown
+    }
+
+    /// A writable, readable view of the first `count` rows, to be handed to threads that split it by row.
+    public func view(_ count: Int) -> View {
+        precondition(count <= capacity, "\(count) activations of \(capacity)")
+        return View(base: memory.base, count: count, columns: columns, rowBytes: rowBytes, format: format,
+                    kernels: kernels)
+    }
+
+    /// Unchecked: see ``Rows``.
+    public struct View: @unchecked Sendable {
+        let base: UnsafeMutableRawPointer
+        public let count: Int
+        public let columns: Int
+        let rowBytes: Int
+        let format: NumberFormat
+        let kernels: KernelSet
+
+        /// Stores row `row`, rounding to the format. `values`: `[columns]`.
+        public func set(row: Int, to values: UnsafePointer<Float>) {
+            precondition(row >= 0 && row < count, "row \(row) of \(count)")
+            let target = base + row * rowBytes
+            switch format {
+            case .float32: target.copyMemory(from: values, byteCount: columns * 4)
+            case .bfloat16: kernels.table.round_rows(values, columns, target, 1, columns)
+            }
+        }
+    }
+}

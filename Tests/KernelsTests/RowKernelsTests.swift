@@ -1,0 +1,72 @@
+import Foundation
+@testable import Kernels
+import Testing
+
+@Suite struct RowKernelsTests {
+    static let widths = [1, 2, 15, 16, 17, 50, 64, 100, 1031]
+
+    @Test(arguments: widths)
+    func rmsNormFollowsItsFormula(width: Int) {
+        var random = TestRandom(UInt64(width))
+        let x = random.floats(width), w = random.floats(width), epsilon: Float = 1e-5
+        var lanes = [Float](repeating: 0, count: 16)
+        for (i, value) in x.enumerated() { lanes[i % 16] = lanes[i % 16].addingProduct(value, value) }
+        let inverse = 1 / (Reference.tree(lanes) / Float(width) + epsilon).squareRoot()
+        let expected = zip(x, w).map { ($0 * inverse) * $1 }
+        for kernels in KernelSet.all {
+            var out = [Float](repeating: .nan, count: width)
+            kernels.rmsNorm(x, weight: w, into: &out, epsilon: epsilon)
+            #expect(bits(out) == bits(expected), "\(kernels)")
+        }
+    }
+
+    @Test(arguments: widths)
+    func swiGLUFollowsItsFormula(width: Int) {
+        var random = TestRandom(UInt64(width))
+        let gate = random.floats(width).map { $0 * 20 }, up = random.floats(width)
+        let expected = zip(gate, up).map { Elementary.silu($0) * $1 }
+        for kernels in KernelSet.all {
+            var out = [Float](repeating: .nan, count: width)
+            kernels.swiGLU(gate: gate, up: up, into: &out, count: width)
+            #expect(bits(out) == bits(expected), "\(kernels)")
+        }
+    }
+
+    @Test(arguments: widths)
+    func addAndLargest(width: Int) {
+        var random = TestRandom(UInt64(width))
+        let x = random.floats(width), y = random.floats(width)
+        for kernels in KernelSet.all {
+            var sum = x
+            kernels.add(y, to: &sum, count: width)
+            #expect(bits(sum) == bits(zip(x, y).map { $0 + $1 }), "\(kernels)")
+            #expect(x.withUnsafeBufferPointer { kernels.largest($0) } == x.max(), "\(kernels)")
+        }
+    }
+
+    @Test(arguments: [2, 10, 24, 32, 64, 256])
+    func rotationKeepsLengthsAndFollowsTheHalfSplitLayout(dim: Int) {
+        var random = TestRandom(UInt64(dim))
+        let heads = 3, x = random.floats(heads * dim), half = dim / 2
+        let frequencies = (0..<half).map { Float(pow(10_000, -Double(2 * $0) / Double(dim))) }
+        var cosine = [Float](repeating: 0, count: half), sine = cosine
+        Elementary.rope(position: 1234, frequencies: frequencies, cosine: &cosine, sine: &sine)
+        for i in 0..<half {
+            let angle = Double(Float(1234) * frequencies[i])
+            #expect(cosine[i] == Float(cos(angle)) && sine[i] == Float(sin(angle)))
+        }
+        var expected = x
+        for head in 0..<heads {
+            for i in 0..<half {
+                let a = x[head * dim + i], b = x[head * dim + half + i]
+                expected[head * dim + i] = (a * cosine[i]) - (b * sine[i])
+                expected[head * dim + half + i] = (b * cosine[i]) + (a * sine[i])
+            }
+        }
+        for kernels in KernelSet.all {
+            var out = x
+            kernels.rotate(&out, heads: heads, headDim: dim, cosine: cosine, sine: sine)
+            #expect(bits(out) == bits(expected), "\(kernels)")
+        }
+    }
+}

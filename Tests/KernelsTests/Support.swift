@@ -1,0 +1,98 @@
+@testable import Kernels
+
+/// A small deterministic generator for test data.
+struct TestRandom {
+    var state: UInt64
+
+    init(_ seed: UInt64) { state = seed &+ 0x9e37_79b9_7f4a_7c15 }
+
+    mutating func next() -> UInt64 {
+        state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+        let x = (state ^ state >> 33) &* 0xff51_afd7_ed55_8ccd
+        return x ^ x >> 33
+    }
+
+    mutating func int(_ range: ClosedRange<Int>) -> Int { range.lowerBound + Int(next() % UInt64(range.count)) }
+    /// Uniform in (-1, 1).
+    mutating func float() -> Float { Float(Int64(bitPattern: next()) >> 40) / 8_388_608 }
+    mutating func floats(_ count: Int) -> [Float] { (0..<count).map { _ in float() } }
+}
+
+extension KernelSet {
+    /// Every instruction set of this machine.
+    static var all: [KernelSet] { available.compactMap { try? KernelSet($0) } }
+}
+
+/// The arithmetic of the kernels, written down a second time, plainly.
+enum Reference {
+    static func bfloat16(_ x: Float) -> Float {
+        let bits = x.bitPattern
+        return Float(bitPattern: (bits &+ 0x7fff &+ (bits >> 16 & 1)) & 0xffff_0000)
+    }
+
+    /// One output: fma over k, ascending.
+    static func dot(_ x: ArraySlice<Float>, _ w: ArraySlice<Float>) -> Float {
+        zip(x, w).reduce(Float(0)) { $0.addingProduct($1.0, $1.1) }
+    }
+
+    static func tree(_ lanes: [Float]) -> Float {
+        var lanes = lanes, step = 8
+        while step > 0 {
+            for i in 0..<step { lanes[i] += lanes[i + step] }
+            step /= 2
+        }
+        return lanes[0]
+    }
+
+    /// Attention of one query over visible positions, as baton_kernels.h states it. `key(p)`, `value(p)`: [headDim].
+    static func attention(
+        _ q: [Float], position: Int, window: Int?, key: (Int) -> [Float], value: (Int) -> [Float]
+    ) -> [Float] {
+        let low = window.map { max(0, position - $0 + 1) } ?? 0, scale = 1 / Float(q.count).squareRoot()
+        var total: (m: Float, l: Float, o: [Float])?
+        for partition in (low / 256)...(position / 256) {
+            let visible = max(low, partition * 256)...min(position, partition * 256 + 255)
+            let scores = visible.map { dot(q[...], key($0)[...]) * scale }
+            let m = scores.reduce(-Float.infinity) { max($0, $1) }
+            var lanes = [Float](repeating: 0, count: 16), o = [Float](repeating: 0, count: q.count)
+            for (p, score) in zip(visible, scores) {
+                let weight = Elementary.exp(score - m), v = value(p)
+                lanes[p % 16] += weight
+                for d in o.indices { o[d] = o[d].addingProduct(weight, v[d]) }
+            }
+            let part = (m: m, l: tree(lanes), o: o)
+            guard let old = total else { total = part; continue }
+            let larger = max(old.m, part.m), a = Elementary.exp(old.m - larger), b = Elementary.exp(part.m - larger)
+            total = (larger, old.l * a + part.l * b, zip(old.o, part.o).map { ($0 * a) + ($1 * b) })
+        }
+        guard let total else { return [] }
+        return total.o.map { $0 / total.l }
+    }
+}
+
+func bits(_ values: some Sequence<Float>) -> [UInt32] { values.map(\.bitPattern) }
+
+/// `x [rows][inputs]` times a packed matrix.
+func multiply(
+    _ x: [Float], rows: Int, _ matrix: PackedMatrix, _ kernels: KernelSet, team: ThreadTeam, threads: Int
+) throws -> [[Float]] {
+    let activations = try Activations(columns: matrix.inputs, format: matrix.format, kernels: kernels, capacity: rows)
+    let view = activations.view(rows)
+    x.withUnsafeBufferPointer { x in
+        guard let base = x.baseAddress else { return }
+        for row in 0..<rows { view.set(row: row, to: base + row * matrix.inputs) }
+    }
+    let scratch = try ScratchRows(columns: matrix.outputs, capacity: rows), y = try scratch.rows(rows)
+    matrix.multiply(view, into: y, team: team, threads: threads)
+    return withExtendedLifetime((activations, scratch)) { (0..<rows).map { Array(y[$0]) } }
+}
+
+func packed(
+    _ w: [Float], outputs: Int, inputs: Int, _ format: NumberFormat, team: ThreadTeam, path: Float32Path = .packed
+) throws -> PackedMatrix {
+    try w.withUnsafeBytes { bytes in
+        guard let base = bytes.baseAddress else { preconditionFailure("an empty matrix") }
+        return try PackedMatrix([.init(base: base, rows: outputs, type: .float32)], inputs: inputs, format: format,
+                                team: team, threads: team.maxThreads, float32Path: path)
+    }
+}
