@@ -48,9 +48,13 @@ let targets: [Target] = [
     library("Wire", ["CWire", "CProtobufC", "CChecksum", "ClusterCore", "Generation"]),
     library("Transport", ["CZeroMQ", "Wire", "ClusterCore", logging]),
 
+    library(
+        "WorkerRuntime", ["Inference", "Kernels", "ClusterCore", "Transport", "Wire", "Generation", logging]),
+    library("BatonClient", ["Transport", "Wire", "ClusterCore", "Generation"]),
     library("ProgramSupport", [argumentParser, logging, yams]),
     library("LocalCluster", [subprocess, .product(name: "SystemPackage", package: "swift-system")]),
 
+    tests("WorkerRuntime", ["WorkerRuntime"]),
     tests("Generation", ["Generation"]),
     tests("ProgramSupport", ["ProgramSupport", argumentParser]),
     tests("Kernels", ["Kernels", "CKernels", "COpenBLAS"]),

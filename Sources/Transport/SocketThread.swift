@@ -1,4 +1,5 @@
 import CZeroMQ
+import ClusterCore
 import Foundation
 import Synchronization
 
@@ -93,10 +94,10 @@ public final class SocketThread: SerialExecutor, @unchecked Sendable {
 
     /// Something to do later on this thread.
     public final class Timer {
-        fileprivate let time: ContinuousClock.Instant
+        fileprivate let time: Instant
         fileprivate var action: (() -> Void)?
 
-        fileprivate init(time: ContinuousClock.Instant, action: @escaping () -> Void) {
+        fileprivate init(time: Instant, action: @escaping () -> Void) {
             self.time = time
             self.action = action
         }
@@ -106,7 +107,7 @@ public final class SocketThread: SerialExecutor, @unchecked Sendable {
     }
 
     /// Runs `action` at `time` unless the timer is cancelled before. On the thread only.
-    public func schedule(at time: ContinuousClock.Instant, _ action: @escaping () -> Void) -> Timer {
+    public func schedule(at time: Instant, _ action: @escaping () -> Void) -> Timer {
         checkIsolated()
         let timer = Timer(time: time, action: action)
         timers.append(timer)
@@ -146,7 +147,7 @@ public final class SocketThread: SerialExecutor, @unchecked Sendable {
 
     private func runTimers() {
         guard !timers.isEmpty else { return }
-        let now = ContinuousClock.now
+        let now = Instant.now
         let due = timers.filter { $0.time <= now }.sorted { $0.time < $1.time }
         timers.removeAll { $0.time <= now || $0.action == nil }
         for timer in due {
@@ -173,10 +174,10 @@ public final class SocketThread: SerialExecutor, @unchecked Sendable {
 
     private var millisecondsToNextTimer: Int {
         guard let next = timers.lazy.filter({ $0.action != nil }).map(\.time).min() else { return -1 }
-        let (seconds, attoseconds) = (next - ContinuousClock.now).components
-        if seconds > 3600 { return 3_600_000 }
+        let left = next.nanoseconds.subtractingReportingOverflow(Instant.now.nanoseconds)
+        if left.overflow || left.partialValue > 3_600_000_000_000 { return 3_600_000 }
         // Rounded up, so as not to wake early and spin.
-        return max(0, Int(seconds) * 1000 + Int(attoseconds / 1_000_000_000_000_000) + 1)
+        return max(0, Int((left.partialValue + 999_999) / 1_000_000))
     }
 }
 

@@ -1,0 +1,214 @@
+import ClusterCore
+import Generation
+import Inference
+import Logging
+import Transport
+import Wire
+
+/// A prefill worker: computes prompts and streams their KV, layer by layer. What to do is ``PrefillRole``'s to decide.
+public actor PrefillWorker {
+    private let configuration: WorkerConfiguration
+    private let thread: SocketThread
+    private let engine: ConfinedThread<WorkerEngine>
+    private let facts: WorkerEngine.Facts
+    private let logger: Logger
+    private var role: PrefillRole?
+    private var epoch = ClusterEpoch(0)
+    private var coordinator: CoordinatorLink?
+    private var sender: KVSender?
+    /// Nobody sends KV here; the socket answers who is there.
+    private var receiver: KVReceiver?
+    private var isComputing = false
+    /// Reset was asked for; the role lives on until neither engine nor transport reads its blocks.
+    private var isReleasing = false
+    private var wakeUp: SocketThread.Timer?
+    private var end = WorkerEnd()
+
+    public nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
+
+    /// Loads the model and binds the KV socket; ``run()`` joins the cluster.
+    public static func start(_ configuration: WorkerConfiguration, logger: Logger) async throws -> PrefillWorker {
+        let (engine, facts) = try await WorkerEngine.start(configuration, logger: logger)
+        let worker = try PrefillWorker(configuration, engine: engine, facts: facts, logger: logger)
+        try await worker.open()
+        return worker
+    }
+
+    private init(
+        _ configuration: WorkerConfiguration, engine: ConfinedThread<WorkerEngine>, facts: WorkerEngine.Facts,
+        logger: Logger
+    ) throws {
+        self.configuration = configuration
+        self.engine = engine
+        self.facts = facts
+        self.logger = logger
+        thread = try SocketThread(name: "prefill-sockets")
+    }
+
+    private func open() throws {
+        let receiver = try KVReceiver(
+            thread: thread, bind: configuration.listen, security: configuration.security, maxFrameBytes: 4096,
+            logger: logger,
+            handler: KVReceiver.Handler(
+                message: { [weak self] peer, message in self?.assumeIsolated { $0.refuse(message, from: peer) } },
+                destination: { _, _ in nil }, stored: { _, _, _ in },
+                welcome: { [weak self] in
+                    self?.assumeIsolated { $0.welcome }
+                        ?? KVWelcome(worker: WorkerID(""), epoch: ClusterEpoch(0), modelHash: "", isRegistered: false)
+                }))
+        self.receiver = receiver
+        let bound = receiver.endpoint ?? configuration.listen
+        let registration = facts.registration(
+            configuration, endpoint: try configuration.advertisedEndpoint(bound: bound), bootNonce: .random(in: 1 ... .max))
+        coordinator = try CoordinatorLink(
+            thread: thread, endpoint: configuration.coordinator, security: configuration.security,
+            registration: registration, logger: logger,
+            load: { [weak self] in self?.assumeIsolated { $0.role?.load } ?? WorkerLoad() },
+            handle: { [weak self] event in self?.assumeIsolated { $0.receive(event) } })
+        logger.info("listening on \(bound), advertised as \(registration.endpoint)")
+    }
+
+    /// Serves until ``drain()`` is done.
+    /// - Throws: ``WorkerError/refused(_:)``.
+    public func run() async throws {
+        try await withCheckedThrowingContinuation { end.add($0) }
+    }
+
+    /// Takes nothing new, finishes what it holds, then ends ``run()``. Called again, it ends at once.
+    public func drain() {
+        guard !end.isDraining, coordinator?.isRegistered == true else { return close(.success(())) }
+        end.isDraining = true
+        logger.info("draining")
+        coordinator?.report([.leaving])
+        awaitIdleness(since: nil)
+    }
+
+    private var welcome: KVWelcome {
+        KVWelcome(
+            worker: configuration.worker, epoch: epoch, modelHash: facts.identity.modelHash, isRegistered: role != nil)
+    }
+
+    private func refuse(_ message: KVMessage, from peer: PeerID) {
+        guard case .open(let open) = message else { return }
+        receiver?.reply(.refused(open.epoch, open.attempt, "a prefill worker takes no KV"), to: peer)
+    }
+}
+
+// MARK: - What arrives
+
+extension PrefillWorker {
+    private func receive(_ event: CoordinatorLink.Event) {
+        switch event {
+        case .registered(let cluster, let worker): join(cluster, worker)
+        case .deliver(let message): feed(.message(message))
+        case .reset(let reason):
+            logger.warning("starting over: \(reason)")
+            isReleasing = true
+            // Gives back the blocks of messages that wait in its queues.
+            sender?.close()
+            sender = nil
+            releaseIfQuiescent()
+        case .refused(let reason): close(.failure(WorkerError.refused(reason)))
+        }
+    }
+
+    private func join(_ cluster: ClusterEpoch, _ worker: WorkerEpoch) {
+        epoch = cluster
+        role = PrefillRole(
+            PrefillRole.Configuration(
+                clusterEpoch: cluster, workerEpoch: worker, modelHash: facts.identity.modelHash,
+                geometry: facts.geometry, blockCount: facts.kv.blockCount, maxSequences: configuration.maxSequences,
+                maxBatchedTokens: configuration.maxBatchedTokens, maxModelLength: facts.maxModelLength))
+        let hello = KVHello(worker: configuration.worker, epoch: cluster, modelHash: facts.identity.modelHash)
+        sender = KVSender(
+            thread: thread, hello: hello, logger: logger,
+            receive: { [weak self] reply in self?.assumeIsolated { $0.feed(.reply(reply)) } },
+            unreachable: { [weak self] worker in self?.assumeIsolated { $0.feed(.peerUnreachable(worker)) } })
+        logger.info("registered with cluster \(cluster) as \(worker)")
+    }
+
+    private func feed(_ event: PrefillRole.Event) {
+        guard let actions = role?.handle(event, at: .now) else { return }
+        if isReleasing { return releaseIfQuiescent() }
+        carryOut(actions)
+        compute()
+        rearm()
+    }
+
+    private func carryOut(_ actions: [PrefillRole.Action]) {
+        var reports: [WorkerMessage] = []
+        for action in actions {
+            switch action {
+            case .send(let message, let destination): sender?.send(message, to: destination)
+            case .sendBlocks(let blocks, let sources, let lease, let destination):
+                send(blocks, sources, lease, to: destination)
+            case .report(let message): reports.append(message)
+            }
+        }
+        coordinator?.report(reports)
+    }
+
+    private func send(_ blocks: KVBlocks, _ sources: [BlockID], _ lease: LeaseID, to destination: KVDestination) {
+        let memory = sources.map { facts.kv.bytes(layer: blocks.range.layer, block: Int32($0.rawValue)) }
+        let returned: @Sendable () -> Void = { [weak self, thread] in
+            thread.run { [weak self] in self?.assumeIsolated { $0.feed(.sent(lease)) } }
+        }
+        guard let sender else { return returned() }
+        sender.send(blocks, from: memory, to: destination, release: returned)
+    }
+
+    private func rearm() {
+        wakeUp?.cancel()
+        guard let time = role?.timeOfNextWakeUp else { return }
+        wakeUp = thread.schedule(at: time) { [weak self] in self?.assumeIsolated { $0.feed(.tick) } }
+    }
+}
+
+// MARK: - Steps
+
+extension PrefillWorker {
+    private func compute() {
+        guard !isComputing, let (step, actions) = role?.nextStep(at: .now) else { return }
+        carryOut(actions)
+        guard let step else { return }
+        isComputing = true
+        engine.submit { [weak self, thread] engine in
+            let samples = engine.run(step) { layer in
+                thread.run { [weak self] in self?.assumeIsolated { $0.feed(.layerStored(layer)) } }
+            }
+            thread.run { [weak self] in self?.assumeIsolated { $0.finishStep(samples) } }
+        }
+    }
+
+    private func finishStep(_ samples: [Sample]) {
+        isComputing = false
+        feed(.stepFinished(samples))
+    }
+
+    private func releaseIfQuiescent() {
+        guard !isComputing, role?.isQuiescent ?? true else { return }
+        role = nil
+        wakeUp?.cancel()
+        isReleasing = false
+        coordinator?.released()
+    }
+
+    private func awaitIdleness(since: Instant?) {
+        let load = role?.load ?? WorkerLoad()
+        let isIdle = load.rows == 0 && load.waiting == 0 && load.referencedBlocks == 0
+        let start = isIdle ? since ?? .now : nil
+        // What was ordered before the coordinator heard of the leaving may still be under way.
+        if let start, Instant.now - start > WorkerEnd.quietTime { return close(.success(())) }
+        _ = thread.schedule(at: .now + .milliseconds(50)) { [weak self] in
+            self?.assumeIsolated { $0.awaitIdleness(since: start) }
+        }
+    }
+
+    private func close(_ result: Result<Void, any Error>) {
+        coordinator?.close()
+        sender?.close()
+        receiver?.close()
+        engine.stop()
+        end.finish(result)
+    }
+}

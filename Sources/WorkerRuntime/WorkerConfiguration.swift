@@ -1,0 +1,67 @@
+import ClusterCore
+import Inference
+import Transport
+
+/// What a worker is told at its start.
+public struct WorkerConfiguration: Sendable {
+    public var worker: WorkerID
+    public var role: WorkerRole
+    /// Of the coordinator.
+    public var coordinator: Endpoint
+    /// Where the KV socket binds.
+    public var listen: Endpoint
+    /// How other workers reach it; `nil`: where it is bound.
+    public var advertise: Endpoint?
+    public var security: LinkSecurity
+    /// Directory of a Hugging Face checkpoint.
+    public var model: String
+    public var weightFormat: WeightFormat
+    /// Compute threads.
+    public var threads: Int
+    /// Memory for KV blocks.
+    public var kvCacheBytes: Int
+    /// Tokens in a block.
+    public var blockSize: Int
+    /// Rows of the batch (decode) or prompts in flight (prefill).
+    public var maxSequences: Int
+    /// Tokens in one prefill step.
+    public var maxBatchedTokens: Int
+    /// Tokens of prompt and answer; `nil`: as the model allows.
+    public var maxModelLength: Int?
+
+    public init(
+        worker: WorkerID, role: WorkerRole, coordinator: Endpoint, listen: Endpoint, advertise: Endpoint?,
+        security: LinkSecurity, model: String, weightFormat: WeightFormat, threads: Int, kvCacheBytes: Int,
+        blockSize: Int, maxSequences: Int, maxBatchedTokens: Int, maxModelLength: Int?
+    ) {
+        self.worker = worker
+        self.role = role
+        self.coordinator = coordinator
+        self.listen = listen
+        self.advertise = advertise
+        self.security = security
+        self.model = model
+        self.weightFormat = weightFormat
+        self.threads = threads
+        self.kvCacheBytes = kvCacheBytes
+        self.blockSize = blockSize
+        self.maxSequences = maxSequences
+        self.maxBatchedTokens = maxBatchedTokens
+        self.maxModelLength = maxModelLength
+    }
+}
+
+/// A worker that cannot start or go on.
+public enum WorkerError: Error, Sendable, CustomStringConvertible {
+    case kvCacheTooSmall(bytes: Int, needed: Int)
+    /// The coordinator will never have this worker.
+    case refused(String)
+
+    public var description: String {
+        switch self {
+        case .kvCacheTooSmall(let bytes, let needed):
+            "--kv-cache-memory \(bytes): one block needs \(needed) bytes"
+        case .refused(let reason): "the coordinator refuses this worker: \(reason)"
+        }
+    }
+}

@@ -1,0 +1,149 @@
+import ClusterCore
+import Foundation
+import Generation
+import Inference
+import Kernels
+import Logging
+import Transport
+
+/// The engine with its KV pool and sampler, as a worker uses it: steps of the core in, samples out.
+///
+/// Belongs to the engine's thread.
+final class WorkerEngine {
+    /// Facts about the engine that others may know.
+    struct Facts: Sendable {
+        var kv: KVCache
+        var identity: EngineIdentity
+        var geometry: KVGeometry
+        var maxModelLength: Int
+        var weightByteCount: Int
+        var kernels: String
+    }
+
+    let facts: Facts
+    private let engine: Engine
+    private let threads: Int
+    private var sampler: Sampler
+    private var batch = TokenBatch()
+
+    /// Loads the model and computes the canary; takes seconds for a large model.
+    /// - Throws: `ModelError`, `KernelError`, ``WorkerError/kvCacheTooSmall(bytes:needed:)``.
+    init(_ configuration: WorkerConfiguration) throws {
+        let environment = ProcessInfo.processInfo.environment
+        let kernels = try KernelSet.select(environment: environment)
+        let team = try ThreadTeam(maxThreads: configuration.threads)
+        let model = try Model(
+            directory: configuration.model, format: configuration.weightFormat, kernels: kernels, team: team,
+            threads: configuration.threads, float32Path: try Float32Path.select(environment: environment))
+        engine = try Engine(model: model, team: team)
+        threads = configuration.threads
+        sampler = Sampler(kernels: kernels)
+
+        let layout = model.kvLayout(blockSize: configuration.blockSize)
+        let shape = model.configuration
+        let needed = layout.byteCount * shape.layerCount
+        let blockCount = min(configuration.kvCacheBytes / needed, Int(Int32.max))
+        guard blockCount >= 1 else {
+            throw WorkerError.kvCacheTooSmall(bytes: configuration.kvCacheBytes, needed: needed)
+        }
+        let room = min(shape.maxPositions, blockCount * configuration.blockSize)
+        facts = Facts(
+            kv: try KVCache(layout: layout, layerCount: shape.layerCount, blockCount: blockCount),
+            identity: try engine.identity(threads: threads),
+            geometry: KVGeometry(
+                layerCount: shape.layerCount, blockSize: configuration.blockSize, keyValueHeads: shape.kvHeadCount,
+                headDimension: shape.headDim, bytesPerElement: layout.format.byteCount),
+            maxModelLength: min(room, configuration.maxModelLength ?? room), weightByteCount: model.weightByteCount,
+            kernels: kernels.description)
+    }
+
+    /// - Parameter onLayer: as in `Engine.forward`.
+    /// - Returns: one sample for each chunk that asks for one, in order.
+    func run(_ step: PrefillStep, onLayer: (Int) -> Void) -> [Sample] {
+        batch.removeAll()
+        for chunk in step.chunks {
+            batch.append(
+                chunk.tokens, at: Int32(chunk.start), blockTable: chunk.blockTable.map { Int32($0.rawValue) },
+                logits: chunk.sampling == nil ? .none : .last)
+        }
+        let wanted = step.chunks.compactMap { chunk in chunk.sampling.map { (chunk.attempt, $0) } }
+        return sample(wanted, onLayer)
+    }
+
+    /// - Returns: one sample for each row, in order.
+    func run(_ iteration: DecodeIteration) -> [Sample] {
+        batch.removeAll()
+        for row in iteration.rows {
+            batch.append(
+                CollectionOfOne(row.input), at: Int32(row.position),
+                blockTable: row.blockTable.map { Int32($0.rawValue) })
+        }
+        return sample(iteration.rows.map { ($0.attempt, $0.sampling) }) { _ in }
+    }
+
+    private func sample(_ wanted: [(AttemptID, SamplingContext)], _ onLayer: (Int) -> Void) -> [Sample] {
+        do {
+            let logits = try engine.forward(batch, kv: facts.kv, threads: threads, onLayer: onLayer)
+            return wanted.enumerated().map { index, row in
+                Sample(attempt: row.0, token: token(from: logits[index], row.1))
+            }
+        } catch {
+            // Nothing was computed: a programmer's error somewhere, but no reason to end the process.
+            return wanted.map { Sample(attempt: $0.0, token: .failure(SampleFailure("\(error)"))) }
+        }
+    }
+
+    private func token(
+        from logits: UnsafeBufferPointer<Float>, _ context: SamplingContext
+    ) -> Result<TokenID, SampleFailure> {
+        let history = context.history ?? []
+        let promptCount = min(context.promptCount, history.count)
+        do {
+            return .success(
+                try sampler.sample(
+                    logits: logits, parameters: context.parameters, prompt: Array(history[..<promptCount]),
+                    generated: Array(history[promptCount...]), choice: 0, index: UInt32(clamping: context.index)))
+        } catch {
+            return .failure(SampleFailure("\(error)"))
+        }
+    }
+}
+
+extension WorkerEngine.Facts {
+    func registration(_ configuration: WorkerConfiguration, endpoint: Endpoint, bootNonce: UInt64) -> Registration {
+        Registration(
+            worker: configuration.worker, role: configuration.role, bootNonce: bootNonce, endpoint: "\(endpoint)",
+            numerics: NumericsClass(
+                modelHash: identity.modelHash, weightFormat: identity.weightFormat, kvFormat: identity.kvFormat,
+                kernelFamily: identity.kernelFamily, canary: identity.canary),
+            geometry: geometry, blockCount: kv.blockCount, maxSequences: configuration.maxSequences,
+            maxModelLength: maxModelLength)
+    }
+}
+
+extension WorkerEngine {
+    /// Loads an engine on a thread of its own and says in the log what it runs.
+    static func start(
+        _ configuration: WorkerConfiguration, logger: Logger
+    ) async throws -> (ConfinedThread<WorkerEngine>, Facts) {
+        logger.info("loading \(configuration.model)")
+        let began = ContinuousClock.now
+        let thread = try await ConfinedThread.start(name: "engine") { try WorkerEngine(configuration) }
+        let facts = await withCheckedContinuation { done in thread.submit { done.resume(returning: $0.facts) } }
+        logger.info(
+            """
+            ready after \(ContinuousClock.now - began): \(facts.identity), kernels \(facts.kernels), \
+            \(facts.weightByteCount >> 20) MiB of weights, \(facts.kv.blockCount) KV blocks of \(facts.kv.bytesPerBlock) bytes
+            """)
+        return (thread, facts)
+    }
+}
+
+extension WorkerConfiguration {
+    /// Where others reach a socket that is bound to `bound`.
+    func advertisedEndpoint(bound: Endpoint) throws -> Endpoint {
+        if let advertise { return advertise }
+        guard bound.isWildcardHost else { return bound }
+        return try bound.withHost(ProcessInfo.processInfo.hostName)
+    }
+}
