@@ -13,6 +13,7 @@ let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package
 let collections: Target.Dependency = .product(name: "Collections", package: "swift-collections")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let subprocess: Target.Dependency = .product(name: "Subprocess", package: "swift-subprocess")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
@@ -51,8 +52,25 @@ let targets: [Target] = [
     library(
         "WorkerRuntime", ["Inference", "Kernels", "ClusterCore", "Transport", "Wire", "Generation", logging]),
     library("BatonClient", ["Transport", "Wire", "ClusterCore", "Generation"]),
-    library("ProgramSupport", [argumentParser, logging, yams]),
+    library("RequestAdmission", ["ClusterCore", "Tokenizer", "Inference", "Generation"]),
+    library("ProgramSupport", ["Transport", argumentParser, logging, yams, lifecycle, signals]),
+    library("WorkerProgram", ["WorkerRuntime", "ProgramSupport", "Inference", "ClusterCore", "Transport", argumentParser, lifecycle]),
     library("LocalCluster", [subprocess, .product(name: "SystemPackage", package: "swift-system")]),
+
+    program(
+        "Coordinator",
+        [
+            "ProgramSupport", "RequestAdmission", "ClusterCore", "Transport", "Wire", "Tokenizer", "Inference", "Generation",
+            argumentParser, logging, lifecycle,
+        ]),
+    program("PrefillWorker", ["WorkerProgram", "ProgramSupport", "ClusterCore", argumentParser]),
+    program("DecodeWorker", ["WorkerProgram", "ProgramSupport", "ClusterCore", argumentParser]),
+    program(
+        "Baton",
+        [
+            "ProgramSupport", "RequestAdmission", "BatonClient", "LocalCluster", "Inference", "Kernels", "Tokenizer",
+            "ClusterCore", "Generation", "Transport", "Wire", argumentParser, logging, lifecycle,
+        ]),
 
     tests("WorkerRuntime", ["WorkerRuntime"]),
     tests("Generation", ["Generation"]),
@@ -75,7 +93,13 @@ let standing = targets.filter { target in
 
 let package = Package(
     name: "baton",
-    products: [],
+    products: [
+        .executable(name: "coordinator", targets: ["Coordinator"]),
+        .executable(name: "prefill-worker", targets: ["PrefillWorker"]),
+        .executable(name: "decode-worker", targets: ["DecodeWorker"]),
+        .executable(name: "baton", targets: ["Baton"]),
+        .library(name: "BatonClient", targets: ["BatonClient"]),
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),

@@ -24,11 +24,9 @@ struct Up: AsyncParsableCommand {
         let plan = try cluster.plan(rpc: rpc, logs: logs)
         let cluster = LocalCluster(plan: plan)
         logger.info("logs in \(logs.path)")
-        let group = ServiceGroup(
-            configuration: .init(
-                services: [.init(service: ClusterService(cluster: cluster, logger: logger))],
-                gracefulShutdownSignals: [.sigterm, .sigint], logger: logger.quiet))
-        try await group.run()
+        try await Program.serve(ClusterService(cluster: cluster, logger: logger), logger: logger) {
+            await cluster.stopAll(patience: .zero)
+        }
     }
 }
 
@@ -113,13 +111,4 @@ struct ClusterOptions: ParsableArguments {
 func lastLine(of log: URL) -> String {
     let text = (try? String(contentsOf: log, encoding: .utf8)) ?? ""
     return text.split(separator: "\n").last.map(String.init) ?? "no output"
-}
-
-extension Logger {
-    /// For libraries that log each of their steps.
-    var quiet: Logger {
-        var logger = self
-        logger.logLevel = max(logLevel, .error)
-        return logger
-    }
 }

@@ -6,7 +6,7 @@ public enum WeightFormat: String, Sendable, Hashable, CaseIterable {
     case auto
     case float32, bfloat16
 
-    func resolved(stored: StoredType) -> NumberFormat {
+    public func resolved(stored: StoredType) -> NumberFormat {
         switch self {
         case .auto: stored == .bfloat16 ? .bfloat16 : .float32
         case .float32: .float32

@@ -87,7 +87,7 @@ public struct LinkSecurity: Sendable, Hashable {
     public static let loopbackOnly = LinkSecurity(allowsInsecureNetwork: false)
 
     /// - Throws: ``TransportError/insecureBind(_:)``.
-    func permitBind(to endpoint: Endpoint) throws(TransportError) {
+    public func permitBind(to endpoint: Endpoint) throws(TransportError) {
         guard endpoint.isLocal || allowsInsecureNetwork else { throw .insecureBind("\(endpoint)") }
     }
 }

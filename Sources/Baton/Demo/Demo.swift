@@ -85,10 +85,10 @@ struct Demo: AsyncParsableCommand {
     private func report(_ prompts: [DemoPrompt], _ answers: [Answer]) async throws -> Int {
         print("\nanswers, compared with each prompt run alone in one process:")
         let engine = try LocalEngineOptions.parse(["--model", model])
-        let reference = try await LocalAnswer.Runner(engine)
+        let references = try await LocalAnswer.answers(
+            to: prompts.enumerated().map { $1.submission(seed: UInt64($0)) }, engine: engine)
         var equal = 0
-        for (index, (prompt, answer)) in zip(prompts, answers).enumerated() {
-            let alone = try await reference.answer(to: prompt.submission(seed: UInt64(index)))
+        for (prompt, (answer, alone)) in zip(prompts, zip(answers, references)) {
             let same = alone.tokens == answer.tokens && alone.text == answer.text
             equal += same ? 1 : 0
             let workers = "\(answer.completion.prefillWorker) → \(answer.completion.decodeWorker?.name ?? "–")"

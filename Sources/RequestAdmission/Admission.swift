@@ -1,25 +1,36 @@
 import ClusterCore
 import Generation
+import Inference
 import Tokenizer
 
 /// Turns what a client states into what the scheduler takes, or says what is wrong with it.
-struct Admission: Sendable {
-    let tokenizer: Tokenizer
+public struct Admission: Sendable {
+    public let tokenizer: Tokenizer
     /// Ids that end an answer unless the client ignores them.
-    let endTokens: [TokenID]
+    public let endTokens: [TokenID]
     /// Tokens of the model's vocabulary, which may have room beyond the tokenizer's.
     let vocabularySize: Int
     /// Tokens of prompt and answer together.
-    let maxModelLength: Int
+    public let maxModelLength: Int
 
-    struct Admitted: Sendable {
-        var prompt: [TokenID]
-        var sampling: SamplingParameters
-        var stop: StopConditions
+    public struct Admitted: Sendable {
+        public var prompt: [TokenID]
+        public var sampling: SamplingParameters
+        public var stop: StopConditions
+    }
+
+    /// - Parameter maxModelLength: at most what the model allows.
+    public init(tokenizer: Tokenizer, configuration: ModelConfiguration, maxModelLength: Int) {
+        self.tokenizer = tokenizer
+        var endTokens = configuration.endTokens
+        if let end = tokenizer.eosToken, !endTokens.contains(end) { endTokens.append(end) }
+        self.endTokens = endTokens
+        vocabularySize = configuration.vocabularySize
+        self.maxModelLength = min(maxModelLength, configuration.maxPositions)
     }
 
     /// - Throws: a ``RequestFailure`` with ``RequestFailure/Code/invalid`` that names the parameter.
-    func admit(_ submission: Submission, drawnSeed: UInt64) throws(RequestFailure) -> Admitted {
+    public func admit(_ submission: Submission, drawnSeed: UInt64) throws(RequestFailure) -> Admitted {
         var sampling = submission.sampling
         sampling.seed = submission.seed ?? drawnSeed
         do {

@@ -1,0 +1,129 @@
+import ArgumentParser
+import BatonClient
+import ClusterCore
+import Foundation
+import Generation
+import Inference
+import Kernels
+import RequestAdmission
+import Tokenizer
+
+/// The engine of `--local`.
+struct LocalEngineOptions: ParsableArguments {
+    @Option(help: "Directory of a Hugging Face model, for --local.")
+    var model: String?
+
+    @Option(help: "Number format of weights and KV with --local: auto, float32 or bfloat16.")
+    var dtype = WeightFormat.auto
+
+    @Option(help: "Compute threads with --local.")
+    var threads = 1
+
+    func validate() throws {
+        guard (1...1024).contains(threads) else { throw ValidationError("--threads must be 1 to 1024, not \(threads)") }
+    }
+}
+
+extension WeightFormat: @retroactive ExpressibleByArgument {}
+
+/// One request alone in this process, told in the same events as a cluster's answer.
+enum LocalAnswer {
+    /// The events of one answer; the work is done on a thread of its own.
+    static func stream(
+        _ submission: Submission, engine options: LocalEngineOptions
+    ) -> AsyncThrowingStream<AnswerEvent, any Error> {
+        let (stream, continuation) = AsyncThrowingStream<AnswerEvent, any Error>.makeStream()
+        let thread = Thread {
+            do {
+                try Session(options).answer(submission) { continuation.yield($0) }
+                continuation.finish()
+            } catch {
+                continuation.finish(throwing: error)
+            }
+        }
+        thread.stackSize = 8 << 20
+        thread.start()
+        return stream
+    }
+
+    /// Every submission alone, one after the other, with one engine.
+    static func answers(to submissions: [Submission], engine options: LocalEngineOptions) async throws -> [Answer] {
+        try await withCheckedThrowingContinuation { done in
+            let thread = Thread {
+                done.resume(
+                    with: Result {
+                        let session = try Session(options)
+                        return try submissions.map { try session.answer($0) }
+                    })
+            }
+            thread.stackSize = 8 << 20
+            thread.start()
+        }
+    }
+}
+
+/// Tokenizer and engine, on the thread that made them.
+private final class Session {
+    private let admission: Admission
+    private let generation: LocalGeneration
+
+    init(_ options: LocalEngineOptions) throws {
+        guard let path = options.model else { throw ValidationError("--local needs --model PATH") }
+        let environment = ProcessInfo.processInfo.environment
+        let team = try ThreadTeam(maxThreads: options.threads)
+        let model = try Model(
+            directory: path, format: options.dtype, kernels: try KernelSet.select(environment: environment), team: team,
+            threads: options.threads, float32Path: try Float32Path.select(environment: environment))
+        admission = Admission(
+            tokenizer: try Tokenizer(modelDirectory: URL(fileURLWithPath: path)), configuration: model.configuration,
+            maxModelLength: .max)
+        generation = LocalGeneration(engine: try Engine(model: model, team: team), threads: options.threads)
+    }
+
+    func answer(_ submission: Submission) throws -> Answer {
+        var (text, tokens) = ("", [TokenID]())
+        var ends: (Acceptance?, Completion?)
+        try answer(submission) { event in
+            switch event {
+            case .accepted(let acceptance): ends.0 = acceptance
+            case .tokens(_, let more, let piece):
+                tokens += more
+                text += piece
+            case .finished(let completion):
+                text += completion.text
+                ends.1 = completion
+            }
+        }
+        guard case (let acceptance?, let completion?) = ends else { throw ClientError.brokenStream("no end") }
+        return Answer(text: text, tokens: tokens, acceptance: acceptance, completion: completion)
+    }
+
+    func answer(_ submission: Submission, _ report: (AnswerEvent) -> Void) throws {
+        let began = ContinuousClock.now
+        let admitted = try admission.admit(submission, drawnSeed: .random(in: 0 ... .max))
+        var text = AnswerText(
+            tokenizer: admission.tokenizer, stopStrings: submission.stopStrings, endTokens: admission.endTokens)
+        report(
+            .accepted(
+                Acceptance(
+                    request: RequestID(0), seed: admitted.sampling.seed, promptCount: Int32(admitted.prompt.count))))
+        var first = began
+        let answer = try generation.generate(
+            prompt: admitted.prompt, parameters: admitted.sampling, stop: admitted.stop
+        ) { token, index in
+            if index == 0 { first = .now }
+            report(.tokens(firstIndex: index, tokens: [token], text: text.append(token)))
+            return !text.isStopped
+        }
+        let count = answer.tokens.count
+        let decode = ContinuousClock.now - first
+        report(
+            .finished(
+                Completion(
+                    reason: answer.finishReason, text: text.finish(), tokenCount: Int32(count),
+                    timings: Timings(
+                        prefill: first - began, timeToFirstToken: first - began,
+                        timePerOutputToken: count > 1 ? decode / (count - 1) : .zero),
+                    prefillWorker: WorkerID("local"), decodeWorker: WorkerID("local"), attempts: 1)))
+    }
+}

@@ -1,0 +1,83 @@
+import ArgumentParser
+import ClusterCore
+import Foundation
+import Inference
+import Logging
+import ProgramSupport
+import RequestAdmission
+import ServiceLifecycle
+import Tokenizer
+import Transport
+
+struct CoordinatorCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "coordinator",
+        abstract: "The process that clients and workers talk to: admission, placement, delivery.",
+        discussion: """
+            Every option may also be set as an environment variable (--max-model-len as BATON_MAX_MODEL_LEN) or as a \
+            key of the YAML file named by --config.
+            """,
+        version: Version.current)
+
+    @Option(help: "Directory of a Hugging Face model; only its tokenizer and configuration are read.")
+    var model: String
+
+    @Option(help: "Name under which the model is served (default: the directory's name).")
+    var servedModelName: String?
+
+    @Option(help: "Where clients connect.")
+    var rpc = "tcp://127.0.0.1:5550"
+
+    @Option(help: "Where workers connect.")
+    var workers = "tcp://127.0.0.1:5551"
+
+    @Option(help: "Tokens of prompt and answer together (default: as the model allows).")
+    var maxModelLen: Int?
+
+    @Option(help: "Requests that may wait for a worker; more are refused.")
+    var maxQueuedRequests = 10_000
+
+    @OptionGroup var network: NetworkOptions
+    @OptionGroup var logging: LogOptions
+    @OptionGroup var parent: ParentOptions
+    @OptionGroup var check: CheckOptions
+
+    func validate() throws {
+        if let maxModelLen, maxModelLen < 2 { throw ValidationError("--max-model-len must be at least 2") }
+        guard maxQueuedRequests >= 1 else { throw ValidationError("--max-queued-requests must be at least 1") }
+    }
+
+    func run() async throws {
+        let settings = try makeSettings()
+        if check.checkConfig { return print("configuration is valid") }
+        parent.watch()
+        let logger = logging.makeLogger(label: "coordinator")
+        let shell = try CoordinatorShell(settings, logger: logger)
+        try await shell.open()
+        try await Program.serve(CoordinatorService(shell: shell), logger: logger) { await shell.drain() }
+    }
+
+    private func makeSettings() throws -> CoordinatorShell.Settings {
+        let directory = URL(fileURLWithPath: model)
+        let configuration = try ModelConfiguration(directory: directory.path)
+        let tokenizer = try Tokenizer(modelDirectory: directory)
+        let admission = Admission(
+            tokenizer: tokenizer, configuration: configuration, maxModelLength: maxModelLen ?? .max)
+        return CoordinatorShell.Settings(
+            rpc: try Endpoint(rpc), workers: try Endpoint(workers), security: try network.security(binding: [rpc, workers]),
+            admission: admission,
+            scheduler: Scheduler.Configuration(
+                modelName: servedModelName ?? directory.standardizedFileURL.lastPathComponent, maxModelLength: admission.maxModelLength,
+                maxQueuedRequests: maxQueuedRequests))
+    }
+}
+
+private struct CoordinatorService: Service {
+    let shell: CoordinatorShell
+
+    func run() async throws {
+        try await gracefulShutdown()
+        await shell.drain()
+        await shell.close()
+    }
+}

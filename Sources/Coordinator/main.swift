@@ -1,0 +1,3 @@
+import ProgramSupport
+
+await Program.main(CoordinatorCommand.self)

@@ -1,0 +1,77 @@
+import ArgumentParser
+import ClusterCore
+import Foundation
+import Inference
+import ProgramSupport
+import Transport
+import WorkerRuntime
+
+/// The options of every worker.
+public struct WorkerOptions: ParsableArguments {
+    @Option(help: "Where the coordinator expects workers, e.g. tcp://10.0.0.5:5551.")
+    public var coordinator = "tcp://127.0.0.1:5551"
+
+    @Option(help: "Where the KV socket binds; port * lets the system choose.")
+    public var listen = "tcp://127.0.0.1:*"
+
+    @Option(help: "Where other workers reach the KV socket (default: as bound, or this host's name).")
+    public var advertise: String?
+
+    @Option(help: "Name in the cluster, the same across restarts (default: role and host name).")
+    public var workerId: String?
+
+    @Option(help: "Directory of a Hugging Face model.")
+    public var model: String
+
+    @Option(help: "Compute threads.")
+    public var threads = 1
+
+    @Option(help: "Number format of weights and KV: auto (as the checkpoint is stored), float32 or bfloat16.")
+    public var dtype = WeightFormat.auto
+
+    @Option(help: "Memory for KV blocks, e.g. 512MiB or 2GiB.")
+    public var kvCacheMemory = ByteSize(bytes: 512 << 20)
+
+    @Option(help: "Tokens in a KV block: 16, 32, 64, 128 or 256.")
+    public var blockSize = 16
+
+    @Option(help: "Rows of the batch (decode) or prompts in flight (prefill).")
+    public var maxNumSeqs = 16
+
+    @Option(help: "Tokens in one prefill step.")
+    public var maxNumBatchedTokens = 512
+
+    @Option(help: "Tokens of prompt and answer together (default: as the model allows).")
+    public var maxModelLen: Int?
+
+    @OptionGroup public var network: NetworkOptions
+    @OptionGroup public var logging: LogOptions
+    @OptionGroup public var parent: ParentOptions
+    @OptionGroup public var check: CheckOptions
+
+    public init() {}
+
+    public func validate() throws {
+        guard (1...1024).contains(threads) else { throw ValidationError("--threads must be 1 to 1024, not \(threads)") }
+        guard [16, 32, 64, 128, 256].contains(blockSize) else {
+            throw ValidationError("--block-size must be 16, 32, 64, 128 or 256, not \(blockSize)")
+        }
+        guard (1...65536).contains(maxNumSeqs) else { throw ValidationError("--max-num-seqs must be 1 to 65536") }
+        guard maxNumBatchedTokens >= 1 else { throw ValidationError("--max-num-batched-tokens must be at least 1") }
+        if let maxModelLen, maxModelLen < 2 { throw ValidationError("--max-model-len must be at least 2") }
+    }
+
+    /// - Throws: `TransportError` or `ModelError` naming what is wrong.
+    func configuration(role: WorkerRole) throws -> WorkerConfiguration {
+        // A wrong model path is found here, before anything is loaded.
+        _ = try ModelConfiguration(directory: model)
+        return WorkerConfiguration(
+            worker: WorkerID(workerId ?? "\(role.rawValue)-\(ProcessInfo.processInfo.hostName)"), role: role,
+            coordinator: try Endpoint(coordinator), listen: try Endpoint(listen),
+            advertise: try advertise.map { try Endpoint($0) }, security: try network.security(binding: [listen]),
+            model: model, weightFormat: dtype, threads: threads, kvCacheBytes: kvCacheMemory.bytes, blockSize: blockSize,
+            maxSequences: maxNumSeqs, maxBatchedTokens: maxNumBatchedTokens, maxModelLength: maxModelLen)
+    }
+}
+
+extension WeightFormat: ExpressibleByArgument {}
