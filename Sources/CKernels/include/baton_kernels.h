@@ -105,8 +105,9 @@ typedef struct {
     void (*rope)(float *x, size_t heads, size_t head_dim, const float *cosine, const float *sine);
     /* out[i] = exp(x[i]); [n]. Equal bits to bk_exp. */
     void (*exp)(const float *x, float *out, size_t n);
-    /* Largest of [n], n >= 1; NaN is skipped unless it comes first in its lane. */
-    float (*max)(const float *x, size_t n);
+    /* Lowest index of the largest of [n], n < 2^31; -1 if all are -inf. *bad: whether one is NaN or +inf (then the
+     * index means nothing). */
+    int64_t (*argmax)(const float *x, size_t n, bool *bad);
 } bk_kernels;
 
 /* The kernels of `isa`, or NULL if this processor or this build lacks it. */
