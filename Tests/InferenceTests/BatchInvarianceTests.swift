@@ -82,6 +82,18 @@ import Testing
         }
     }
 
+    /// OpenBLAS serves a weight shape only where it keeps the promise.
+    @Test func digestIsTheSameWithOpenBLAS() throws {
+        let engine = try Oracle.engine("qwen2", format: .float32, float32Path: .openBLAS)
+        let vocabulary = engine.model.configuration.vocabularySize, probe = probe(vocabulary, length: 40)
+        let digests = try [(1, 40), (1, 1), (7, 9), (32, 40)].map { count, chunk in
+            let requests = requests(probe: probe, count: count, place: count - 1, vocabulary: vocabulary, blockSize: 16)
+            return try probeDigest(engine, requests, chunk: chunk, threads: 2)
+        }
+        #expect(Set(digests).count == 1)
+        #expect(engine.model.kernelFamily.hasPrefix("float32-openblas-"))
+    }
+
     @Test(arguments: ["llama3", "mistral"])
     func digestDoesNotDependOnTheBlockSize(name: String) throws {
         let engine = try Oracle.engine(name, format: .bfloat16), vocabulary = engine.model.configuration.vocabularySize
