@@ -19,9 +19,14 @@ final class ForwardScratch {
     /// Block tables of the batch, one after the other, and where each begins.
     private(set) var tables: [Int32] = []
     private(set) var tableStarts: [Int] = []
+    /// How attention is cut into tasks: over all rows, and over the rows whose logits are wanted.
+    private(set) var tiles: [AttentionTile] = []
+    private(set) var logitTiles: [AttentionTile] = []
+    private let rowsPerTile: Int
 
     init(model: Model, maxThreads: Int) throws(KernelError) {
         let c = model.configuration
+        rowsPerTile = max(1, PagedAttention.queriesPerTile / c.groupSize)
         hidden = try ScratchRows(columns: c.hiddenSize)
         qkv = try ScratchRows(columns: c.queryWidth + 2 * c.kvWidth)
         attention = try ScratchRows(columns: c.queryWidth)
@@ -50,5 +55,7 @@ final class ForwardScratch {
             tableStarts.append(tables.count)
             tables.append(contentsOf: table)
         }
+        AttentionTile.cut(batch, atMost: rowsPerTile, onlyLogitRows: false, into: &tiles)
+        AttentionTile.cut(batch, atMost: rowsPerTile, onlyLogitRows: true, into: &logitTiles)
     }
 }

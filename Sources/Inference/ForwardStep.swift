@@ -109,33 +109,9 @@ struct ForwardStep {
         }
     }
 
-    /// Rows of one sequence that share the loads of K and V.
-    private struct Tile: Sendable {
-        /// First row of `qkv`, first row of the output.
-        var row: Int
-        var out: Int
-        var count: Int
-    }
-
-    private func tiles(onlyLogitRows: Bool) -> [Tile] {
-        let most = max(1, PagedAttention.queriesPerTile / model.configuration.groupSize)
-        var tiles: [Tile] = []
-        let count = onlyLogitRows ? batch.logitRows.count : batch.rowCount
-        for out in 0..<count {
-            let row = onlyLogitRows ? Int(batch.logitRows[out]) : out
-            if let last = tiles.last, last.count < most, row == last.row + last.count,
-               batch.sequences[row] == batch.sequences[last.row] {
-                tiles[tiles.count - 1].count += 1
-            } else {
-                tiles.append(Tile(row: row, out: out, count: 1))
-            }
-        }
-        return tiles
-    }
-
     private func attend(layer: Int, onlyLogitRows: Bool) throws {
         let c = model.configuration, kernels = model.kernels, batch = batch, kv = kv
-        let tiles = tiles(onlyLogitRows: onlyLogitRows), tables = scratch.tables, starts = scratch.tableStarts
+        let tiles = onlyLogitRows ? scratch.logitTiles : scratch.tiles, tables = scratch.tables, starts = scratch.tableStarts
         let qkv = try scratch.qkv.rows(batch.rowCount), perThread = scratch.perThread
         let out = try scratch.attention.rows(onlyLogitRows ? batch.logitRows.count : batch.rowCount)
         let scale = 1 / Float(c.headDim).squareRoot(), window = c.windows[layer]

@@ -58,10 +58,11 @@ public final class Model: Sendable {
     private let float32Path: Float32Path
 
     /// Loads a checkpoint directory (`config.json`, safetensors) and packs its weights on `threads` threads.
+    /// - Parameter progress: called with the share of layers packed, 0 ... 1.
     /// - Throws: ``ModelError`` for a checkpoint that cannot be used, `KernelError` if memory is refused.
     public init(
         directory: String, format: WeightFormat = .auto, kernels: KernelSet, team: ThreadTeam, threads: Int,
-        float32Path: Float32Path = .packed
+        float32Path: Float32Path = .packed, progress: (Double) -> Void = { _ in }
     ) throws {
         let configuration = try ModelConfiguration(directory: directory)
         let checkpoint = try CheckpointIndex(directory: directory)
@@ -80,10 +81,14 @@ public final class Model: Sendable {
         head = configuration.tiedEmbeddings ? embedding : try loader.matrix(
             ["lm_head.weight"], rows: [configuration.vocabularySize], inputs: configuration.hiddenSize)
         finalNorm = try loader.vector(["model.norm.weight"], counts: [configuration.hiddenSize])
-        layers = try (0..<configuration.layerCount).map { try loader.layer($0) }
+        layers = try (0..<configuration.layerCount).map { index in
+            progress(Double(index) / Double(configuration.layerCount))
+            return try loader.layer(index)
+        }
         inverseFrequencies = configuration.rope.inverseFrequencies(headDim: configuration.headDim)
         let config = try MappedFile.contents(of: directory + "/config.json", atMost: 4 << 20)
         hash = ModelHash.compute(config: config, checkpoint: checkpoint, team: team, threads: threads)
+        progress(1)
     }
 
     /// Bytes of packed weights.

@@ -12,6 +12,11 @@ public struct RopeConfiguration: Sendable, Hashable {
     public var theta: Double
     public var scaling: Scaling
 
+    public init(theta: Double, scaling: Scaling) {
+        self.theta = theta
+        self.scaling = scaling
+    }
+
     /// Inverse frequencies, `[headDim / 2]`: computed in double by our own functions, rounded to float32.
     public func inverseFrequencies(headDim: Int) -> [Float] {
         let exponent = Elementary.log2(theta)

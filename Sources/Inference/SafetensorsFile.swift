@@ -25,10 +25,15 @@ public final class SafetensorsFile: Sendable {
     public init(path: String) throws(ModelError) {
         self.path = path
         map = try MappedFile(path: path)
-        let bytes = map.bytes
+        tensors = try Self.parse(map.bytes, path: path)
+        index = Dictionary(tensors.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+    }
+
+    /// The checked tensors of a file of these bytes; `path` is for errors.
+    static func parse(_ bytes: UnsafeRawBufferPointer, path: String) throws(ModelError) -> [Tensor] {
         guard bytes.count >= 8 else { throw ModelError(path, "header length", value: "\(bytes.count) bytes", .truncated) }
         let declared = UInt64(littleEndian: bytes.loadUnaligned(as: UInt64.self))
-        guard declared >= 2, declared <= Self.greatestHeader else {
+        guard declared >= 2, declared <= greatestHeader else {
             throw ModelError(path, "header length", value: "\(declared)", .headerLength)
         }
         let headerCount = Int(declared)
@@ -37,8 +42,7 @@ public final class SafetensorsFile: Sendable {
         do { header = try JSON(parsing: bytes[8..<8 + headerCount]) } catch {
             throw ModelError(path, "header", value: "\(error)", .malformed)
         }
-        tensors = try Self.tensors(header, dataStart: 8 + headerCount, fileEnd: bytes.count, path: path)
-        index = Dictionary(tensors.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        return try tensors(header, dataStart: 8 + headerCount, fileEnd: bytes.count, path: path)
     }
 
     public subscript(name: String) -> Tensor? { index[name] }

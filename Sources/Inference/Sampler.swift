@@ -89,9 +89,9 @@ public struct Sampler {
     private mutating func choose(
         from logits: UnsafeBufferPointer<Float>, _ p: SamplingParameters, choice: UInt32, index: UInt32
     ) throws(SamplingError) -> TokenID {
-        let (best, largest) = try Self.greatest(of: logits)
+        let best = try greatest(of: logits)
         if p.temperature == 0 { return best }
-        fillWeights(logits, largest: largest, temperature: p.temperature)
+        fillWeights(logits, largest: logits[Int(best)], temperature: p.temperature)
         let u = Philox(key: p.seed).uniform(choice: choice, index: index, draw: 0)
         if p.topK == 0 && p.topP == 1 { return drawInOrder(minP: p.minP, u: u, best: best) }
         collectCandidates(logits, p)
@@ -99,22 +99,18 @@ public struct Sampler {
     }
 
     /// Lowest id of the largest logit.
-    private static func greatest(
-        of logits: UnsafeBufferPointer<Float>
-    ) throws(SamplingError) -> (id: TokenID, logit: Float) {
-        var best = -1, largest = -Float.infinity
-        for (id, logit) in logits.enumerated() {
-            if logit.isNaN || logit == .infinity { throw .notANumber(token: TokenID(id)) }
-            if logit > largest { (best, largest) = (id, logit) }
+    private func greatest(of logits: UnsafeBufferPointer<Float>) throws(SamplingError) -> TokenID {
+        switch kernels.largest(of: logits) {
+        case .index(let id): return TokenID(id)
+        case .none: throw .nothingToChoose
+        case .invalid: throw .notANumber(token: TokenID(logits.firstIndex { $0.isNaN || $0 == .infinity } ?? 0))
         }
-        guard best >= 0 else { throw .nothingToChoose }
-        return (TokenID(best), largest)
     }
 
     private mutating func fillWeights(_ logits: UnsafeBufferPointer<Float>, largest: Float, temperature: Float) {
-        var arguments = [Float](repeating: 0, count: logits.count)
-        for i in logits.indices { arguments[i] = (logits[i] - largest) / temperature }
-        weights = kernels.exp(arguments)
+        weights.removeAll(keepingCapacity: true)
+        for logit in logits { weights.append((logit - largest) / temperature) }
+        kernels.exp(&weights)
     }
 
     /// Without top-k and top-p no order is needed but that of the ids.

@@ -23,7 +23,7 @@ public enum Float32Path: String, Sendable, Hashable {
 /// `OPENBLAS_CORETYPE=SkylakeX` in the environment before the program starts (the library is linked, so it reads the
 /// variable before `main`): set it in the launcher.
 ///
-/// One BLAS thread; our own team splits the outputs.
+/// One BLAS thread; our own team splits the outputs. Costs a second copy of the weights, row-major; the packed one stays.
 public final class OpenBLASPath: Sendable {
     private let weights: Memory // [outputs][inputs] float32
     private let outputs: Int
@@ -89,11 +89,21 @@ public final class OpenBLASPath: Sendable {
                     x, Int32(inputs), w, Int32(inputs), 0, y, Int32(stride))
     }
 
+    /// Outcomes of the check by `[width, inputs, least rows]`: the layers of a model share their shapes.
+    private static let checked = Mutex<[[Int]: Bool]>([:])
+
     /// Whether one row has equal bits at every position of every number of rows tried, for the widths that are used.
     private func isBatchInvariant() throws(KernelError) -> Bool {
         var widths: Set<Int> = [(outputs - 1) % Self.span + 1]
         if outputs > Self.span { widths.insert(Self.span) }
-        for width in widths.sorted() where try !isBatchInvariant(width: width) { return false }
+        for width in widths.sorted() {
+            let key = [width, inputs, minimumRows]
+            let known = Self.checked.withLock { $0[key] }
+            let outcome: Bool
+            if let known { outcome = known } else { outcome = try isBatchInvariant(width: width) }
+            Self.checked.withLock { $0[key] = outcome }
+            if !outcome { return false }
+        }
         return true
     }
 

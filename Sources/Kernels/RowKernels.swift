@@ -31,18 +31,31 @@ extension KernelSet {
         table.rope(x, heads, headDim, cosine, sine)
     }
 
-    /// `exp` of each of `values`; equal bits to ``Elementary/exp(_:)``.
-    public func exp(_ values: [Float]) -> [Float] {
-        [Float](unsafeUninitializedCapacity: values.count) { buffer, count in
-            if let base = buffer.baseAddress { table.exp(values, base, values.count) }
-            count = values.count
+    /// `exp` of each of `values`, in place; equal bits to ``Elementary/exp(_:)``.
+    public func exp(_ values: inout [Float]) {
+        values.withUnsafeMutableBufferPointer { buffer in
+            if let base = buffer.baseAddress { table.exp(base, base, buffer.count) }
         }
     }
 
-    /// The largest of `values`, which is not empty. NaN may be skipped.
-    public func largest(_ values: UnsafeBufferPointer<Float>) -> Float {
-        guard let base = values.baseAddress, values.count > 0 else { preconditionFailure("largest of nothing") }
-        return table.max(base, values.count)
+    /// What ``largest(of:)`` finds.
+    public enum Largest: Sendable, Hashable {
+        /// The lowest index of the largest value.
+        case index(Int)
+        /// There are no values, or all are minus infinity.
+        case none
+        /// A value is NaN or plus infinity.
+        case invalid
+    }
+
+    /// Finds the largest of `values`, fewer than 2^31.
+    public func largest(of values: UnsafeBufferPointer<Float>) -> Largest {
+        guard let base = values.baseAddress else { return .none }
+        precondition(values.count <= Int(Int32.max), "\(values.count) values")
+        var invalid = false
+        let index = table.argmax(base, values.count, &invalid)
+        if invalid { return .invalid }
+        return index < 0 ? .none : .index(Int(index))
     }
 }
 

@@ -32,12 +32,13 @@ enum Oracle {
     }
 
     static func engine(
-        _ name: String, format: WeightFormat, kernels: KernelSet? = nil, threads: Int = 2
+        _ name: String, format: WeightFormat, kernels: KernelSet? = nil, threads: Int = 2, float32Path: Float32Path = .packed
     ) throws -> Engine {
         let team = try ThreadTeam(maxThreads: threads)
         let chosen = try kernels ?? KernelSet.select(environment: [:])
-        return try Engine(model: Model(directory: path(name), format: format, kernels: chosen, team: team, threads: threads),
-                          team: team)
+        let model = try Model(directory: path(name), format: format, kernels: chosen, team: team, threads: threads,
+                              float32Path: float32Path)
+        return try Engine(model: model, team: team)
     }
 }
 

@@ -34,7 +34,11 @@ import Testing
         var values = (0..<40_003).map { _ in random.float() * 100 }
         values += [0, -0.0, .infinity, -.infinity, 88.7, 88.8, -87.3, -87.4, -103, 1e-30, .greatestFiniteMagnitude]
         let expected = bits(values.map(Elementary.exp))
-        for kernels in KernelSet.all { #expect(bits(kernels.exp(values)) == expected, "\(kernels)") }
+        for kernels in KernelSet.all {
+            var out = values
+            kernels.exp(&out)
+            #expect(bits(out) == expected, "\(kernels)")
+        }
     }
 
     @Test func sineAndCosineAreExactToDoublePrecision() {

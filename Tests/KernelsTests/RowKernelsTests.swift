@@ -33,14 +33,35 @@ import Testing
     }
 
     @Test(arguments: widths)
-    func addAndLargest(width: Int) {
+    func largestIsTheLowestOfEqualOnes(width: Int) {
+        var random = TestRandom(UInt64(width))
+        for kernels in KernelSet.all {
+            func largest(_ values: [Float]) -> KernelSet.Largest { values.withUnsafeBufferPointer { kernels.largest(of: $0) } }
+            for _ in 0..<20 {
+                var values = (0..<width).map { _ in Float(random.int(0...9)) }
+                let expected = values.indices.max { (values[$0], -$0) < (values[$1], -$1) } ?? 0
+                #expect(largest(values) == .index(expected), "\(kernels)")
+                values[random.int(0...width - 1)] = .nan
+                #expect(largest(values) == .invalid)
+                values = values.map { _ in -.infinity }
+                #expect(largest(values) == .none)
+                values[width - 1] = -5
+                #expect(largest(values) == .index(width - 1))
+                values[width / 2] = .infinity
+                #expect(largest(values) == .invalid)
+            }
+            #expect(largest([]) == .none)
+        }
+    }
+
+    @Test(arguments: widths)
+    func addFollowsItsFormula(width: Int) {
         var random = TestRandom(UInt64(width))
         let x = random.floats(width), y = random.floats(width)
         for kernels in KernelSet.all {
             var sum = x
             kernels.add(y, to: &sum, count: width)
             #expect(bits(sum) == bits(zip(x, y).map { $0 + $1 }), "\(kernels)")
-            #expect(x.withUnsafeBufferPointer { kernels.largest($0) } == x.max(), "\(kernels)")
         }
     }
 

@@ -105,8 +105,9 @@ typedef struct {
     void (*rope)(float *x, size_t heads, size_t head_dim, const float *cosine, const float *sine);
     /* out[i] = exp(x[i]); [n]. Equal bits to bk_exp. */
     void (*exp)(const float *x, float *out, size_t n);
-    /* Largest of [n], n >= 1; NaN is skipped unless it comes first in its lane. */
-    float (*max)(const float *x, size_t n);
+    /* Lowest index of the largest of [n], n < 2^31; -1 if all are -inf. *bad: whether one is NaN or +inf (then the
+     * index means nothing). */
+    int64_t (*argmax)(const float *x, size_t n, bool *bad);
 } bk_kernels;
 
 /* The kernels of `isa`, or NULL if this processor or this build lacks it. */
@@ -145,18 +146,16 @@ void bk_rope_table(int32_t position, const float *inv_freq, size_t n, float *cos
 
 /*
  * A team of threads that split outputs. The calling thread is member 0; members 1 ... n-1 are pthreads that spin
- * briefly and then sleep on a futex. One call of bk_team_run at a time.
+ * briefly and then sleep on a futex. One call of bk_team_for at a time.
  */
 typedef struct bk_team bk_team;
-typedef void (*bk_team_body)(void *context, size_t index, size_t count);
+typedef void (*bk_range_body)(void *context, size_t begin, size_t end, size_t index);
 /* `cores`: core of each member that is pinned (member 0 is the caller and is left alone), or NULL. NULL on failure. */
 bk_team *bk_team_create(size_t max_threads, const int *cores, size_t core_count);
 void bk_team_destroy(bk_team *team);
-/* Calls body(context, i, threads) once for each i < threads, on as many threads; returns when all have returned. */
-void bk_team_run(bk_team *team, size_t threads, bk_team_body body, void *context);
 /* Calls body(context, begin, end, i) for consecutive ranges of at most `chunk` items until all `items` are done; members
- * take ranges as they get free, i < threads says which member runs. */
-typedef void (*bk_range_body)(void *context, size_t begin, size_t end, size_t index);
+ * take ranges as they get free, i < threads says which member runs. A member that the system has not scheduled by the
+ * time the work is done is not waited for: a busy neighbour costs a thread, not a time slice per kernel. */
 void bk_team_for(bk_team *team, size_t threads, size_t items, size_t chunk, bk_range_body body, void *context);
 /* Pins the calling thread; false if the system refuses. */
 bool bk_pin_current_thread(int core);
