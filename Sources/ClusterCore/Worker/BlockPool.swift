@@ -92,7 +92,8 @@ public struct BlockPool: Sendable {
     }
 
     public func checkInvariants() {
-        precondition(reservedCount >= 0 && reservedCount <= free.count, "\(reservedCount) reserved of \(free.count) free")
+        precondition(
+            reservedCount >= 0 && reservedCount <= free.count, "\(reservedCount) reserved of \(free.count) free")
         var isFree = Array(repeating: false, count: blockCount)
         for block in free {
             precondition(!isFree[index(of: block)], "\(block) is free twice")

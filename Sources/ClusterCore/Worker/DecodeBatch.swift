@@ -185,7 +185,8 @@ struct DecodeBatch: Sendable {
             precondition(isIterating || !row.isLeaving, "\(row.attempt) should have left")
             precondition(row.reserved >= 0, "\(row.attempt) has \(row.reserved) blocks reserved")
             let needed = (row.position + blockSize - 1) / blockSize
-            precondition(row.blockTable.count >= needed, "\(row.blockTable) for \(row.position) tokens of \(row.attempt)")
+            precondition(
+                row.blockTable.count >= needed, "\(row.blockTable) for \(row.position) tokens of \(row.attempt)")
         }
     }
 }

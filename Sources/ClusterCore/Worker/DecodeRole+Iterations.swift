@@ -4,14 +4,16 @@ import OrderedCollections
 
 // The running batch at the boundary between two iterations.
 extension DecodeRole {
-    /// Embeds what is whole and plans the next iteration; `nil` when no row is left. The engine must be idle.
-    /// The actions come before the iteration. The shell should let go of the iteration before it reports its end:
-    /// then histories and block tables grow in place.
+    /// Embeds what is whole and plans the next iteration; `nil` when there is no row. To be asked after every event
+    /// while the engine is idle. The actions come before the iteration. The shell should let go of the iteration before
+    /// it reports its end: then histories and block tables grow in place.
     public mutating func nextIteration(at now: Instant) -> (iteration: DecodeIteration?, actions: [Action]) {
         precondition(!batch.isIterating, "an iteration is running in \(batch)")
         var boundary = Boundary()
-        for slot in batch.slots.indices where batch.slots[slot] != nil { secure(slot, at: &boundary) }
-        while !batch.isFull, let query = ready.popFirst() { embed(query, at: &boundary) }
+        for slot in batch.slots.indices where batch.slots[slot] != nil {
+            _ = secure(slot, mayGiveWay: true, at: &boundary)
+        }
+        while !batch.isFull, let query = ready.popFirst(), embed(query, at: &boundary) {}
         guard !batch.isEmpty else { return (nil, boundary.actions) }
         counters.iterations += 1
         counters.rows += UInt64(batch.count)
@@ -25,38 +27,50 @@ extension DecodeRole {
         var victims: [Rank]?
     }
 
-    private mutating func embed(_ query: ReadyQuery, at boundary: inout Boundary) {
+    /// Puts a query into a row. Not if it would be the one to give way: then it keeps its KV and waits.
+    private mutating func embed(_ query: ReadyQuery, at boundary: inout Boundary) -> Bool {
         let attempt = query.query.order.attempt
         let slot = batch.insert(DecodeRow(query.query, next: query.next))
         holdings[attempt.request]?.place = .row(slot: slot)
-        secure(slot, at: &boundary)
-        guard batch.slots[slot] != nil else { return }
+        guard secure(slot, mayGiveWay: false, at: &boundary) else {
+            _ = batch.remove(slot)
+            holdings[attempt.request]?.place = .ready
+            ready.prepend(query)
+            return false
+        }
         counters.embeds += 1
         boundary.actions.append(.report(.embedded(attempt, row: slot)))
+        return true
     }
 
     /// Makes room for a row's next token. When the pool has run out, whoever ranks lowest gives way until there is
     /// room; that may be the row itself. The highest rank of all always finds room, as it fits the pool alone.
-    private mutating func secure(_ slot: Int, at boundary: inout Boundary) {
-        while batch.slots[slot] != nil {
+    /// - Returns: whether the row has room.
+    private mutating func secure(_ slot: Int, mayGiveWay: Bool, at boundary: inout Boundary) -> Bool {
+        while let rank = batch.slots[slot]?.rank {
             switch batch.grow(slot, in: &pool) {
-            case .ready: return
+            case .ready: return true
             case .copied(let from, let to):
                 boundary.actions.append(.copyBlock(from: from, to: to))
-                return
-            case .exhausted: evictLowest(at: &boundary)
+                return true
+            case .exhausted:
+                let victim = lowestHolding(at: &boundary)
+                guard victim.rank != rank || mayGiveWay else { return false }
+                boundary.victims?.removeLast()
+                counters.evictions += 1
+                fail(victim, .evicted, into: &boundary.actions)
             }
         }
+        return false
     }
 
-    private mutating func evictLowest(at boundary: inout Boundary) {
-        var victims = boundary.victims ?? rankedHoldings()
-        guard let victim = victims.popLast(), let holding = holdings[victim.request] else {
+    private func lowestHolding(at boundary: inout Boundary) -> Holding {
+        let victims = boundary.victims ?? rankedHoldings()
+        boundary.victims = victims
+        guard let victim = victims.last, let holding = holdings[victim.request] else {
             preconditionFailure("nobody left to evict: \(pool), \(batch)")
         }
-        boundary.victims = victims
-        counters.evictions += 1
-        fail(holding, .evicted, into: &boundary.actions)
+        return holding
     }
 
     /// Everybody who holds blocks, first the one to keep longest.
@@ -111,7 +125,8 @@ extension DecodeRole {
             (references, reserved) = (references + row.blockTable.count, reserved + row.reserved)
             held += row.isLeaving ? 0 : 1
         }
-        precondition(zip(ready, ready.dropFirst()).allSatisfy { $0.query.rank < $1.query.rank }, "ready is not in order")
+        precondition(
+            zip(ready, ready.dropFirst()).allSatisfy { $0.query.rank < $1.query.rank }, "ready is not in order")
         precondition(held == holdings.count, "\(held) queries, \(holdings.count) holdings")
         precondition(reserved == pool.reservedCount, "\(reserved) blocks reserved by queries: \(pool)")
         let counted = (0..<UInt32(pool.blockCount)).reduce(0) { $0 + pool.referenceCount(of: BlockID($1)) }

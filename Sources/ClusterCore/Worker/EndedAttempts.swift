@@ -40,7 +40,8 @@ struct EndedAttempts: Sendable {
     }
 
     func checkInvariants() {
-        precondition(order.count == endings.count && order.count <= capacity, "\(order.count), \(endings.count) endings")
+        precondition(
+            order.count == endings.count && order.count <= capacity, "\(order.count), \(endings.count) endings")
         precondition(order.allSatisfy { endings[$0] != nil }, "an ending is missing")
     }
 }

@@ -92,6 +92,7 @@ struct IncomingTransfer: Sendable {
         for index in start..<start + range.count where stored[index] {
             stored[index] = false
             storedCount -= 1
+            credit.spoil(1)
         }
     }
 
@@ -166,6 +167,7 @@ struct IncomingTransfer: Sendable {
 
     func checkInvariants() {
         credit.checkInvariants()
+        precondition(credit.arrived == storedCount, "\(storedCount) stored, credit for \(credit.arrived)")
         precondition(stored.count == layerCount * query.blocks.count, "\(stored.count) layer blocks")
         precondition(stored.count(where: { $0 }) == storedCount, "\(storedCount) layer blocks counted as stored")
         precondition(next == nil || !isWhole, "\(query.order.attempt) is whole and committed but still receiving")

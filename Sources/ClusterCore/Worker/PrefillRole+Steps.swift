@@ -3,7 +3,8 @@ import OrderedCollections
 
 // The engine's side: plan a step, take what it stored and sampled.
 extension PrefillRole {
-    /// Plans the next step; `nil` when there is nothing to compute. The engine must be idle.
+    /// Plans the next step; `nil` when there is nothing to compute. To be asked after every event while the engine is
+    /// idle.
     /// The actions come before the step.
     public mutating func nextStep(at now: Instant) -> (step: PrefillStep?, actions: [Action]) {
         precondition(running == nil, "a step is running: \(String(describing: running))")

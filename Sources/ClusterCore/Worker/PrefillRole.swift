@@ -23,7 +23,8 @@ public struct PrefillRole: Sendable {
 
     public enum Action: Sendable, Hashable {
         case send(KVMessage, to: KVDestination)
-        /// `from` are the local blocks, one for each layer block of the message, to be left alone until ``Event/sent(_:)``.
+        /// `from` are the local blocks, one for each layer block of the message; they stay as they are until
+        /// ``Event/sent(_:)``, which is due also for a message that was dropped.
         case sendBlocks(KVBlocks, from: [BlockID], lease: LeaseID, to: KVDestination)
         case report(WorkerMessage)
     }
@@ -122,7 +123,8 @@ public struct PrefillRole: Sendable {
         }
         let counted = (0..<UInt32(pool.blockCount)).reduce(0) { $0 + pool.referenceCount(of: BlockID($1)) }
         precondition(references == counted, "\(references) references held, \(counted) counted in \(pool)")
-        precondition(places == placesTaken && places <= configuration.maxSequences, "\(places) of \(placesTaken) places")
+        precondition(
+            places == placesTaken && places <= configuration.maxSequences, "\(places) of \(placesTaken) places")
         precondition(queue.count <= sequences.count, "\(queue.count) queued of \(sequences.count) sequences")
     }
 }

@@ -51,8 +51,10 @@ struct PrefillSequence: Sendable {
 
     func checkInvariants(geometry: KVGeometry) {
         let blockCount = geometry.blockCount(forTokens: order.tokens.count)
-        precondition(blocks.isEmpty || blocks.count == blockCount, "\(blocks.count) blocks for \(order.tokens.count) tokens")
-        precondition(readyBlocks.allSatisfy { $0 >= 0 && $0 <= blocks.count }, "\(readyBlocks) of \(blocks.count) ready")
+        precondition(
+            blocks.isEmpty || blocks.count == blockCount, "\(blocks.count) blocks for \(order.tokens.count) tokens")
+        precondition(
+            readyBlocks.allSatisfy { $0 >= 0 && $0 <= blocks.count }, "\(readyBlocks) of \(blocks.count) ready")
         precondition(first == nil || readyBlocks.allSatisfy { $0 == blockCount }, "sampled with \(readyBlocks) ready")
         transfer.checkInvariants()
     }

@@ -28,7 +28,7 @@ public enum TransferCredit {
     /// What the receiver lets the sender send: never more than `window` beyond what is accounted for.
     public struct Receiver: Sendable, Hashable {
         public let window: Int
-        /// Layer blocks that arrived for the first time. Others do not count: what the network repeats was not sent.
+        /// Layer blocks that arrived and are there, each counted once: what the network repeats was not sent.
         public private(set) var arrived = 0
         /// Layer blocks that the sender says it sent. Those lost on the way count only here.
         public private(set) var declared = 0
@@ -47,6 +47,12 @@ public enum TransferCredit {
         public mutating func arrive(_ count: Int) {
             precondition(count >= 0, "\(count) layer blocks arrived")
             arrived += count
+        }
+
+        /// Layer blocks that had arrived were overwritten by a damaged message.
+        public mutating func spoil(_ count: Int) {
+            precondition(count >= 0 && count <= arrived, "\(count) of \(arrived) layer blocks spoiled")
+            arrived -= count
         }
 
         public mutating func declare(sent: Int) { declared = max(declared, sent) }

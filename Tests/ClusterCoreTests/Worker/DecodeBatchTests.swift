@@ -4,7 +4,9 @@ import Testing
 @testable import ClusterCore
 
 @Suite struct DecodeBatchTests {
-    private func row(_ request: UInt64, tokens: Int, blocks: [BlockID], reserved: Int = 0, maxTokens: Int32 = 100) -> DecodeRow {
+    private func row(
+        _ request: UInt64, tokens: Int, blocks: [BlockID], reserved: Int = 0, maxTokens: Int32 = 100
+    ) -> DecodeRow {
         let attempt = AttemptID(request: RequestID(request), ordinal: 1)
         let order = SequenceOrder(
             attempt: attempt, tokens: Array(repeating: 7, count: tokens), promptCount: tokens, sampling: .greedy,

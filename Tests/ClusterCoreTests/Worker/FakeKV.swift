@@ -1,7 +1,8 @@
 import ClusterCore
 import Generation
 
-/// KV memory whose slots hold a hash chain of the tokens, so that a wrong, stale or missing block shows as a wrong token.
+/// KV memory whose slots hold a hash chain of the tokens, so that a wrong, stale or missing block shows as a wrong
+/// token.
 struct FakeKV {
     let geometry: KVGeometry
     /// `[layers, blocks, blockSize]`

@@ -34,7 +34,9 @@ final class WorkerPair {
     var isAlive: [Bool]
     /// The prefill engine takes work.
     var isComputing = true
-    var replies: [KVReply] = []
+    private let creditWindow: Int
+    /// Layer blocks sent, by attempt.
+    private var sent: [AttemptID: Int] = [:]
     private var network: [(to: Int, Content)] = []
     private var prefillKV: FakeKV
     private var decodeKV: [FakeKV]
@@ -48,6 +50,7 @@ final class WorkerPair {
         maxModelLength: Int = 128
     ) {
         random = seed
+        self.creditWindow = creditWindow
         prefill = PrefillRole(.init(
             clusterEpoch: Self.epoch, workerEpoch: WorkerEpoch(1), modelHash: "m", geometry: Self.geometry,
             blockCount: 64, maxSequences: 8, maxBatchedTokens: 16, maxModelLength: 128))
@@ -142,7 +145,8 @@ final class WorkerPair {
     func has(_ report: WorkerMessage) -> Bool { reports.contains(report) }
 
     var isAtRest: Bool {
-        prefill.load.referencedBlocks == 0 && decode.indices.allSatisfy { !isAlive[$0] || decode[$0].load == atRest($0) }
+        prefill.load.referencedBlocks == 0
+            && decode.indices.allSatisfy { !isAlive[$0] || decode[$0].load == atRest($0) }
     }
 
     private func atRest(_ worker: Int) -> WorkerLoad { WorkerLoad(steps: decode[worker].load.steps) }
@@ -200,6 +204,7 @@ final class WorkerPair {
             case .report(let report): reports.append(report)
             case .send(let message, let to): network.append((index(to), .control(message)))
             case .sendBlocks(let blocks, let from, let lease, let to):
+                sent[blocks.attempt, default: 0] += blocks.range.count
                 network.append((index(to), .blocks(blocks, from: from, lease: lease)))
             }
         }
@@ -210,7 +215,9 @@ final class WorkerPair {
             switch action {
             case .report(let report): reports.append(report)
             case .reply(_, let reply):
-                replies.append(reply)
+                if case .credit(_, let attempt, let limit) = reply {
+                    #expect(limit <= sent[attempt, default: 0] + creditWindow)
+                }
                 network.append((worker, .reply(reply)))
             case .copyBlock(let from, let to):
                 for layer in 0..<Self.geometry.layerCount {
