@@ -74,7 +74,7 @@ struct Scenario {
         self.workers = workers(.prefill) + workers(.decode)
         clientCount = random.draw(2...6)
         maxQueuedRequests = random.chance(0.2) ? random.draw(2...8) : 1000
-        healing = Instant(nanoseconds: 0) + random.milliseconds(6_000...16_000)
+        healing = Instant(nanoseconds: 0) + random.milliseconds(4_000...12_000)
 
         let rates = [0, 0, 0.002, 0.02]
         func drawNoise() -> Noise {
@@ -86,7 +86,7 @@ struct Scenario {
         controlNoise = random.chance(0.3) ? drawNoise() : Noise()
         controlNoise.loss /= 8
         controlNoise.reordering /= 8
-        faultInterval = random.milliseconds(300...3_000)
+        faultInterval = random.milliseconds(80...1_200)
         // Each seed has a few kinds of faults only: some bugs show only when others do not get in the way.
         faults = FaultKind.allCases.filter { _ in random.chance(0.4) }
 
@@ -94,16 +94,19 @@ struct Scenario {
         let model = model
         let (length, clientCount, healing) = (maxModelLength, clientCount, healing)
         let span = Int(healing.nanoseconds / 1_000)
-        requests = (0..<random.draw(20...70)).map { _ in
+        requests = (0..<random.draw(20...120)).map { _ in
             let arrival = Instant(nanoseconds: Int64(random.draw(0...span)) * 1_000)
             return Request(
                 arrival: arrival, client: random.below(clientCount), length: length, model: model, random: &random)
         }
         // Some more once all is calm, so that what ends early is seen to end at once.
-        requests += (0..<6).map { _ in
+        requests += (0..<10).map { _ in
             let arrival = healing + Self.settling + random.milliseconds(0...500)
-            return Request(
+            var request = Request(
                 arrival: arrival, client: random.below(clientCount), length: length, model: model, random: &random)
+            if random.chance(0.5) { request.cancelAfter = random.milliseconds(0...200) }
+            if random.chance(0.3) { request.timeout = random.milliseconds(10...200) }
+            return request
         }
     }
 

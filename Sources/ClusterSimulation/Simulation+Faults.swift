@@ -66,8 +66,7 @@ extension Simulation {
         worker.isStopped = false
         let backlog = worker.backlog
         worker.backlog = []
-        // Timers first, or last: a process that wakes may notice either.
-        for event in backlog { queue.push(event, at: now + random.microseconds(0...50)) }
+        for event in backlog { queue.push(event, at: now) }
     }
 
     private func crash(_ worker: WorkerProcess) -> Bool {
@@ -108,7 +107,7 @@ extension Simulation {
         coordinator.isStopped = false
         let backlog = coordinator.backlog
         coordinator.backlog = []
-        for event in backlog { queue.push(event, at: now + random.microseconds(0...50)) }
+        for event in backlog { queue.push(event, at: now) }
     }
 
     private func crashCoordinator() -> Bool {

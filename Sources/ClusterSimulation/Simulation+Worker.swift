@@ -10,6 +10,7 @@ extension Simulation {
         case .connectionLost: run(.connectionLost, worker)
         case .workerWake:
             worker.scheduledWake = nil
+            if let time = worker.sessionWake, time <= now { worker.sessionWake = nil }
             run(.tick, worker)
             if !worker.isReleasing { tick(worker) }
         case .layerStored(_, _, let layer): storeLayer(layer, worker)
@@ -123,9 +124,12 @@ extension Simulation {
     // MARK: Roles
 
     private func carryOut(_ actions: [PrefillRole.Action]?, _ worker: WorkerProcess) {
-        guard !worker.isReleasing else { return }
         for action in actions ?? [] {
             switch action {
+            case .sendBlocks(_, _, let lease, _) where worker.isReleasing:
+                // Nothing is sent any more, but the lease has to come back.
+                carryOut(worker.prefill?.handle(.sent(lease), at: now), worker)
+            case _ where worker.isReleasing: break
             case .send(let message, let destination):
                 enqueue(KVSend(message: message, blocks: [], lease: nil, destination: destination), worker)
             case .sendBlocks(let blocks, let local, let lease, let destination):

@@ -53,7 +53,7 @@ public final class Simulation {
         modelHash: "simulated", weightFormat: "none", kvFormat: "hash", kernelFamily: "splitmix", canary: 42)
 
     /// Far beyond what any seed takes.
-    static let stepLimit = 2_000_000
+    static let stepLimit = 200_000
 
     public let seed: UInt64
     let plant: PlantedBug?
