@@ -1,0 +1,38 @@
+/// Mistakes that somebody could make in the cluster, made on purpose in the simulator's own shells around the real
+/// core, so that the core itself stays clean. The simulator must find each of them.
+public enum PlantedBug: String, CaseIterable, Sendable {
+    /// A hole in the control link to the coordinator goes unnoticed.
+    case gapIgnored
+    /// A worker does not compare the cluster epoch of KV messages with its own.
+    case clusterEpochIgnored
+    /// All attempts at a request go by the same name.
+    case attemptReused
+    /// A replay gets the prompt, but not the tokens that were emitted before.
+    case replayForgetsTokens
+    /// A worker does not hear of cancellations.
+    case cancelDropped
+    /// A worker says nothing when it gives an attempt up.
+    case failureSwallowed
+    /// A worker that starts over keeps what it had.
+    case roleKeptAtReset
+    /// Every credit counts on top of the last one.
+    case creditAdded
+    /// Leased blocks are returned before the transport has read them.
+    case leaseEndedEarly
+    /// A layer is called stored before it is.
+    case layerAnnouncedEarly
+    /// Only the first part of a payload is copied.
+    case payloadCutShort
+    /// A damaged payload counts as a good one.
+    case checksumSkipped
+    /// Payloads land one block beside their place.
+    case wrongBlock
+    /// The next iteration starts before the last one's KV is written.
+    case iterationEndedEarly
+    /// The client's stream gets a token twice.
+    case tokenEmittedTwice
+    /// A failed stream looks finished.
+    case failureLooksFinished
+    /// A deadline that passes while a request is with workers goes unnoticed by them.
+    case workersNotToldOfDeadline
+}

@@ -1,0 +1,153 @@
+import ClusterCore
+import Generation
+
+/// What one seed simulates: the cluster's shape, the requests, and which faults happen how often.
+struct Scenario {
+    struct Worker {
+        var role: WorkerRole
+        var blockCount: Int
+        var maxSequences: Int
+    }
+
+    /// Probabilities for each message.
+    struct Noise {
+        var loss = 0.0
+        var duplication = 0.0
+        var reordering = 0.0
+        /// Of a payload.
+        var corruption = 0.0
+    }
+
+    struct Request {
+        var client: Int
+        var arrival: Instant
+        var prompt: [TokenID]
+        var sampling: SamplingParameters
+        var stop: StopConditions
+        var priority: Priority
+        /// After arrival.
+        var timeout: Duration?
+        var cancelAfter: Duration?
+        /// The shell meets a stop string after this many tokens.
+        var stopStringAfter: Int?
+    }
+
+    var geometry: KVGeometry
+    var model: FakeModel
+    var maxModelLength: Int
+    var maxBatchedTokens: Int
+    var creditWindow: Int
+    var growthBlocks: Int
+    var workers: [Worker]
+    var requests: [Request]
+    var clientCount: Int
+    var maxQueuedRequests: Int
+    /// Of heartbeats and KV, and of control links, where a lost message costs a registration.
+    var noise: Noise
+    var controlNoise: Noise
+    /// Every message takes so long at least, in microseconds, and up to as much more.
+    var latency: Int
+    /// Mean time between two faults; kinds that happen.
+    var faultInterval: Duration
+    var faults: [FaultKind]
+    /// Faults stop here, and everything must come to an end.
+    var healing: Instant
+
+    init(random: inout Random) {
+        let blockSize = random.draw(1...6)
+        geometry = KVGeometry(
+            layerCount: random.draw(1...3), blockSize: blockSize, keyValueHeads: 1, headDimension: 2,
+            bytesPerElement: 4)
+        model = FakeModel(layerCount: geometry.layerCount, vocabulary: 50)
+        maxModelLength = random.draw(24...60)
+        maxBatchedTokens = random.draw(3...40)
+        creditWindow = random.draw(1...24)
+        growthBlocks = random.draw(0...4)
+        latency = random.pick([50, 200, 1000, 4000])
+        let smallest = geometry.blockCount(forTokens: maxModelLength)
+        func workers(_ role: WorkerRole) -> [Worker] {
+            (0..<random.draw(1...3)).map { _ in
+                Worker(
+                    role: role, blockCount: smallest + random.draw(0...smallest * 2), maxSequences: random.draw(1...4))
+            }
+        }
+        self.workers = workers(.prefill) + workers(.decode)
+        clientCount = random.draw(2...6)
+        maxQueuedRequests = random.chance(0.2) ? random.draw(2...8) : 1000
+        healing = Instant(nanoseconds: 0) + random.milliseconds(4_000...12_000)
+
+        let rates = [0, 0, 0.002, 0.02]
+        func drawNoise() -> Noise {
+            Noise(
+                loss: random.pick(rates), duplication: random.pick(rates), reordering: random.pick(rates),
+                corruption: random.pick(rates))
+        }
+        noise = drawNoise()
+        controlNoise = random.chance(0.3) ? drawNoise() : Noise()
+        controlNoise.loss /= 8
+        controlNoise.reordering /= 8
+        faultInterval = random.milliseconds(80...1_200)
+        // Each seed has a few kinds of faults only: some bugs show only when others do not get in the way.
+        faults = FaultKind.allCases.filter { _ in random.chance(0.4) }
+
+        requests = []
+        let model = model
+        let (length, clientCount, healing) = (maxModelLength, clientCount, healing)
+        let span = Int(healing.nanoseconds / 1_000)
+        requests = (0..<random.draw(20...120)).map { _ in
+            let arrival = Instant(nanoseconds: Int64(random.draw(0...span)) * 1_000)
+            return Request(
+                arrival: arrival, client: random.below(clientCount), length: length, model: model, random: &random)
+        }
+        // Some more once all is calm, so that what ends early is seen to end at once.
+        requests += (0..<10).map { _ in
+            let arrival = healing + Self.settling + random.milliseconds(0...500)
+            var request = Request(
+                arrival: arrival, client: random.below(clientCount), length: length, model: model, random: &random)
+            if random.chance(0.5) { request.cancelAfter = random.milliseconds(0...200) }
+            if random.chance(0.3) { request.timeout = random.milliseconds(10...200) }
+            return request
+        }
+    }
+
+    /// From the healing on: time in which the cluster must have found itself again.
+    static let settling = Duration.seconds(10)
+}
+
+extension Scenario.Request {
+    init(arrival: Instant, client: Int, length: Int, model: FakeModel, random: inout Random) {
+        self.arrival = arrival
+        self.client = client
+        let promptCount = random.draw(1...length - 2)
+        let maxTokens = random.draw(1...min(length - promptCount, 30))
+        prompt = (0..<promptCount).map { _ in TokenID(random.below(model.vocabulary)) }
+        sampling = SamplingParameters(seed: random.next())
+        stop = StopConditions(maxTokens: Int32(maxTokens))
+        // Often the answer's own first token ends it: the KV then has to go nowhere.
+        if random.chance(0.1) {
+            stop.endTokens = [model.answer(to: prompt, sampling, StopConditions(maxTokens: 1)).tokens[0]]
+        } else if random.chance(0.3) {
+            stop.endTokens = [TokenID(random.below(model.vocabulary)), TokenID(random.below(model.vocabulary))]
+        }
+        priority = random.pick([.low, .normal, .normal, .high])
+        timeout = random.chance(0.15) ? random.milliseconds(50...8_000) : nil
+        cancelAfter = random.chance(0.15) ? random.milliseconds(0...1_500) : nil
+        stopStringAfter = random.chance(0.1) ? random.draw(1...10) : nil
+    }
+}
+
+/// What goes wrong.
+public enum FaultKind: String, CaseIterable, Sendable {
+    case workerCrash
+    /// Stopped for a while; then it goes on where it was.
+    case workerStop
+    case workerSlow
+    case coordinatorCrash
+    case coordinatorStop
+    /// Of one worker and the coordinator, in one direction or both, with or without the heartbeats.
+    case controlPartition
+    /// Between two workers.
+    case kvPartition
+    case connectionLoss
+    case clientGone
+}

@@ -1,0 +1,158 @@
+import ClusterCore
+
+// What goes wrong, and how it ends.
+extension Simulation {
+    func injectFault() {
+        guard now < scenario.healing else { return }
+        let mean = Int(scenario.faultInterval / .milliseconds(1))
+        queue.push(.fault, at: now + random.milliseconds(1...2 * mean))
+        guard !scenario.faults.isEmpty else { return }
+        let kind = random.pick(scenario.faults)
+        let worker = random.pick(workers)
+        tell("FAULT \(kind) (\(worker.id))")
+        if inject(kind, worker), let index = FaultKind.allCases.firstIndex(of: kind) { report.faults[index] += 1 }
+    }
+
+    /// Whether anything happened.
+    private func inject(_ kind: FaultKind, _ worker: WorkerProcess) -> Bool {
+        switch kind {
+        case .workerCrash: return crash(worker)
+        case .workerStop:
+            guard worker.isUp, !worker.isStopped else { return false }
+            worker.isStopped = true
+            let end = now + random.milliseconds(random.pick([50...500, 500...3_000, 3_000...7_000]))
+            queue.push(.workerResume(worker.index, life: worker.life), at: end)
+        case .workerSlow:
+            worker.slowness = random.draw(3...30)
+            let end = now + random.milliseconds(100...4_000)
+            queue.push(.workerSpeed(worker.index, life: worker.life, slowness: 1), at: end)
+        case .coordinatorCrash: return crashCoordinator()
+        case .coordinatorStop:
+            guard coordinator.scheduler != nil, !coordinator.isStopped else { return false }
+            coordinator.isStopped = true
+            let end = now + random.milliseconds(random.pick([50...500, 500...5_000]))
+            queue.push(.coordinatorResume(life: coordinator.life), at: end)
+        case .controlPartition: partitionControl(worker)
+        case .kvPartition: partitionKV(worker, random.pick(workers))
+        case .connectionLoss: breakConnection(worker)
+        case .clientGone: queue.push(.clientGone(random.below(scenario.clientCount)), at: now)
+        }
+        return true
+    }
+
+    func heal() {
+        tell("HEAL")
+        network.heal()
+        if coordinator.scheduler == nil { startCoordinator() }
+        resumeCoordinator()
+        for worker in workers {
+            worker.slowness = 1
+            if !worker.isUp { start(worker) }
+            resume(worker)
+        }
+    }
+
+    // MARK: Workers
+
+    func start(_ worker: WorkerProcess) {
+        guard !worker.isUp else { return }
+        worker.start(nonce: random.next())
+        queue.push(.workerWake(worker.index, life: worker.life), at: now)
+    }
+
+    func resume(_ worker: WorkerProcess) {
+        guard worker.isUp, worker.isStopped else { return }
+        tell("\(worker.id) goes on")
+        worker.isStopped = false
+        let backlog = worker.backlog
+        worker.backlog = []
+        for event in backlog { queue.push(event, at: now) }
+    }
+
+    private func crash(_ worker: WorkerProcess) -> Bool {
+        guard worker.isUp else { return false }
+        worker.isUp = false
+        let isNoticed = random.chance(0.7)
+        if isNoticed {
+            let closed = now + random.milliseconds(0...250)
+            queue.push(.connectionClosed(life: coordinator.life, connection(of: worker)), at: closed)
+        }
+        for peer in workers where peer.shape.role != worker.shape.role && random.chance(0.7) {
+            let time = now + random.milliseconds(0...250)
+            queue.push(.peerUnreachable(peer.index, life: peer.life, worker.id), at: time)
+        }
+        queue.push(.workerStart(worker.index, life: worker.life), at: now + random.milliseconds(20...4_000))
+        return true
+    }
+
+    // MARK: Coordinator
+
+    func startCoordinator() {
+        guard coordinator.scheduler == nil else { return }
+        coordinator.life += 1
+        coordinator.isStopped = false
+        coordinator.backlog = []
+        coordinator.scheduledWake = nil
+        coordinator.epoch = ClusterEpoch(random.next())
+        tell("the coordinator starts as \(coordinator.epoch)")
+        coordinator.scheduler = Scheduler(
+            configuration: Scheduler.Configuration(
+                modelName: "simulated", maxModelLength: scenario.maxModelLength,
+                maxQueuedRequests: scenario.maxQueuedRequests, growthBlocks: scenario.growthBlocks),
+            clusterEpoch: coordinator.epoch)
+    }
+
+    func resumeCoordinator() {
+        guard coordinator.isStopped else { return }
+        coordinator.isStopped = false
+        let backlog = coordinator.backlog
+        coordinator.backlog = []
+        for event in backlog { queue.push(event, at: now) }
+    }
+
+    private func crashCoordinator() -> Bool {
+        guard coordinator.scheduler != nil else { return false }
+        coordinator.scheduler = nil
+        coordinator.isStopped = false
+        // Requests that had just arrived go down with it; those not yet sent are sent to the next one.
+        for case .submit(let index) in coordinator.backlog { queue.push(.submit(index), at: now) }
+        coordinator.backlog = []
+        checker.coordinatorCrashed(at: now)
+        tampering.coordinatorCrashed()
+        for worker in workers where random.chance(0.7) {
+            queue.push(.connectionLost(worker.index, life: worker.life), at: now + random.milliseconds(0...250))
+        }
+        queue.push(.coordinatorStart, at: now + random.milliseconds(20...2_000))
+        return true
+    }
+
+    // MARK: Network
+
+    private func partitionControl(_ worker: WorkerProcess) {
+        let end = now + random.milliseconds(random.pick([50...1_000, 500...5_000]))
+        let (up, down) = random.pick([(true, true), (true, false), (false, true)])
+        for kind in random.pick([[Network.Kind.control, .heartbeat], [.control], [.heartbeat]]) {
+            if up { network.block(Network.Path(kind: kind, from: worker.index, to: coordinatorNode), until: end) }
+            if down { network.block(Network.Path(kind: kind, from: coordinatorNode, to: worker.index), until: end) }
+        }
+    }
+
+    private func partitionKV(_ a: WorkerProcess, _ b: WorkerProcess) {
+        let end = now + random.milliseconds(random.pick([50...1_000, 500...5_000]))
+        let (forth, back) = random.pick([(true, true), (true, false), (false, true)])
+        if forth { network.block(Network.Path(kind: .kv, from: a.index, to: b.index), until: end) }
+        if back { network.block(Network.Path(kind: .kv, from: b.index, to: a.index), until: end) }
+    }
+
+    private func breakConnection(_ worker: WorkerProcess) {
+        let connection = connection(of: worker)
+        worker.breaks += 1
+        if random.chance(0.8) {
+            queue.push(
+                .connectionClosed(life: coordinator.life, connection), at: now + random.milliseconds(0...250))
+        }
+        if random.chance(0.8) {
+            queue.push(.connectionLost(worker.index, life: worker.life), at: now + random.milliseconds(0...250))
+        }
+    }
+}

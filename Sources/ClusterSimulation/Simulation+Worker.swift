@@ -1,0 +1,345 @@
+import ClusterCore
+import Generation
+
+// The workers' shells, their engines and their transport.
+extension Simulation {
+    func handle(_ event: Event, at worker: WorkerProcess) {
+        switch event {
+        case .order(_, _, let envelope, let message): run(.message(envelope, message), worker)
+        case .ping(_, _, let ping): run(.ping(ping, worker.load), worker)
+        case .connectionLost: run(.connectionLost, worker)
+        case .workerWake:
+            worker.scheduledWake = nil
+            if let time = worker.sessionWake, time <= now { worker.sessionWake = nil }
+            run(.tick, worker)
+            if !worker.isReleasing { tick(worker) }
+        case .layerStored(_, _, let layer): storeLayer(layer, worker)
+        case .stepDone: finishStep(worker)
+        case .transport(_, _, let send): transport(send, worker)
+        case .kv(_, let peer, let message, let payload): receive(message, payload, from: peer, worker)
+        case .kvReply(_, _, let reply):
+            guard !worker.isReleasing, let reply = tamper(reply) else { break }
+            tell("\(worker.id) hears \(reply)")
+            carryOut(worker.prefill?.handle(.reply(reply), at: now), worker)
+        case .peerUnreachable(_, _, let peer):
+            if !worker.isReleasing { carryOut(worker.prefill?.handle(.peerUnreachable(peer), at: now), worker) }
+        case .lateWrite(_, _, let iteration): write(iteration, worker)
+        default: preconditionFailure("\(event) is not for a worker")
+        }
+        settle(worker)
+    }
+
+    /// After every event: go on with what the event made possible.
+    private func settle(_ worker: WorkerProcess) {
+        if worker.isReleasing {
+            guard worker.isQuiescent else { return wake(worker) }
+            (worker.prefill, worker.decode, worker.isReleasing) = (nil, nil, false)
+            run(.released, worker)
+        }
+        startStep(worker)
+        wake(worker)
+    }
+
+    private func wake(_ worker: WorkerProcess) {
+        guard let time = worker.nextWake else { return }
+        if let scheduled = worker.scheduledWake, scheduled <= time { return }
+        worker.scheduledWake = time
+        queue.push(.workerWake(worker.index, life: worker.life), at: max(time, now))
+    }
+
+    private func tick(_ worker: WorkerProcess) {
+        carryOut(worker.prefill?.handle(.tick, at: now), worker)
+        carryOut(worker.decode?.handle(.tick, at: now), worker)
+    }
+
+    // MARK: Session
+
+    private func run(_ event: WorkerSession.Event, _ worker: WorkerProcess) {
+        for action in worker.session.handle(event, at: now) { carryOut(action, worker) }
+    }
+
+    private func carryOut(_ action: WorkerSession.Action, _ worker: WorkerProcess) {
+        switch action {
+        case .send(let message, let envelope): send(message, envelope, worker)
+        case .pong(let pong):
+            let path = Network.Path(kind: .heartbeat, from: worker.index, to: coordinatorNode)
+            for time in network.arrivals(on: path, at: now, &random) {
+                queue.push(.pong(life: coordinator.life, pong), at: time)
+            }
+        case .becameRegistered(let cluster, let epoch):
+            tell("\(worker.id) is registered as \(cluster) \(epoch)")
+            worker.epochs = (cluster, epoch)
+            worker.orders = [:]
+            if !worker.hasRole { worker.makeRole(cluster, epoch) }
+        case .deliver(let message): deliver(message, worker)
+        case .reset(let reason):
+            tell("\(worker.id) starts over: \(reason)")
+            if plant == .roleKeptAtReset {
+                run(.released, worker)
+            } else {
+                worker.isReleasing = true
+            }
+        case .refused(let reason): violate("\(worker.id) is refused: \(reason)")
+        case .wakeAt(let time): worker.sessionWake = time
+        }
+    }
+
+    private func send(_ message: WorkerMessage, _ envelope: Envelope, _ worker: WorkerProcess) {
+        if case .register = message, worker.hasRole, plant != .roleKeptAtReset {
+            violate("\(worker.id) registers with a role in its hands")
+        }
+        let connection = connection(of: worker)
+        let path = Network.Path(kind: .control, from: worker.index, to: coordinatorNode)
+        for time in network.arrivals(on: path, at: now, &random) {
+            queue.push(.control(life: coordinator.life, connection, envelope, message), at: time)
+        }
+    }
+
+    private func deliver(_ message: CoordinatorMessage, _ worker: WorkerProcess) {
+        switch message {
+        case .grant(let grant): worker.orders[grant.sequence.attempt] = grant.sequence.tokens
+        case .prefill(let order): worker.orders[order.sequence.attempt] = order.sequence.tokens
+        case .retarget(let from, let to, _): worker.orders[to] = worker.orders[from]
+        case .cancel(let attempt): if drops(cancelOf: attempt) { return }
+        case .registered, .registrationRefused, .registerAgain: break
+        }
+        carryOut(worker.prefill?.handle(.message(message), at: now), worker)
+        carryOut(worker.decode?.handle(.message(message), at: now), worker)
+    }
+
+    private func report(_ message: WorkerMessage, _ worker: WorkerProcess) {
+        switch message {
+        case .decodeFailed(_, .evicted): report.evictions += 1
+        default: break
+        }
+        if plant == .failureSwallowed {
+            switch message {
+            case .prefillFailed, .decodeFailed: return
+            default: break
+            }
+        }
+        for action in worker.session.envelopes(for: [message]) { carryOut(action, worker) }
+    }
+
+    // MARK: Roles
+
+    private func carryOut(_ actions: [PrefillRole.Action]?, _ worker: WorkerProcess) {
+        for action in actions ?? [] {
+            switch action {
+            case .sendBlocks(_, _, let lease, _) where worker.isReleasing:
+                // Nothing is sent any more, but the lease has to come back.
+                carryOut(worker.prefill?.handle(.sent(lease), at: now), worker)
+            case _ where worker.isReleasing: break
+            case .send(let message, let destination):
+                enqueue(KVSend(message: message, blocks: [], lease: nil, destination: destination), worker)
+            case .sendBlocks(let blocks, let local, let lease, let destination):
+                if let problem = ledger.send(blocks) { violate(problem) }
+                let isEarly = plant == .leaseEndedEarly
+                enqueue(
+                    KVSend(
+                        message: .blocks(blocks), blocks: local, lease: isEarly ? nil : lease,
+                        destination: destination), worker)
+                if isEarly { carryOut(worker.prefill?.handle(.sent(lease), at: now), worker) }
+            case .report(let message): report(message, worker)
+            }
+        }
+    }
+
+    private func carryOut(_ actions: [DecodeRole.Action]?, _ worker: WorkerProcess) {
+        guard !worker.isReleasing else { return }
+        for action in actions ?? [] {
+            switch action {
+            case .reply(let peer, let reply): send(reply, to: peer, worker)
+            case .report(let message): report(message, worker)
+            case .copyBlock(let from, let to):
+                worker.kv.copyBlock(from: from, to: to, layerCount: scenario.geometry.layerCount)
+            }
+        }
+    }
+
+    // MARK: Transport
+
+    /// Messages leave in order; a payload is read from the pool only when its turn comes.
+    private func enqueue(_ send: KVSend, _ worker: WorkerProcess) {
+        let time = max(worker.transportFree, now) + random.microseconds(10...300) * worker.slowness
+        worker.transportFree = time
+        queue.push(.transport(worker.index, life: worker.life, send), at: time)
+    }
+
+    private func transport(_ send: KVSend, _ worker: WorkerProcess) {
+        var payload: Payload?
+        if case .blocks(let blocks) = send.message {
+            let slots = worker.kv.read(layer: blocks.range.layer, blocks: send.blocks)
+            checkSent(slots, blocks, worker)
+            let isDamaged = random.chance(network.noise.corruption)
+            if isDamaged { report.payloadsDamaged += 1 }
+            payload = Payload(slots: isDamaged ? slots.map { $0 ^ 0xFF00 } : slots, isDamaged: isDamaged)
+        }
+        if let lease = send.lease { carryOut(worker.prefill?.handle(.sent(lease), at: now), worker) }
+        guard let destination = indexOfWorker[send.destination.worker] else {
+            return violate("\(send.destination) is nobody")
+        }
+        let path = Network.Path(kind: .kv, from: worker.index, to: destination)
+        let peer = PeerID(UInt64(worker.index) << 32 | UInt64(worker.life))
+        for time in network.arrivals(on: path, at: now, &random) {
+            queue.push(.kv(destination, from: peer, send.message, payload: payload), at: time)
+        }
+    }
+
+    /// Whatever leaves under an attempt's name must be that attempt's KV, wanted or not.
+    private func checkSent(_ slots: [UInt64], _ blocks: KVBlocks, _ worker: WorkerProcess) {
+        guard let tokens = worker.orders[blocks.attempt], !worker.isReleasing else { return }
+        let expected = scenario.model.slots(layer: blocks.range.layer, of: tokens)
+        let start = blocks.range.first * scenario.geometry.blockSize
+        let end = min(start + slots.count, tokens.count)
+        guard end > start, Array(slots[..<(end - start)]) == Array(expected[start..<end]) else {
+            return violate("\(worker.id) sends KV under the name of \(blocks.attempt) that is not its own: \(blocks.range)")
+        }
+    }
+
+    private func send(_ reply: KVReply, to peer: PeerID, _ worker: WorkerProcess) {
+        if case .credit(let epoch, let attempt, let limit) = reply { ledger.allow(limit, epoch, attempt) }
+        let target = Int(peer.rawValue >> 32)
+        let path = Network.Path(kind: .kv, from: worker.index, to: target)
+        for time in network.arrivals(on: path, at: now, &random) {
+            queue.push(.kvReply(target, life: Int(peer.rawValue & 0xFFFF_FFFF), reply), at: time)
+        }
+    }
+
+    private func receive(_ message: KVMessage, _ payload: Payload?, from peer: PeerID, _ worker: WorkerProcess) {
+        guard !worker.isReleasing, let role = worker.decode else { return }
+        let message = tamper(message, worker)
+        tell("\(worker.id) hears \(message)")
+        guard case .blocks(let blocks) = message, var payload else {
+            return carryOut(worker.decode?.handle(.kv(peer, message), at: now), worker)
+        }
+        switch role.destination(for: blocks) {
+        case .failure(let refusal):
+            carryOut(worker.decode?.handle(.blocksRefused(peer, blocks, refusal), at: now), worker)
+        case .success(let local):
+            tamper(&payload, worker)
+            worker.kv.write(payload.slots, layer: blocks.range.layer, blocks: tamper(local))
+            let event: DecodeRole.Event = payload.isDamaged ? .blocksCorrupt(peer, blocks) : .blocksStored(peer, blocks)
+            carryOut(worker.decode?.handle(event, at: now), worker)
+        }
+    }
+
+    // MARK: Engine
+
+    private func startStep(_ worker: WorkerProcess) {
+        guard worker.step == nil, !worker.isReleasing else { return }
+        if let (step, actions) = worker.prefill?.nextStep(at: now) {
+            carryOut(actions, worker)
+            if let step { start(step, worker) }
+        } else if let (iteration, actions) = worker.decode?.nextIteration(at: now) {
+            carryOut(actions, worker)
+            if let iteration { start(iteration, worker) }
+        }
+    }
+
+    private func start(_ step: PrefillStep, _ worker: WorkerProcess) {
+        for chunk in step.chunks { checkWork(chunk.attempt, worker) }
+        worker.step = .prefill(step)
+        let layerTime = random.microseconds(200...2_000) * worker.slowness + .microseconds(20 * step.tokenCount)
+        for layer in 0..<scenario.geometry.layerCount {
+            queue.push(
+                .layerStored(worker.index, life: worker.life, layer: layer), at: now + layerTime * (layer + 1))
+        }
+        let end = now + layerTime * scenario.geometry.layerCount + random.microseconds(100...1_000)
+        queue.push(.stepDone(worker.index, life: worker.life), at: end)
+    }
+
+    private func start(_ iteration: DecodeIteration, _ worker: WorkerProcess) {
+        for row in iteration.rows { checkWork(row.attempt, worker) }
+        worker.step = .decode(iteration)
+        let time = random.microseconds(3_000...15_000) * worker.slowness
+        queue.push(.stepDone(worker.index, life: worker.life), at: now + time)
+    }
+
+    /// Nobody works on what this registration was not given, nor for long on what has ended.
+    private func checkWork(_ attempt: AttemptID, _ worker: WorkerProcess) {
+        guard worker.orders[attempt] != nil else {
+            return violate("\(worker.id) works on \(attempt), which its registration was not given")
+        }
+        guard now > calm, worker.epochs?.cluster == coordinator.epoch, let index = checker.index(of: attempt.request),
+            let ended = checker.tracked[index].ended, now - max(ended, calm) > .milliseconds(150)
+        else { return }
+        violate("\(worker.id) still works on \(attempt), which ended at \(ended)")
+    }
+
+    private func storeLayer(_ layer: Int, _ worker: WorkerProcess) {
+        guard case .prefill(let step)? = worker.step else { preconditionFailure("a layer of no step") }
+        if plant != .layerAnnouncedEarly { compute(step, layer, worker) }
+        carryOut(worker.prefill?.handle(.layerStored(layer), at: now), worker)
+    }
+
+    private func compute(_ step: PrefillStep, _ layer: Int, _ worker: WorkerProcess) {
+        let model = scenario.model
+        for chunk in step.chunks {
+            var before = worker.kv.fold(layer: layer, count: chunk.start, table: chunk.blockTable, model)
+            for (offset, token) in chunk.tokens.enumerated() {
+                let position = chunk.start + offset
+                let slot = model.slot(layer: layer, position: position, token: token, before: before)
+                worker.kv[layer, position, chunk.blockTable] = slot
+                before = model.fold(before, slot)
+            }
+        }
+    }
+
+    private func finishStep(_ worker: WorkerProcess) {
+        guard let step = worker.step else { preconditionFailure("the end of no step") }
+        worker.step = nil
+        switch step {
+        case .prefill(let step): finish(step, worker)
+        case .decode(let iteration): finish(iteration, worker)
+        }
+    }
+
+    private func finish(_ step: PrefillStep, _ worker: WorkerProcess) {
+        if plant == .layerAnnouncedEarly {
+            for layer in 0..<scenario.geometry.layerCount { compute(step, layer, worker) }
+        }
+        let samples = step.chunks.compactMap { chunk -> Sample? in
+            guard let sampling = chunk.sampling else { return nil }
+            let count = chunk.start + chunk.tokens.count
+            return sample(chunk.attempt, sampling, count: count, table: chunk.blockTable, worker)
+        }
+        carryOut(worker.prefill?.handle(.stepFinished(samples), at: now), worker)
+    }
+
+    private func finish(_ iteration: DecodeIteration, _ worker: WorkerProcess) {
+        write(iteration, worker, isLate: plant == .iterationEndedEarly)
+        let samples = iteration.rows.map {
+            sample($0.attempt, $0.sampling, count: $0.length, table: $0.blockTable, worker)
+        }
+        carryOut(worker.decode?.handle(.iterationFinished(samples), at: now), worker)
+    }
+
+    /// The KV of the rows' input tokens.
+    private func write(_ iteration: DecodeIteration, _ worker: WorkerProcess, isLate: Bool = false) {
+        if isLate {
+            queue.push(.lateWrite(worker.index, life: worker.life, iteration), at: now + .milliseconds(20))
+            return
+        }
+        let model = scenario.model
+        for row in iteration.rows {
+            for layer in 0..<scenario.geometry.layerCount {
+                let before = worker.kv.fold(layer: layer, count: row.position, table: row.blockTable, model)
+                worker.kv[layer, row.position, row.blockTable] = model.slot(
+                    layer: layer, position: row.position, token: row.input, before: before)
+            }
+        }
+    }
+
+    /// The next token, from what the block table really holds.
+    private func sample(
+        _ attempt: AttemptID, _ sampling: SamplingContext, count: Int, table: [BlockID], _ worker: WorkerProcess
+    ) -> Sample {
+        let model = scenario.model
+        let folds = (0..<scenario.geometry.layerCount).map {
+            worker.kv.fold(layer: $0, count: count, table: table, model)
+        }
+        return Sample(
+            attempt: attempt, token: .success(model.sample(folds, sampling.parameters, index: sampling.index)))
+    }
+}
