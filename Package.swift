@@ -53,7 +53,7 @@ let targets: [Target] = [
         "WorkerRuntime", ["Inference", "Kernels", "ClusterCore", "Transport", "Wire", "Generation", logging]),
     library("BatonClient", ["Transport", "Wire", "ClusterCore", "Generation"]),
     library("RequestAdmission", ["ClusterCore", "Tokenizer", "Inference", "Generation"]),
-    library("ProgramSupport", ["Transport", argumentParser, logging, yams, lifecycle, signals]),
+    library("ProgramSupport", ["Transport", "Inference", argumentParser, logging, yams, lifecycle, signals]),
     library("WorkerProgram", ["WorkerRuntime", "ProgramSupport", "Inference", "ClusterCore", "Transport", argumentParser, lifecycle]),
     library("LocalCluster", [subprocess, .product(name: "SystemPackage", package: "swift-system")]),
 
@@ -63,6 +63,7 @@ let targets: [Target] = [
             "ProgramSupport", "RequestAdmission", "ClusterCore", "Transport", "Wire", "Tokenizer", "Inference", "Generation",
             argumentParser, logging, lifecycle,
         ]),
+    program("Simulate", ["ClusterSimulation", "ClusterCore", "ProgramSupport", argumentParser]),
     program("PrefillWorker", ["WorkerProgram", "ProgramSupport", "ClusterCore", argumentParser]),
     program("DecodeWorker", ["WorkerProgram", "ProgramSupport", "ClusterCore", argumentParser]),
     program(
@@ -98,6 +99,7 @@ let package = Package(
         .executable(name: "prefill-worker", targets: ["PrefillWorker"]),
         .executable(name: "decode-worker", targets: ["DecodeWorker"]),
         .executable(name: "baton", targets: ["Baton"]),
+        .executable(name: "simulate", targets: ["Simulate"]),
         .library(name: "BatonClient", targets: ["BatonClient"]),
     ],
     dependencies: [

@@ -24,8 +24,6 @@ struct LocalEngineOptions: ParsableArguments {
     }
 }
 
-extension WeightFormat: @retroactive ExpressibleByArgument {}
-
 /// One request alone in this process, told in the same events as a cluster's answer.
 enum LocalAnswer {
     /// The events of one answer; the work is done on a thread of its own.

@@ -1,4 +1,4 @@
-import Dispatch
+@preconcurrency import Dispatch
 import Foundation
 
 /// Runs a closure when a signal comes, instead of the signal's own effect.

@@ -57,7 +57,8 @@ private struct ClusterService: Service {
 
     private func awaitReadiness() async throws {
         try await Readiness.wait(for: cluster.plan)
-        logger.info("ready: baton generate --rpc \(cluster.plan.rpc) \"Once upon a time\"")
+        let rpc = cluster.plan.rpc
+        logger.info("ready: baton generate --rpc \(rpc) \"Once upon a time\"")
     }
 }
 

@@ -2,7 +2,7 @@ import Foundation
 
 /// A coordinator and its workers as child processes of this one.
 public actor LocalCluster {
-    public let plan: ClusterPlan
+    public nonisolated let plan: ClusterPlan
     /// Processes that ended without being asked to: name and exit code.
     public nonisolated let failures: AsyncStream<(name: String, code: Int32)>
     private let failed: AsyncStream<(name: String, code: Int32)>.Continuation

@@ -73,5 +73,3 @@ public struct WorkerOptions: ParsableArguments {
             maxSequences: maxNumSeqs, maxBatchedTokens: maxNumBatchedTokens, maxModelLength: maxModelLen)
     }
 }
-
-extension WeightFormat: ExpressibleByArgument {}

@@ -33,7 +33,7 @@ struct Demo: AsyncParsableCommand {
         ])
         let logs = FileManager.default.temporaryDirectory.appendingPathComponent("baton-demo-\(getpid())")
         let cluster = LocalCluster(plan: try options.plan(rpc: try freeLoopbackEndpoint(), logs: logs))
-        let interrupt = SignalWatch(SIGINT) { Task { await cluster.stopAll(patience: .seconds(1)); exit(130) } }
+        let interrupt = SignalWatch(SIGINT) { Task { await cluster.stopAll(patience: .seconds(1)); Foundation.exit(130) } }
         defer { interrupt.stop() }
         let answers: [Answer]
         do {

@@ -1,8 +1,9 @@
 import ClusterCore
+import Generation
 
 /// What is where in the cluster, told by its events and drawn as lines of text.
 struct DemoBoard {
-    private struct Request {
+    fileprivate struct Request {
         var title: String
         var priority: Priority
         var promptCount = 0
@@ -12,7 +13,7 @@ struct DemoBoard {
         var firstToken: Duration?
     }
 
-    private enum Place: Equatable {
+    fileprivate enum Place: Equatable {
         case waiting
         case prefill(WorkerID)
         case transfer(WorkerID)
