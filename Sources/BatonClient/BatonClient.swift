@@ -70,18 +70,28 @@ public actor BatonClient {
             thread: thread, connect: Endpoint(endpoint),
             receive: { [weak self] result in self?.assumeIsolated { $0.receive(result) } },
             disconnected: { [weak self] in self?.assumeIsolated { $0.connectionEnded() } })
-        try send(.hello(clientName: name))
-        let deadline = Task { [endpoint] in
-            try await Task.sleep(for: timeout)
-            failHello(ClientError.unreachable(endpoint: endpoint, waited: timeout))
+        let deadline = Instant.now + timeout
+        server = try await withCheckedThrowingContinuation { waiter in
+            helloWaiters.append(waiter)
+            greet(as: name, until: deadline, patience: timeout)
         }
-        defer { deadline.cancel() }
-        server = try await withCheckedThrowingContinuation { helloWaiters.append($0) }
         pinging = Task { [weak self] in
             while !Task.isCancelled {
                 try? await Task.sleep(for: Self.pingInterval)
                 await self?.ping()
             }
+        }
+    }
+
+    /// Until the connection is there, a greeting goes nowhere.
+    private func greet(as name: String, until deadline: Instant, patience: Duration) {
+        guard !helloWaiters.isEmpty else { return }
+        guard Instant.now < deadline else {
+            return failHello(ClientError.unreachable(endpoint: endpoint, waited: patience))
+        }
+        _ = try? link?.send(.hello(clientName: name))
+        _ = thread.schedule(at: .now + .milliseconds(20)) { [weak self] in
+            self?.assumeIsolated { $0.greet(as: name, until: deadline, patience: patience) }
         }
     }
 
