@@ -41,7 +41,7 @@ extension Simulation {
             queue.push(.submit(index), at: now + random.milliseconds(50...300))
             return
         }
-        let request = scenario.requests[index]
+        let request = checker.tracked[index].request
         let deadline = request.timeout.map { now + $0 }
         checker.tracked[index].deadline = deadline
         if let delay = request.cancelAfter { queue.push(.cancel(index), at: now + delay) }

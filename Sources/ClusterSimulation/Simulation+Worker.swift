@@ -161,7 +161,7 @@ extension Simulation {
 
     /// Messages leave in order; a payload is read from the pool only when its turn comes.
     private func enqueue(_ send: KVSend, _ worker: WorkerProcess) {
-        let time = max(worker.transportFree, now) + random.microseconds(10...300) * worker.slowness
+        let time = max(worker.transportFree, now) + random.microseconds(10...scenario.transportTime) * worker.slowness
         worker.transportFree = time
         queue.push(.transport(worker.index, life: worker.life, send), at: time)
     }
@@ -208,6 +208,7 @@ extension Simulation {
 
     private func receive(_ message: KVMessage, _ payload: Payload?, from peer: PeerID, _ worker: WorkerProcess) {
         guard !worker.isReleasing, let role = worker.decode else { return }
+        let epoch = message.clusterEpoch
         let message = tamper(message, worker)
         tell("\(worker.id) hears \(message)")
         guard case .blocks(let blocks) = message, var payload else {
@@ -217,6 +218,7 @@ extension Simulation {
         case .failure(let refusal):
             carryOut(worker.decode?.handle(.blocksRefused(peer, blocks, refusal), at: now), worker)
         case .success(let local):
+            if epoch != worker.epochs?.cluster { violate("\(worker.id) takes KV of \(epoch), another life of the cluster") }
             tamper(&payload, worker)
             worker.kv.write(payload.slots, layer: blocks.range.layer, blocks: tamper(local))
             let event: DecodeRole.Event = payload.isDamaged ? .blocksCorrupt(peer, blocks) : .blocksStored(peer, blocks)
@@ -341,5 +343,16 @@ extension Simulation {
         }
         return Sample(
             attempt: attempt, token: .success(model.sample(folds, sampling.parameters, index: sampling.index)))
+    }
+}
+
+extension KVMessage {
+    var clusterEpoch: ClusterEpoch {
+        switch self {
+        case .open(let open): open.epoch
+        case .blocks(let blocks): blocks.epoch
+        case .commit(let commit): commit.epoch
+        case .abort(let epoch, _): epoch
+        }
     }
 }
