@@ -22,6 +22,7 @@ struct Network {
     var noise: Scenario.Noise
     var controlNoise: Scenario.Noise
     private let latency: Int
+    private let kvLatency: Int
     private(set) var lost = 0
     private(set) var duplicated = 0
     private(set) var reordered = 0
@@ -36,6 +37,7 @@ struct Network {
         noise = scenario.noise
         controlNoise = scenario.controlNoise
         latency = scenario.latency
+        kvLatency = scenario.kvLatency
     }
 
     private func index(_ path: Path) -> Int { (path.kind.rawValue * nodeCount + path.from) * nodeCount + path.to }
@@ -65,6 +67,7 @@ struct Network {
             lost += 1
             return []
         }
+        let latency = path.kind == .kv ? kvLatency : latency
         let usual = departure + random.microseconds(latency...2 * latency)
         var arrivals: [Instant] = []
         if random.chance(noise.reordering) {

@@ -47,6 +47,8 @@ struct Scenario {
     var controlNoise: Noise
     /// Every message takes so long at least, in microseconds, and up to as much more.
     var latency: Int
+    /// The same for KV.
+    var kvLatency: Int
     /// What the transport takes to read one message, in microseconds at most.
     var transportTime: Int
     /// Mean time between two faults; kinds that happen.
@@ -66,6 +68,7 @@ struct Scenario {
         creditWindow = random.draw(1...24)
         growthBlocks = random.draw(0...4)
         latency = random.pick([50, 200, 1000, 4000])
+        kvLatency = random.chance(0.6) ? latency : random.pick([20_000, 100_000, 300_000])
         transportTime = random.pick([100, 300, 3_000])
         let smallest = geometry.blockCount(forTokens: maxModelLength)
         func workers(_ role: WorkerRole) -> [Worker] {
@@ -100,7 +103,7 @@ struct Scenario {
         let promptCount = random.chance(0.35) ? random.draw(1...length - 2) : nil
         let span = Int(healing.nanoseconds / 1_000)
         let bursts = random.chance(0.4) ? (0..<random.draw(1...4)).map { _ in random.draw(0...span) } : []
-        requests = (0..<random.draw(20...120)).map { _ in
+        requests = (0..<random.draw(20...(kvLatency < 100_000 ? 120 : 40))).map { _ in
             let burst = bursts.isEmpty ? random.draw(0...span) : random.pick(bursts) + random.draw(0...200_000)
             let arrival = Instant(nanoseconds: Int64(burst) * 1_000)
             return Request(

@@ -60,7 +60,7 @@ extension Simulation {
     func start(_ worker: WorkerProcess) {
         guard !worker.isUp else { return }
         worker.start(nonce: random.next())
-        queue.push(.workerWake(worker.index, life: worker.life), at: now)
+        scheduleWake(worker, at: now)
     }
 
     func resume(_ worker: WorkerProcess) {
@@ -70,6 +70,7 @@ extension Simulation {
         let backlog = worker.backlog
         worker.backlog = []
         for event in backlog { queue.push(event, at: now) }
+        scheduleWake(worker, at: now)
     }
 
     private func crash(_ worker: WorkerProcess) -> Bool {
@@ -111,6 +112,7 @@ extension Simulation {
         let backlog = coordinator.backlog
         coordinator.backlog = []
         for event in backlog { queue.push(event, at: now) }
+        scheduleCoordinatorWake(at: now)
     }
 
     private func crashCoordinator() -> Bool {

@@ -9,6 +9,7 @@ extension Simulation {
         case .ping(_, _, let ping): run(.ping(ping, worker.load), worker)
         case .connectionLost: run(.connectionLost, worker)
         case .workerWake:
+            guard worker.scheduledWake == now else { return }  // Another wake-up took its place.
             worker.scheduledWake = nil
             if let time = worker.sessionWake, time <= now { worker.sessionWake = nil }
             run(.tick, worker)
@@ -43,8 +44,12 @@ extension Simulation {
     private func wake(_ worker: WorkerProcess) {
         guard let time = worker.nextWake else { return }
         if let scheduled = worker.scheduledWake, scheduled <= time { return }
+        scheduleWake(worker, at: max(time, now))
+    }
+
+    func scheduleWake(_ worker: WorkerProcess, at time: Instant) {
         worker.scheduledWake = time
-        queue.push(.workerWake(worker.index, life: worker.life), at: max(time, now))
+        queue.push(.workerWake(worker.index, life: worker.life), at: time)
     }
 
     private func tick(_ worker: WorkerProcess) {
