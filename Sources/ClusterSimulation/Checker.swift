@@ -57,13 +57,23 @@ struct Checker {
         return number >= 1 && number <= indexOfRequest.count ? indexOfRequest[number - 1] : nil
     }
 
-    mutating func coordinatorCrashed(at now: Instant) {
+    /// Returns whose streams broke.
+    mutating func coordinatorCrashed(at now: Instant) -> [Int] {
+        var broken: [Int] = []
         for index in tracked.indices {
             guard case .open = tracked[index].state else { continue }
             tracked[index].state = .broken
             tracked[index].ended = now
+            broken.append(index)
         }
         indexOfRequest = []
+        return broken
+    }
+
+    /// A client whose stream broke asks again. Returns the new request's index.
+    mutating func repeatRequest(_ index: Int) -> Int {
+        tracked.append(Tracked(request: tracked[index].request, expected: tracked[index].expected))
+        return tracked.count - 1
     }
 
     // Each of these returns what is wrong, if anything.

@@ -17,9 +17,12 @@ struct Network {
     private let nodeCount: Int
     private var lastArrival: [Int64]
     private var blockedUntil: [Int64]
+    /// Whether what is sent into a blocked path arrives afterwards, as buffers may hold it, or never.
+    private var holds: [Bool]
     var noise: Scenario.Noise
     var controlNoise: Scenario.Noise
     private let latency: Int
+    private let kvLatency: Int
     private(set) var lost = 0
     private(set) var duplicated = 0
     private(set) var reordered = 0
@@ -30,14 +33,17 @@ struct Network {
         nodeCount = workerCount + 1
         lastArrival = Array(repeating: 0, count: Kind.allCases.count * nodeCount * nodeCount)
         blockedUntil = lastArrival
+        holds = Array(repeating: false, count: lastArrival.count)
         noise = scenario.noise
         controlNoise = scenario.controlNoise
         latency = scenario.latency
+        kvLatency = scenario.kvLatency
     }
 
     private func index(_ path: Path) -> Int { (path.kind.rawValue * nodeCount + path.from) * nodeCount + path.to }
 
-    mutating func block(_ path: Path, until end: Instant) {
+    mutating func block(_ path: Path, until end: Instant, holding: Bool) {
+        holds[index(path)] = holding
         blockedUntil[index(path)] = max(blockedUntil[index(path)], end.nanoseconds)
     }
 
@@ -50,16 +56,19 @@ struct Network {
     /// When a message sent now arrives: never, once, or twice.
     mutating func arrivals(on path: Path, at now: Instant, _ random: inout Random) -> [Instant] {
         let index = index(path)
-        guard now.nanoseconds >= blockedUntil[index] else {
+        let isBlocked = now.nanoseconds < blockedUntil[index]
+        if isBlocked, !holds[index] {
             blocked += 1
             return []
         }
+        let departure = isBlocked ? Instant(nanoseconds: blockedUntil[index]) : now
         let noise = path.kind == .control ? controlNoise : noise
         if random.chance(noise.loss) {
             lost += 1
             return []
         }
-        let usual = now + random.microseconds(latency...2 * latency)
+        let latency = path.kind == .kv ? kvLatency : latency
+        let usual = departure + random.microseconds(latency...2 * latency)
         var arrivals: [Instant] = []
         if random.chance(noise.reordering) {
             reordered += 1

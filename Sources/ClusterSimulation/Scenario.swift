@@ -47,6 +47,10 @@ struct Scenario {
     var controlNoise: Noise
     /// Every message takes so long at least, in microseconds, and up to as much more.
     var latency: Int
+    /// The same for KV.
+    var kvLatency: Int
+    /// What the transport takes to read one message, in microseconds at most.
+    var transportTime: Int
     /// Mean time between two faults; kinds that happen.
     var faultInterval: Duration
     var faults: [FaultKind]
@@ -64,6 +68,8 @@ struct Scenario {
         creditWindow = random.draw(1...24)
         growthBlocks = random.draw(0...4)
         latency = random.pick([50, 200, 1000, 4000])
+        kvLatency = random.chance(0.6) ? latency : random.pick([20_000, 100_000, 300_000])
+        transportTime = random.pick([100, 300, 3_000])
         let smallest = geometry.blockCount(forTokens: maxModelLength)
         func workers(_ role: WorkerRole) -> [Worker] {
             (0..<random.draw(1...3)).map { _ in
@@ -93,17 +99,23 @@ struct Scenario {
         requests = []
         let model = model
         let (length, clientCount, healing) = (maxModelLength, clientCount, healing)
+        // Prompts of one length are easily taken for one another.
+        let promptCount = random.chance(0.35) ? random.draw(1...length - 2) : nil
         let span = Int(healing.nanoseconds / 1_000)
-        requests = (0..<random.draw(20...120)).map { _ in
-            let arrival = Instant(nanoseconds: Int64(random.draw(0...span)) * 1_000)
+        let bursts = random.chance(0.4) ? (0..<random.draw(1...4)).map { _ in random.draw(0...span) } : []
+        requests = (0..<random.draw(20...(kvLatency < 100_000 ? 120 : 40))).map { _ in
+            let burst = bursts.isEmpty ? random.draw(0...span) : random.pick(bursts) + random.draw(0...200_000)
+            let arrival = Instant(nanoseconds: Int64(burst) * 1_000)
             return Request(
-                arrival: arrival, client: random.below(clientCount), length: length, model: model, random: &random)
+                arrival: arrival, client: random.below(clientCount), promptCount: promptCount, length: length, model: model,
+                random: &random)
         }
         // Some more once all is calm, so that what ends early is seen to end at once.
         requests += (0..<10).map { _ in
             let arrival = healing + Self.settling + random.milliseconds(0...500)
             var request = Request(
-                arrival: arrival, client: random.below(clientCount), length: length, model: model, random: &random)
+                arrival: arrival, client: random.below(clientCount), promptCount: promptCount, length: length, model: model,
+                random: &random)
             if random.chance(0.5) { request.cancelAfter = random.milliseconds(0...200) }
             if random.chance(0.3) { request.timeout = random.milliseconds(10...200) }
             return request
@@ -115,10 +127,12 @@ struct Scenario {
 }
 
 extension Scenario.Request {
-    init(arrival: Instant, client: Int, length: Int, model: FakeModel, random: inout Random) {
+    init(
+        arrival: Instant, client: Int, promptCount: Int?, length: Int, model: FakeModel, random: inout Random
+    ) {
         self.arrival = arrival
         self.client = client
-        let promptCount = random.draw(1...length - 2)
+        let promptCount = promptCount ?? random.draw(1...length - 2)
         let maxTokens = random.draw(1...min(length - promptCount, 30))
         prompt = (0..<promptCount).map { _ in TokenID(random.below(model.vocabulary)) }
         sampling = SamplingParameters(seed: random.next())

@@ -25,7 +25,7 @@ extension Simulation {
         case .connectionClosed(let life, let connection):
             if coordinator.life == life { schedule(.workerConnectionClosed(connection)) }
         case .coordinatorWake(let life):
-            guard coordinator.life == life else { return }
+            guard coordinator.life == life, coordinator.scheduledWake == now else { return }
             coordinator.scheduledWake = nil
             schedule(.tick)
         default: preconditionFailure("\(event) is not for the coordinator")
@@ -41,7 +41,7 @@ extension Simulation {
             queue.push(.submit(index), at: now + random.milliseconds(50...300))
             return
         }
-        let request = scenario.requests[index]
+        let request = checker.tracked[index].request
         let deadline = request.timeout.map { now + $0 }
         checker.tracked[index].deadline = deadline
         if let delay = request.cancelAfter { queue.push(.cancel(index), at: now + delay) }
@@ -92,10 +92,14 @@ extension Simulation {
         case .observe: break
         case .wakeAt(let time):
             if let scheduled = coordinator.scheduledWake, scheduled <= time { break }
-            coordinator.scheduledWake = time
-            queue.push(.coordinatorWake(life: coordinator.life), at: max(time, now))
+            scheduleCoordinatorWake(at: max(time, now))
         case .drained: violate("drained, though nobody asked")
         }
+    }
+
+    func scheduleCoordinatorWake(at time: Instant) {
+        coordinator.scheduledWake = time
+        queue.push(.coordinatorWake(life: coordinator.life), at: time)
     }
 
     private func note(_ problem: String?) {

@@ -33,7 +33,10 @@ extension Simulation {
             let end = now + random.milliseconds(random.pick([50...500, 500...5_000]))
             queue.push(.coordinatorResume(life: coordinator.life), at: end)
         case .controlPartition: partitionControl(worker)
-        case .kvPartition: partitionKV(worker, random.pick(workers))
+        case .kvPartition:
+            partitionKV(
+                random.pick(workers.filter { $0.shape.role == .prefill }),
+                random.pick(workers.filter { $0.shape.role == .decode }))
         case .connectionLoss: breakConnection(worker)
         case .clientGone: queue.push(.clientGone(random.below(scenario.clientCount)), at: now)
         }
@@ -57,7 +60,7 @@ extension Simulation {
     func start(_ worker: WorkerProcess) {
         guard !worker.isUp else { return }
         worker.start(nonce: random.next())
-        queue.push(.workerWake(worker.index, life: worker.life), at: now)
+        scheduleWake(worker, at: now)
     }
 
     func resume(_ worker: WorkerProcess) {
@@ -67,6 +70,7 @@ extension Simulation {
         let backlog = worker.backlog
         worker.backlog = []
         for event in backlog { queue.push(event, at: now) }
+        scheduleWake(worker, at: now)
     }
 
     private func crash(_ worker: WorkerProcess) -> Bool {
@@ -108,6 +112,7 @@ extension Simulation {
         let backlog = coordinator.backlog
         coordinator.backlog = []
         for event in backlog { queue.push(event, at: now) }
+        scheduleCoordinatorWake(at: now)
     }
 
     private func crashCoordinator() -> Bool {
@@ -117,7 +122,9 @@ extension Simulation {
         // Requests that had just arrived go down with it; those not yet sent are sent to the next one.
         for case .submit(let index) in coordinator.backlog { queue.push(.submit(index), at: now) }
         coordinator.backlog = []
-        checker.coordinatorCrashed(at: now)
+        for index in checker.coordinatorCrashed(at: now) where random.chance(0.5) {
+            queue.push(.submit(checker.repeatRequest(index)), at: now + random.milliseconds(1...300))
+        }
         tampering.coordinatorCrashed()
         for worker in workers where random.chance(0.7) {
             queue.push(.connectionLost(worker.index, life: worker.life), at: now + random.milliseconds(0...250))
@@ -130,18 +137,24 @@ extension Simulation {
 
     private func partitionControl(_ worker: WorkerProcess) {
         let end = now + random.milliseconds(random.pick([50...1_000, 500...5_000]))
+        let holding = random.chance(0.5)
         let (up, down) = random.pick([(true, true), (true, false), (false, true)])
         for kind in random.pick([[Network.Kind.control, .heartbeat], [.control], [.heartbeat]]) {
-            if up { network.block(Network.Path(kind: kind, from: worker.index, to: coordinatorNode), until: end) }
-            if down { network.block(Network.Path(kind: kind, from: coordinatorNode, to: worker.index), until: end) }
+            let forth = Network.Path(kind: kind, from: worker.index, to: coordinatorNode)
+            let back = Network.Path(kind: kind, from: coordinatorNode, to: worker.index)
+            if up { network.block(forth, until: end, holding: holding) }
+            if down { network.block(back, until: end, holding: holding) }
         }
     }
 
     private func partitionKV(_ a: WorkerProcess, _ b: WorkerProcess) {
         let end = now + random.milliseconds(random.pick([50...1_000, 500...5_000]))
+        let holding = random.chance(0.5)
         let (forth, back) = random.pick([(true, true), (true, false), (false, true)])
-        if forth { network.block(Network.Path(kind: .kv, from: a.index, to: b.index), until: end) }
-        if back { network.block(Network.Path(kind: .kv, from: b.index, to: a.index), until: end) }
+        let there = Network.Path(kind: .kv, from: a.index, to: b.index)
+        let here = Network.Path(kind: .kv, from: b.index, to: a.index)
+        if forth { network.block(there, until: end, holding: holding) }
+        if back { network.block(here, until: end, holding: holding) }
     }
 
     private func breakConnection(_ worker: WorkerProcess) {

@@ -9,6 +9,7 @@ extension Simulation {
         case .ping(_, _, let ping): run(.ping(ping, worker.load), worker)
         case .connectionLost: run(.connectionLost, worker)
         case .workerWake:
+            guard worker.scheduledWake == now else { return }  // Another wake-up took its place.
             worker.scheduledWake = nil
             if let time = worker.sessionWake, time <= now { worker.sessionWake = nil }
             run(.tick, worker)
@@ -43,8 +44,12 @@ extension Simulation {
     private func wake(_ worker: WorkerProcess) {
         guard let time = worker.nextWake else { return }
         if let scheduled = worker.scheduledWake, scheduled <= time { return }
+        scheduleWake(worker, at: max(time, now))
+    }
+
+    func scheduleWake(_ worker: WorkerProcess, at time: Instant) {
         worker.scheduledWake = time
-        queue.push(.workerWake(worker.index, life: worker.life), at: max(time, now))
+        queue.push(.workerWake(worker.index, life: worker.life), at: time)
     }
 
     private func tick(_ worker: WorkerProcess) {
@@ -161,7 +166,7 @@ extension Simulation {
 
     /// Messages leave in order; a payload is read from the pool only when its turn comes.
     private func enqueue(_ send: KVSend, _ worker: WorkerProcess) {
-        let time = max(worker.transportFree, now) + random.microseconds(10...300) * worker.slowness
+        let time = max(worker.transportFree, now) + random.microseconds(10...scenario.transportTime) * worker.slowness
         worker.transportFree = time
         queue.push(.transport(worker.index, life: worker.life, send), at: time)
     }
@@ -208,6 +213,7 @@ extension Simulation {
 
     private func receive(_ message: KVMessage, _ payload: Payload?, from peer: PeerID, _ worker: WorkerProcess) {
         guard !worker.isReleasing, let role = worker.decode else { return }
+        let epoch = message.clusterEpoch
         let message = tamper(message, worker)
         tell("\(worker.id) hears \(message)")
         guard case .blocks(let blocks) = message, var payload else {
@@ -217,6 +223,7 @@ extension Simulation {
         case .failure(let refusal):
             carryOut(worker.decode?.handle(.blocksRefused(peer, blocks, refusal), at: now), worker)
         case .success(let local):
+            if epoch != worker.epochs?.cluster { violate("\(worker.id) takes KV of \(epoch), another life of the cluster") }
             tamper(&payload, worker)
             worker.kv.write(payload.slots, layer: blocks.range.layer, blocks: tamper(local))
             let event: DecodeRole.Event = payload.isDamaged ? .blocksCorrupt(peer, blocks) : .blocksStored(peer, blocks)
@@ -341,5 +348,16 @@ extension Simulation {
         }
         return Sample(
             attempt: attempt, token: .success(model.sample(folds, sampling.parameters, index: sampling.index)))
+    }
+}
+
+extension KVMessage {
+    var clusterEpoch: ClusterEpoch {
+        switch self {
+        case .open(let open): open.epoch
+        case .blocks(let blocks): blocks.epoch
+        case .commit(let commit): commit.epoch
+        case .abort(let epoch, _): epoch
+        }
     }
 }

@@ -203,7 +203,7 @@ public final class Simulation {
         let unfinished = checker.unfinished
         if unfinished.isEmpty {
             queue.push(.finalCheck, at: now + .seconds(4))
-        } else if now > scenario.healing + .seconds(120) {
+        } else if now > scenario.healing + .seconds(300) {
             violate("not ended long after the healing: \(unfinished.map { "#\($0) \(checker.tracked[$0].state)" })")
         } else {
             queue.push(.audit, at: now + .milliseconds(500))
