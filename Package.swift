@@ -73,6 +73,14 @@ let targets: [Target] = [
             "ClusterCore", "Generation", "Transport", "Wire", argumentParser, logging, lifecycle,
         ]),
 
+    tests(
+        "Cluster",
+        [
+            "LocalCluster", "BatonClient", "Inference", "Kernels", "ClusterCore", "Generation", "CZeroMQ", subprocess,
+            .product(name: "SystemPackage", package: "swift-system"),
+            "Coordinator", "PrefillWorker", "DecodeWorker", "Baton",
+        ]),
+    tests("House", [subprocess, yams, .product(name: "SystemPackage", package: "swift-system")]),
     tests("WorkerRuntime", ["WorkerRuntime"]),
     tests("Generation", ["Generation"]),
     tests("ProgramSupport", ["ProgramSupport", argumentParser]),
