@@ -148,7 +148,7 @@ extension Simulation {
             TokenEvent(attempt: self.inner(event.attempt), index: event.index, token: event.token)
         }
         return switch message {
-        case .register: message
+        case .register, .leaving: message
         case .prefillStarted(let attempt): .prefillStarted(self.inner(attempt))
         case .prefillFinished(let attempt, let token): .prefillFinished(self.inner(attempt), inner(token))
         case .transferFinished(let attempt): .transferFinished(self.inner(attempt))

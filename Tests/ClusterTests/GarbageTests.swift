@@ -66,6 +66,6 @@ enum Garbage {
         guard connected == 0 else { return }
         var random = SplitMix(state: 12)
         let bytes = (0..<5000).map { _ in UInt8(truncatingIfNeeded: random.next()) }
-        _ = Foundation.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL.rawValue))
+        _ = Foundation.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
     }
 }
