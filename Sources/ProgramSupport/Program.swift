@@ -18,12 +18,12 @@ public enum Program {
         } catch let error as ConfigurationError {
             end(with: "\(error)", code: 2)
         } catch {
-            let message = command.fullMessage(for: error)
             if command.exitCode(for: error).isSuccess {
-                print(message)
+                print(command.fullMessage(for: error))
                 exit(0)
             }
-            end(with: message.hasPrefix("Error: ") ? String(message.dropFirst(7)) : message, code: 2)
+            let lines = command.message(for: error).split(separator: "\n")
+            end(with: (lines.first.map(String.init) ?? "wrong usage") + " (--help lists the options)", code: 2)
         }
         do {
             if var asynchronous = parsed as? any AsyncParsableCommand {

@@ -48,7 +48,7 @@ import Yams
     @Test func aWrongFlagWouldBeNoticed() async throws {
         let result = try await run(
             .path(FilePath(programs.appendingPathComponent("decode-worker").path)),
-            arguments: ["--coordinator=tcp://c:1", "--modle=x", "--check-config"], output: .discarded,
+            arguments: ["--model=x", "--modle=x", "--check-config"], output: .discarded,
             error: .string(limit: 65536))
         #expect(result.terminationStatus == .exited(2))
         #expect(result.standardError.contains("--modle"))
