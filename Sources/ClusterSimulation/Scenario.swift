@@ -69,6 +69,8 @@ struct Scenario {
         growthBlocks = random.draw(0...4)
         latency = random.pick([50, 200, 1000, 4000])
         kvLatency = random.chance(0.6) ? latency : random.pick([20_000, 100_000, 300_000])
+        // Stop and wait over a slow link is correct, but takes for ever.
+        creditWindow = max(creditWindow, kvLatency / 5_000)
         transportTime = random.pick([100, 300, 3_000])
         let smallest = geometry.blockCount(forTokens: maxModelLength)
         func workers(_ role: WorkerRole) -> [Worker] {
