@@ -69,6 +69,8 @@ struct Scenario {
         growthBlocks = random.draw(0...4)
         latency = random.pick([50, 200, 1000, 4000])
         kvLatency = random.chance(0.6) ? latency : random.pick([20_000, 100_000, 300_000])
+        // Stop and wait over a slow link is correct, but takes for ever.
+        creditWindow = max(creditWindow, kvLatency / 5_000)
         transportTime = random.pick([100, 300, 3_000])
         let smallest = geometry.blockCount(forTokens: maxModelLength)
         func workers(_ role: WorkerRole) -> [Worker] {
@@ -107,15 +109,15 @@ struct Scenario {
             let burst = bursts.isEmpty ? random.draw(0...span) : random.pick(bursts) + random.draw(0...200_000)
             let arrival = Instant(nanoseconds: Int64(burst) * 1_000)
             return Request(
-                arrival: arrival, client: random.below(clientCount), promptCount: promptCount, length: length, model: model,
-                random: &random)
+                arrival: arrival, client: random.below(clientCount), promptCount: promptCount, length: length,
+                model: model, random: &random)
         }
         // Some more once all is calm, so that what ends early is seen to end at once.
         requests += (0..<10).map { _ in
             let arrival = healing + Self.settling + random.milliseconds(0...500)
             var request = Request(
-                arrival: arrival, client: random.below(clientCount), promptCount: promptCount, length: length, model: model,
-                random: &random)
+                arrival: arrival, client: random.below(clientCount), promptCount: promptCount, length: length,
+                model: model, random: &random)
             if random.chance(0.5) { request.cancelAfter = random.milliseconds(0...200) }
             if random.chance(0.3) { request.timeout = random.milliseconds(10...200) }
             return request

@@ -61,7 +61,9 @@ extension Simulation {
     private func schedule(_ event: Scheduler.Event) {
         guard let actions = coordinator.scheduler?.handle(event, at: now) else { return }
         for action in actions { carryOut(action) }
-        if let waiting = coordinator.scheduler?.waitingCount, waiting > scenario.maxQueuedRequests + workers.count * 12 {
+        // Those that were running when their workers were lost wait again, whatever the queue holds.
+        let bound = scenario.maxQueuedRequests + workers.count * 12
+        if let waiting = coordinator.scheduler?.waitingCount, waiting > bound {
             violate("\(waiting) requests are waiting")
         }
         meetStopStrings()

@@ -198,7 +198,7 @@ extension Simulation {
         let start = blocks.range.first * scenario.geometry.blockSize
         let end = min(start + slots.count, tokens.count)
         guard end > start, Array(slots[..<(end - start)]) == Array(expected[start..<end]) else {
-            return violate("\(worker.id) sends KV under the name of \(blocks.attempt) that is not its own: \(blocks.range)")
+            return violate("\(worker.id) sends as \(blocks.attempt) KV that is not its own: \(blocks.range)")
         }
     }
 
@@ -223,7 +223,7 @@ extension Simulation {
         case .failure(let refusal):
             carryOut(worker.decode?.handle(.blocksRefused(peer, blocks, refusal), at: now), worker)
         case .success(let local):
-            if epoch != worker.epochs?.cluster { violate("\(worker.id) takes KV of \(epoch), another life of the cluster") }
+            if epoch != worker.epochs?.cluster { violate("\(worker.id) takes KV of \(epoch), another cluster's") }
             tamper(&payload, worker)
             worker.kv.write(payload.slots, layer: blocks.range.layer, blocks: tamper(local))
             let event: DecodeRole.Event = payload.isDamaged ? .blocksCorrupt(peer, blocks) : .blocksStored(peer, blocks)

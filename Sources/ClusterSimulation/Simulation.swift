@@ -99,7 +99,9 @@ public final class Simulation {
     /// Runs to the end, or to the first violation.
     public func run() -> SimulationReport {
         queue.push(.coordinatorStart, at: now)
-        for worker in workers { queue.push(.workerStart(worker.index, life: 0), at: now + random.milliseconds(0...300)) }
+        for worker in workers {
+            queue.push(.workerStart(worker.index, life: 0), at: now + random.milliseconds(0...300))
+        }
         for (index, request) in scenario.requests.enumerated() { queue.push(.submit(index), at: request.arrival) }
         queue.push(.fault, at: now + scenario.faultInterval)
         queue.push(.heal, at: scenario.healing)

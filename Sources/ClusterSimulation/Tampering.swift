@@ -35,7 +35,9 @@ struct SeamlessLink {
 
 // The planted bugs that falsify messages; without a plant, all of these change nothing.
 extension Simulation {
-    func tamper(_ message: WorkerMessage, _ envelope: Envelope, on connection: ConnectionID) -> (WorkerMessage, Envelope)? {
+    func tamper(
+        _ message: WorkerMessage, _ envelope: Envelope, on connection: ConnectionID
+    ) -> (WorkerMessage, Envelope)? {
         if case .register = message { return (message, envelope) }
         switch plant {
         case .gapIgnored:

@@ -45,7 +45,7 @@ import ClusterSimulation
                 throw ExitCode.failure
             }
         }
-        print(total, seconds: (clock.now - start) / .seconds(1))
+        summarize(total, seconds: (clock.now - start) / .seconds(1))
     }
 
     /// The seed again, this time with every line of its story kept.
@@ -56,7 +56,7 @@ import ClusterSimulation
         print("SEED=\(seed) \(violation)")
     }
 
-    private func print(_ total: SimulationReport, seconds: Double) {
+    private func summarize(_ total: SimulationReport, seconds: Double) {
         print("seeds \(seed)...\(seed &+ UInt64(seeds - 1)): no violation")
         print("steps \(total.steps) (\(Int(Double(total.steps) / seconds))/s), virtual time \(total.virtualTime)")
         print(
@@ -82,7 +82,7 @@ import ClusterSimulation
         var missed: [PlantedBug] = []
         for plant in PlantedBug.allCases {
             if let find = Campaign.find(plant, from: seed, limit: plantSeeds) {
-                print("planted \(plant.rawValue): found in seed \(find.seed) (\(find.seedCount). try) \(find.violation)")
+                print("planted \(plant.rawValue): found in seed \(find.seed), \(find.violation)")
                 if verbose { tellStory(find.seed, find.violation, plant: plant) }
             } else {
                 print("planted \(plant.rawValue): MISSED in \(plantSeeds) seeds")
@@ -91,6 +91,4 @@ import ClusterSimulation
         }
         if !missed.isEmpty { throw ExitCode.failure }
     }
-
-    private func print(_ text: String) { Swift.print(text) }
 }

@@ -1,10 +1,4 @@
-#if canImport(Glibc)
 import Glibc
-#elseif canImport(Musl)
-import Musl
-#elseif canImport(Darwin)
-import Darwin
-#endif
 
 /// Names the seed when an invariant of the core traps, which ends the process.
 enum TrapReport {
@@ -16,9 +10,9 @@ enum TrapReport {
         for signal in [SIGILL, SIGTRAP] {
             _ = Glibc.signal(signal) { number in
                 // `write` and `raise` are among the few calls allowed here.
-                _ = Glibc.write(STDOUT_FILENO, TrapReport.text, TrapReport.count)
+                _ = write(STDOUT_FILENO, TrapReport.text, TrapReport.count)
                 _ = Glibc.signal(number, SIG_DFL)
-                _ = Glibc.raise(number)
+                _ = raise(number)
             }
         }
     }

@@ -19,7 +19,8 @@ struct Member: Sendable {
 
     /// Tokens of the longest sequence that the worker can hold.
     var reach: Int {
-        let (tokens, overflow) = registration.blockCount.multipliedReportingOverflow(by: registration.geometry.blockSize)
+        let blockSize = registration.geometry.blockSize
+        let (tokens, overflow) = registration.blockCount.multipliedReportingOverflow(by: blockSize)
         return overflow ? registration.maxModelLength : min(tokens, registration.maxModelLength)
     }
 

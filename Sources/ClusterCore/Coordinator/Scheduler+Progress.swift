@@ -147,18 +147,19 @@ extension Scheduler {
         _ event: TokenEvent, _ slot: Int, from worker: Int, at now: Instant, into actions: inout [Action]
     ) {
         completeKV(slot, at: now, into: &actions)
-        let request = requests[slot]
-        guard case .decoding(var decoding) = request.phase else { return }
-        if !request.knowsFirstToken {
-            guard Int(event.index) == request.emittedCount + 1 + decoding.early.count else { return }
+        // No copy of the request may live here: its tokens would be copied as well when one is appended.
+        guard case .decoding(var decoding) = requests[slot].phase else { return }
+        let (index, emittedCount) = (Int(event.index), requests[slot].emittedCount)
+        if !requests[slot].knowsFirstToken {
+            guard index == emittedCount + 1 + decoding.early.count else { return }
             decoding.early.append(event.token)
             requests[slot].phase = .decoding(decoding)
-        } else if Int(event.index) == request.emittedCount {
+        } else if index == emittedCount {
             requests[slot].record.decodeWorker = name(worker)
             emit([event.token], slot, at: now, into: &actions)
-        } else if Int(event.index) > request.emittedCount {
+        } else if index > emittedCount {
             // The link has no hole, so the worker's own count has one.
-            let reason = "\(name(worker)) skipped from token \(request.emittedCount) to \(event.index)"
+            let reason = "\(name(worker)) skipped from token \(emittedCount) to \(index)"
             retry(slot, reason, keepingPrefill: false, at: now, into: &actions)
         }
     }

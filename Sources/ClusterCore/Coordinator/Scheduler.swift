@@ -155,7 +155,8 @@ public struct Scheduler: Sendable {
                 precondition(prefillWorkers[prefill]?.requests.contains(request.id) == true, "\(request) is unknown")
             }
             if let route = request.phase.route {
-                precondition(decodeWorkers[route.decode]?.requests.contains(request.id) == true, "\(request) is unknown")
+                let isGranted = decodeWorkers[route.decode]?.requests.contains(request.id) == true
+                precondition(isGranted, "\(request) is unknown")
             }
         }
         precondition(queued == queue.count + setAside.count && pausing == pausingCount, "\(queued), \(pausing) waiting")

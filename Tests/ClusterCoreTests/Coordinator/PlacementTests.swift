@@ -17,7 +17,7 @@ import Testing
                 offers[index].map { $0.room >= room && $0.reach >= reach } ?? false
             }
             func best(_ slots: [Int]) -> Int? { slots.min { (offers[$0]!.load, $0) < (offers[$1]!.load, $1) } }
-            let expected = best(fitting.filter { $0 != avoided }).map { offers[$0]!.load } ?? best(fitting).map { offers[$0]!.load }
+            let expected = (best(fitting.filter { $0 != avoided }) ?? best(fitting)).map { offers[$0]!.load }
             let found = tree.lightest(room: room, reach: reach, avoiding: avoided)
             #expect(found.map { offers[$0]!.load } == expected)
             #expect(found.map { fitting.contains($0) } ?? true)

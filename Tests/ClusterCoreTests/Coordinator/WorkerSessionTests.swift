@@ -76,7 +76,8 @@ import Testing
         let newer = Ping(clusterEpoch: cluster, workerEpoch: WorkerEpoch(5), sequence: 1, controlSent: 0)
         let older = Ping(clusterEpoch: cluster, workerEpoch: WorkerEpoch(3), sequence: 1, controlSent: 0)
         #expect(handle(.ping(older, WorkerLoad())) == [])
-        #expect(handle(.message(Envelope(clusterEpoch: cluster, workerEpoch: WorkerEpoch(3), sequence: 9), .registerAgain)) == [])
+        let past = Envelope(clusterEpoch: cluster, workerEpoch: WorkerEpoch(3), sequence: 9)
+        #expect(handle(.message(past, .registerAgain)) == [])
         let actions =
             switch cause {
             case 0: handle(.ping(newer, WorkerLoad()))
