@@ -10,7 +10,7 @@ import ClusterSimulation
     @Option(help: "How many seeds to run.") var seeds = 200
     @Option(help: "The first seed.") var seed: UInt64 = 1
     @Flag(inversion: .prefixedNo, help: "Also plant bugs and demand that each is found.") var plants = true
-    @Option(help: "Seeds within which a planted bug must be found.") var plantSeeds = 300
+    @Option(help: "Seeds within which a planted bug must be found.") var plantSeeds = 2_000
     @Option(help: "Check the state machines' invariants every so many events.") var checkInterval = 16
     @Flag(name: .shortAndLong, help: "Print every seed; with a single seed, its story.") var verbose = false
 

@@ -10,7 +10,7 @@ import Testing
     }
 
     @Test(arguments: PlantedBug.allCases) func plantedBugsAreFound(plant: PlantedBug) {
-        #expect(Campaign.find(plant, limit: 300) != nil, "\(plant) was missed")
+        #expect(Campaign.find(plant, limit: 2_000) != nil, "\(plant) was missed")
     }
 
     @Test func aSeedReplaysExactly() {
