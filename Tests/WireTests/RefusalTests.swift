@@ -28,7 +28,7 @@ struct Refusal: Sendable, CustomTestStringConvertible {
         #expect(!refusal.error.description.isEmpty)
     }
 
-    /// The table above leaves out no kind of error. (`checksum` is the receiver's to report: see `KVPayloadTests`.)
+    /// The table above leaves out no kind of error.
     @Test func everyErrorIsReached() {
         let all = Refusal.ofHeaders + Refusal.ofControl + Refusal.ofKV + Refusal.ofClients + Refusal.ofServers
         let kinds = Set(all.map { $0.error.kind })
