@@ -89,8 +89,8 @@ let targets: [Target] = [
     tests("Inference", ["Inference", "Kernels", "Tokenizer", "Generation"]),
     tests("ClusterCore", ["ClusterCore", "Generation"]),
     tests("ClusterSimulation", ["ClusterSimulation", "ClusterCore", "Generation"]),
-    tests("Wire", ["Wire", "ClusterCore", "Generation"]),
-    tests("Transport", ["Transport", "Wire", "ClusterCore", "Generation"]),
+    tests("Wire", ["Wire", "CWire", "CProtobufC", "CChecksum", "ClusterCore", "Generation"]),
+    tests("Transport", ["Transport", "CZeroMQ", "Wire", "ClusterCore", "Generation", logging]),
 ]
 
 // While the house is being built, rooms that do not stand yet are left out.

@@ -27,7 +27,13 @@ public final class DealerLink<Incoming: FramedMessage, Outgoing: FramedMessage> 
         self.disconnected = disconnected
         socket = try thread.makeSocket(.dealer, security: security, maxMessageBytes: maxFrameBytes)
         monitor = try socket.monitorDisconnects(on: thread, disconnected)
-        try socket.connect(to: endpoint)
+        do {
+            try socket.connect(to: endpoint)
+        } catch {
+            // The thread would keep it otherwise.
+            monitor?.close()
+            throw error
+        }
         thread.register(socket) { [weak self] in self?.drain() }
     }
 

@@ -30,7 +30,7 @@ public struct Endpoint: Sendable, Hashable, CustomStringConvertible {
         let digits = rest[rest.index(after: colon)...]
         if digits == "*" {
             kind = .tcp(host: host, port: nil)
-        } else if let port = UInt16(digits), port > 0 {
+        } else if digits.isDecimal, let port = UInt16(digits), port > 0 {
             kind = .tcp(host: host, port: port)
         } else {
             throw .malformedEndpoint(text, problem: "\"\(digits)\" is no port")
@@ -66,8 +66,13 @@ public struct Endpoint: Sendable, Hashable, CustomStringConvertible {
 
     private static func isLoopbackIPv4(_ host: String) -> Bool {
         let parts = host.split(separator: ".", omittingEmptySubsequences: false)
-        return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
+        return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { $0.isDecimal && UInt8($0) != nil }
     }
+}
+
+extension Substring {
+    /// Digits alone: integers' initializers also take a sign.
+    fileprivate var isDecimal: Bool { utf8.allSatisfy { UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 } }
 }
 
 extension String {

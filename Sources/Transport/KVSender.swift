@@ -69,8 +69,7 @@ public final class KVSender {
 
     private func deliver(_ message: KVSending, to destination: KVDestination) {
         do {
-            try connect(to: destination)
-            guard var peer = peers[destination.endpoint] else { return }
+            var peer = try peer(at: destination)
             peer.lastUsed = .now
             if !peer.isGreeted { peer.isGreeted = try peer.link.send(.hello(hello)) }
             peers[destination.endpoint] = peer
@@ -82,15 +81,18 @@ public final class KVSender {
         message.releaseLoans()
     }
 
-    private func connect(to destination: KVDestination) throws {
-        guard peers[destination.endpoint] == nil else { return }
+    /// Connects if need be.
+    private func peer(at destination: KVDestination) throws -> Peer {
+        if let peer = peers[destination.endpoint] { return peer }
         let (endpoint, worker) = (destination.endpoint, destination.worker)
         // Connecting needs no permission of the network kind: the receiver's bind had to have it.
         let link = try Link(
             thread: thread, connect: Endpoint(endpoint),
             receive: { [weak self] result in self?.take(result, from: worker) },
             disconnected: { [weak self] in self?.connectionEnded(endpoint) })
-        peers[endpoint] = Peer(link: link, worker: worker, lastUsed: .now)
+        let peer = Peer(link: link, worker: worker, lastUsed: .now)
+        peers[endpoint] = peer
+        return peer
     }
 
     private func connectionEnded(_ endpoint: String) {

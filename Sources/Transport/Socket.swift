@@ -34,11 +34,13 @@ final class Socket {
     static let maxFrames = 128
 
     let handle: UnsafeMutableRawPointer
+    private let kind: Kind
     private(set) var isClosed = false
     private let security: LinkSecurity
 
     init(_ kind: Kind, context: Context, security: LinkSecurity, maxMessageBytes: Int) throws(TransportError) {
         handle = try context.makeSocket(kind.zmqType)
+        self.kind = kind
         self.security = security
         try set(ZMQ_LINGER, 0)
         try set(ZMQ_SNDHWM, 4096)
@@ -74,6 +76,7 @@ final class Socket {
     /// - Returns: where it is bound, with the port that the system chose for `*`.
     func bind(to endpoint: Endpoint) throws(TransportError) -> Endpoint {
         try security.permitBind(to: endpoint)
+        try allowIPv6(for: endpoint)
         guard zmq_bind(handle, endpoint.description) == 0 else { throw .last("bind", endpoint: "\(endpoint)") }
         var text = [CChar](repeating: 0, count: 256)
         var length = text.count
@@ -84,7 +87,13 @@ final class Socket {
     }
 
     func connect(to endpoint: Endpoint) throws(TransportError) {
+        try allowIPv6(for: endpoint)
         guard zmq_connect(handle, endpoint.description) == 0 else { throw .last("connect", endpoint: "\(endpoint)") }
+    }
+
+    /// Only for an address of that family: a name would be looked up in it first, where its other end may not listen.
+    private func allowIPv6(for endpoint: Endpoint) throws(TransportError) {
+        if case .tcp(let host, _) = endpoint.kind, host.hasPrefix("[") { try set(ZMQ_IPV6, 1) }
     }
 
     var isReadable: Bool {
@@ -114,6 +123,8 @@ final class Socket {
             let code = zmq_errno()
             zmq_msg_close(message.pointer)
             message.deallocate()
+            // The connection ended within the message: libzmq drops all frames up to the last, so give it one.
+            if index > 0, index + 1 < frames.count { zmq_send(handle, nil, 0, ZMQ_DONTWAIT) }
             switch code {
             case EAGAIN: return .full
             case EHOSTUNREACH: return .unreachable
@@ -126,7 +137,8 @@ final class Socket {
 
     // MARK: Receiving
 
-    /// The next message; `nil` when there is none. Of a message with too many frames an empty one is returned.
+    /// The next message; `nil` when there is none. Of a message with too many frames nothing is returned (by a
+    /// router: only the peer's name), which no protocol takes for a message.
     func receive() throws(TransportError) -> [Frame]? {
         var frames: [Frame] = []
         var isTooLong = false
@@ -142,7 +154,7 @@ final class Socket {
             let hasMore = zmq_msg_more(message.pointer) != 0
             let frame = Frame(received: message)
             if frames.count < Self.maxFrames { frames.append(frame) } else { isTooLong = true }
-            if !hasMore { return isTooLong ? Array(frames.prefix(1)) : frames }
+            if !hasMore { return isTooLong ? Array(frames.prefix(kind == .router ? 1 : 0)) : frames }
         }
     }
 }

@@ -9,9 +9,14 @@ import Synchronization
 /// thread that made the socket, and on no other.
 // @unchecked: `queue` is guarded by its mutex; everything marked as confined is touched on the thread alone.
 public final class SocketThread: SerialExecutor, @unchecked Sendable {
+    private enum Work {
+        case job(UnownedJob)
+        case closure(@Sendable () -> Void)
+    }
+
     private struct Queue {
-        var jobs: [UnownedJob] = []
-        var closures: [@Sendable () -> Void] = []
+        /// In the order of submission.
+        var work: [Work] = []
         var stopping = false
     }
 
@@ -19,10 +24,11 @@ public final class SocketThread: SerialExecutor, @unchecked Sendable {
     /// An eventfd: readable when there are jobs.
     private let doorbell: Int32
     private let context: Context
+    /// The thread while it runs, 0 before and after; asked by any thread.
+    private let thread = Atomic<pthread_t>(0)
     // Confined to the thread.
     private var sockets: [Registration] = []
     private var timers: [Timer] = []
-    private var thread: pthread_t?
 
     private struct Registration {
         let socket: Socket
@@ -53,13 +59,13 @@ public final class SocketThread: SerialExecutor, @unchecked Sendable {
 
     public func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
-        queue.withLock { $0.jobs.append(job) }
+        queue.withLock { $0.work.append(.job(job)) }
         ring()
     }
 
     /// Runs `body` on the thread, after what was submitted before.
     public func run(_ body: @escaping @Sendable () -> Void) {
-        queue.withLock { $0.closures.append(body) }
+        queue.withLock { $0.work.append(.closure(body)) }
         ring()
     }
 
@@ -71,7 +77,7 @@ public final class SocketThread: SerialExecutor, @unchecked Sendable {
 
     public func isIsolatingCurrentContext() -> Bool? { isCurrent }
 
-    var isCurrent: Bool { thread.map { pthread_equal($0, pthread_self()) != 0 } ?? false }
+    var isCurrent: Bool { thread.load(ordering: .relaxed) == pthread_self() }
 
     // MARK: Sockets and timers, confined to the thread
 
@@ -85,6 +91,12 @@ public final class SocketThread: SerialExecutor, @unchecked Sendable {
     func register(_ socket: Socket, ready: @escaping () -> Void) {
         checkIsolated()
         sockets.append(Registration(socket: socket, ready: ready))
+    }
+
+    /// Sockets that are waited for.
+    var socketCount: Int {
+        checkIsolated()
+        return sockets.count
     }
 
     func unregister(_ socket: Socket) {
@@ -123,26 +135,29 @@ public final class SocketThread: SerialExecutor, @unchecked Sendable {
     }
 
     private func main() {
-        thread = pthread_self()
+        thread.store(pthread_self(), ordering: .relaxed)
         while true {
-            let work = queue.withLock { queue in
-                let taken = queue
-                queue.jobs = []
-                queue.closures = []
-                return taken
+            let taken = queue.withLock { queue in
+                defer { queue.work = [] }
+                return queue
             }
-            for closure in work.closures { closure() }
-            for job in work.jobs { job.runSynchronously(on: asUnownedSerialExecutor()) }
+            for work in taken.work {
+                switch work {
+                case .job(let job): job.runSynchronously(on: asUnownedSerialExecutor())
+                case .closure(let closure): closure()
+                }
+            }
             runTimers()
             serveSockets()
-            let idle = queue.withLock { $0.jobs.isEmpty && $0.closures.isEmpty }
-            if work.stopping, idle { break }
+            let idle = queue.withLock { $0.work.isEmpty }
+            if taken.stopping, idle { break }
             if idle { wait() }
         }
         for registration in sockets { registration.socket.close() }
         sockets = []
         timers = []
         context.terminate()
+        thread.store(0, ordering: .relaxed)
     }
 
     private func runTimers() {

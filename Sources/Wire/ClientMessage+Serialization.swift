@@ -7,8 +7,14 @@ extension ClientMessage: FramedMessage {
     /// Strings that may end an answer early, and the length of each.
     static let maxStopStrings = 16
     static let maxStopStringBytes = 128
+    /// 35 years.
+    static let maxTimeoutMilliseconds: UInt64 = 1 << 40
 
     public func frames() throws(WireError) -> [Frame] {
+        if case .submit(_, let submission) = self, let maxTokens = submission.maxTokens, maxTokens < 1 {
+            // 0 would be read as "as many as possible".
+            throw .value(message: "client message", field: "max_tokens", value: "\(maxTokens)")
+        }
         let arena = Arena()
         var payload: [Frame] = []
         let header: UnsafeMutablePointer<Baton__ClientHeader> = arena.make(baton__client_header__init) { header in
@@ -16,7 +22,7 @@ extension ClientMessage: FramedMessage {
             switch self {
             case .hello(let name):
                 header.body_case = BATON__CLIENT_HEADER__BODY_HELLO
-                header.hello = arena.make(baton__client_hello__init) { $0.client_name = arena.text(name.prefix(200)) }
+                header.hello = arena.make(baton__client_hello__init) { $0.client_name = arena.text(name, atMost: 800) }
             case .submit(let key, let submission):
                 header.body_case = BATON__CLIENT_HEADER__BODY_SUBMIT
                 header.submit = arena.submit(key, submission)
@@ -94,8 +100,7 @@ extension Arena {
             $0.priority = Int32(submission.priority.rawValue)
             if let timeout = submission.timeout {
                 $0.has_timeout = 1
-                $0.timeout_milliseconds = UInt64(clamping: timeout.components.seconds) &* 1000
-                    &+ UInt64(clamping: timeout.components.attoseconds / 1_000_000_000_000_000)
+                $0.timeout_milliseconds = min(timeout.microseconds / 1000, ClientMessage.maxTimeoutMilliseconds)
             }
         }
     }
@@ -121,7 +126,7 @@ extension FieldReader {
         let maxTokens = submit.max_tokens == 0 ? nil : try index(submit.max_tokens, "max_tokens")
         var timeout: Duration?
         if submit.has_timeout != 0 {
-            guard submit.timeout_milliseconds <= 1 << 40 else {
+            guard submit.timeout_milliseconds <= ClientMessage.maxTimeoutMilliseconds else {
                 throw .value(message: message, field: "timeout", value: "\(submit.timeout_milliseconds) ms")
             }
             timeout = .milliseconds(Int64(submit.timeout_milliseconds))

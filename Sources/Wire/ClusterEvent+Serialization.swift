@@ -46,7 +46,7 @@ extension Arena {
             event.left = eventRow(worker, row)
         case .retried(let why):
             event.kind_case = BATON__EVENT__KIND_RETRIED
-            event.retried = text(why.prefix(200))
+            event.retried = text(why, atMost: 800)
         case .finished(let reason):
             event.kind_case = BATON__EVENT__KIND_FINISHED
             event.finished = make(baton__event_finished__init) { $0.reason = reason.wireValue }
@@ -63,7 +63,7 @@ extension Arena {
             event.kind_case = BATON__EVENT__KIND_WORKER_LOST
             event.worker_lost = make(baton__event_lost__init) {
                 $0.worker = text(worker.name)
-                $0.reason = text(reason.prefix(200))
+                $0.reason = text(reason, atMost: 800)
             }
         }
     }

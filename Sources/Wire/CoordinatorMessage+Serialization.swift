@@ -16,7 +16,7 @@ extension Baton__ControlHeader {
         case .registrationRefused(let reason):
             body_case = BATON__CONTROL_HEADER__BODY_REGISTRATION_REFUSED
             registration_refused = arena.make(baton__registration_refused__init) {
-                $0.reason = arena.text(reason.prefix(1000))
+                $0.reason = arena.text(reason, atMost: 3000)
             }
         case .registerAgain:
             body_case = BATON__CONTROL_HEADER__BODY_REGISTER_AGAIN

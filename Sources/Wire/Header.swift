@@ -98,7 +98,7 @@ private final class AllocationBudget {
     }
 
     private func allocate(_ byteCount: Int) -> UnsafeMutableRawPointer? {
-        guard byteCount <= remaining else { return nil }
+        guard byteCount >= 0, byteCount <= remaining else { return nil }
         remaining -= byteCount
         return .allocate(byteCount: max(1, byteCount), alignment: 16)
     }
@@ -124,6 +124,13 @@ final class Arena {
         let bytes = Array(text.utf8)
         let pointer = array(bytes)
         return ProtobufCBinaryData(len: bytes.count, data: pointer)
+    }
+
+    /// Text that only people read: its beginning, if it is longer than `maxBytes` in UTF-8.
+    func text(_ text: String, atMost maxBytes: Int) -> ProtobufCBinaryData {
+        var end = text.utf8.index(text.startIndex, offsetBy: maxBytes, limitedBy: text.endIndex) ?? text.endIndex
+        while end.samePosition(in: text.unicodeScalars) == nil { end = text.utf8.index(before: end) }
+        return self.text(text[..<end])
     }
 
     func array<Element: BitwiseCopyable>(_ elements: [Element]) -> UnsafeMutablePointer<Element> {

@@ -235,7 +235,7 @@ extension Baton__KVHeader {
         case .refused(let epoch, let attempt, let reason):
             address(epoch, attempt, arena)
             body_case = BATON__KVHEADER__BODY_REFUSED
-            refused = arena.make(baton__kvrefused__init) { $0.reason = arena.text(reason.prefix(250)) }
+            refused = arena.make(baton__kvrefused__init) { $0.reason = arena.text(reason, atMost: 800) }
         }
     }
 }

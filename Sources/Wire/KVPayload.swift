@@ -23,6 +23,7 @@ public struct KVPayload: Sendable {
         var crc = Self.seed(message)
         for block in blocks { crc = bc_crc32c(crc, block.baseAddress, block.count) }
         checksum = crc
+        if blocks.isEmpty { release() }
         let counter = LoanCounter(count: blocks.count, release: release)
         frames = blocks.map { Frame(lending: $0, release: counter.makeLoan()) }
     }

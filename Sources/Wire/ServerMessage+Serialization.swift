@@ -62,7 +62,7 @@ extension Baton__ServerHeader {
             body_case = BATON__SERVER_HEADER__BODY_HELLO
             hello = arena.make(baton__server_hello__init) {
                 $0.epoch = value.epoch.rawValue
-                $0.model_name = arena.text(value.modelName.prefix(200))
+                $0.model_name = arena.text(value.modelName, atMost: 800)
                 $0.max_model_length = UInt32(clamping: value.maxModelLength)
             }
         case .accepted(let key, let value):
@@ -89,7 +89,7 @@ extension Baton__ServerHeader {
             failed = arena.make(baton__failed__init) {
                 $0.key = key
                 $0.code = arena.text(failure.code.rawValue)
-                $0.message = arena.text(failure.message.prefix(500))
+                $0.message = arena.text(failure.message, atMost: 2000)
             }
         case .pong(let epoch):
             body_case = BATON__SERVER_HEADER__BODY_PONG
@@ -101,7 +101,7 @@ extension Baton__ServerHeader {
             body_case = BATON__SERVER_HEADER__BODY_STATUS
             status = arena.make(baton__status__init) {
                 $0.epoch = value.epoch.rawValue
-                $0.model_name = arena.text(value.modelName.prefix(200))
+                $0.model_name = arena.text(value.modelName, atMost: 800)
                 $0.waiting = UInt32(clamping: value.waiting)
                 $0.running = UInt32(clamping: value.running)
                 $0.draining = value.draining ? 1 : 0
@@ -228,10 +228,12 @@ extension FieldReader {
 }
 
 extension Duration {
-    /// Negative times do not travel.
+    /// Negative times do not travel; times beyond what fits are as long as possible.
     var microseconds: UInt64 {
         let (seconds, attoseconds) = components
-        return UInt64(clamping: seconds) &* 1_000_000 &+ UInt64(clamping: attoseconds / 1_000_000_000_000)
+        let (product, overflow) = UInt64(clamping: seconds).multipliedReportingOverflow(by: 1_000_000)
+        let (sum, carry) = product.addingReportingOverflow(UInt64(clamping: attoseconds / 1_000_000_000_000))
+        return overflow || carry ? .max : sum
     }
 
     /// Bounded to what a `Duration` can surely hold.

@@ -12,7 +12,6 @@ public enum WireError: Error, Sendable, Hashable, CustomStringConvertible {
     case value(message: String, field: String, value: String)
     case notText(message: String, field: String)
     case payloadLength(message: String, expected: Int, actual: Int)
-    case checksum(message: String)
 
     public var description: String {
         switch self {
@@ -28,7 +27,6 @@ public enum WireError: Error, Sendable, Hashable, CustomStringConvertible {
         case .notText(let message, let field): "\(message).\(field): not UTF-8"
         case .payloadLength(let message, let expected, let actual):
             "\(message): payload of \(actual) bytes instead of \(expected)"
-        case .checksum(let message): "\(message): checksum differs"
         }
     }
 }

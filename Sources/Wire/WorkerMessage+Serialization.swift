@@ -116,10 +116,10 @@ extension Arena {
             case .evicted: $0.kind = 2
             case .refused(let text):
                 $0.kind = 3
-                $0.text = self.text(text.prefix(200))
+                $0.text = self.text(text, atMost: 800)
             case .computation(let text):
                 $0.kind = 4
-                $0.text = self.text(text.prefix(200))
+                $0.text = self.text(text, atMost: 800)
             }
         }
     }
