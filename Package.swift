@@ -1,5 +1,4 @@
 // swift-tools-version: 6.2
-import Foundation
 import PackageDescription
 
 // Settings that every Swift target shares.
@@ -16,14 +15,15 @@ let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "
 let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let subprocess: Target.Dependency = .product(name: "Subprocess", package: "swift-subprocess")
+let systemPackage: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 
 func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
 }
 
-func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
-    .testTarget(name: name + "Tests", dependencies: dependencies, resources: resources, swiftSettings: swiftSettings)
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name + "Tests", dependencies: dependencies, swiftSettings: swiftSettings)
 }
 
 func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
@@ -43,7 +43,7 @@ let targets: [Target] = [
     library("Generation"),
     library("Kernels", ["CKernels", "COpenBLAS"]),
     library("Tokenizer", ["CPCRE2", "Generation"]),
-    library("Inference", ["Kernels", "Tokenizer", "Generation", crypto]),
+    library("Inference", ["Kernels", "Generation", crypto]),
     library("ClusterCore", ["Generation", collections]),
     library("ClusterSimulation", ["ClusterCore", "Generation"]),
     library("Wire", ["CWire", "CProtobufC", "CChecksum", "ClusterCore", "Generation"]),
@@ -54,8 +54,10 @@ let targets: [Target] = [
     library("BatonClient", ["Transport", "Wire", "ClusterCore", "Generation"]),
     library("RequestAdmission", ["ClusterCore", "Tokenizer", "Inference", "Generation"]),
     library("ProgramSupport", ["Transport", "Inference", argumentParser, logging, yams, lifecycle, signals]),
-    library("WorkerProgram", ["WorkerRuntime", "ProgramSupport", "Inference", "ClusterCore", "Transport", argumentParser, lifecycle]),
-    library("LocalCluster", [subprocess, .product(name: "SystemPackage", package: "swift-system")]),
+    library(
+        "WorkerProgram",
+        ["WorkerRuntime", "ProgramSupport", "Inference", "ClusterCore", "Transport", argumentParser, lifecycle]),
+    library("LocalCluster", [subprocess, systemPackage]),
 
     program(
         "Coordinator",
@@ -63,7 +65,7 @@ let targets: [Target] = [
             "ProgramSupport", "RequestAdmission", "ClusterCore", "Transport", "Wire", "Tokenizer", "Inference", "Generation",
             argumentParser, logging, lifecycle,
         ]),
-    program("Simulate", ["ClusterSimulation", "ClusterCore", "ProgramSupport", argumentParser]),
+    program("Simulate", ["ClusterSimulation", argumentParser]),
     program("PrefillWorker", ["WorkerProgram", "ProgramSupport", "ClusterCore", argumentParser]),
     program("DecodeWorker", ["WorkerProgram", "ProgramSupport", "ClusterCore", argumentParser]),
     program(
@@ -77,28 +79,21 @@ let targets: [Target] = [
         "Cluster",
         [
             "LocalCluster", "BatonClient", "Inference", "Kernels", "ClusterCore", "Generation", "CZeroMQ", subprocess,
-            .product(name: "SystemPackage", package: "swift-system"),
+            systemPackage,
             "Coordinator", "PrefillWorker", "DecodeWorker", "Baton",
         ]),
-    tests("House", [subprocess, yams, .product(name: "SystemPackage", package: "swift-system")]),
+    tests("House", [subprocess, yams, systemPackage]),
     tests("WorkerRuntime", ["WorkerRuntime"]),
     tests("Generation", ["Generation"]),
     tests("ProgramSupport", ["ProgramSupport", argumentParser]),
     tests("Kernels", ["Kernels", "CKernels", "COpenBLAS"]),
     tests("Tokenizer", ["Tokenizer", "Generation"]),
-    tests("Inference", ["Inference", "Kernels", "Tokenizer", "Generation"]),
+    tests("Inference", ["Inference", "Kernels", "Generation"]),
     tests("ClusterCore", ["ClusterCore", "Generation"]),
     tests("ClusterSimulation", ["ClusterSimulation", "ClusterCore", "Generation"]),
     tests("Wire", ["Wire", "CWire", "CProtobufC", "CChecksum", "ClusterCore", "Generation"]),
     tests("Transport", ["Transport", "CZeroMQ", "Wire", "ClusterCore", "Generation", logging]),
 ]
-
-// While the house is being built, rooms that do not stand yet are left out.
-let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-let standing = targets.filter { target in
-    let folder = target.type == .test ? "Tests" : "Sources"
-    return FileManager.default.fileExists(atPath: root.appendingPathComponent("\(folder)/\(target.name)").path)
-}
 
 let package = Package(
     name: "baton",
@@ -120,5 +115,5 @@ let package = Package(
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
     ],
-    targets: standing
+    targets: targets
 )

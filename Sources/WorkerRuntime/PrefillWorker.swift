@@ -129,10 +129,20 @@ extension PrefillWorker {
 
     private func feed(_ event: PrefillRole.Event) {
         guard let actions = role?.handle(event, at: .now) else { return }
-        if isReleasing { return releaseIfQuiescent() }
+        if isReleasing {
+            returnLeases(of: actions)
+            return releaseIfQuiescent()
+        }
         carryOut(actions)
         compute()
         rearm()
+    }
+
+    /// While the role is dropped nothing is sent any more, so nobody reads the blocks that it lends.
+    private func returnLeases(of actions: [PrefillRole.Action]) {
+        for case .sendBlocks(_, _, let lease, _) in actions {
+            returnLeases(of: role?.handle(.sent(lease), at: .now) ?? [])
+        }
     }
 
     private func carryOut(_ actions: [PrefillRole.Action]) {
