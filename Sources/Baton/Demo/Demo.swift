@@ -93,7 +93,7 @@ struct Demo: AsyncParsableCommand {
             equal += same ? 1 : 0
             let workers = "\(answer.completion.prefillWorker) → \(answer.completion.decodeWorker?.name ?? "–")"
             print("\n[\(same ? "equal" : "DIFFERS")] \(prompt.title) (\(prompt.priority.name); \(workers); \(answer.tokens.count) tokens)")
-            print("  " + (prompt.prompt + answer.text).replacing("\n", with: "\n  "))
+            print("  " + (prompt.text + answer.text).replacing("\n", with: "\n  "))
             if !same { print("  alone: " + alone.text.replacing("\n", with: "\n  ")) }
         }
         print("")
@@ -106,6 +106,6 @@ extension DemoPrompt {
     func submission(seed: UInt64) -> Submission {
         let sampling = seed % 3 == 2 ? SamplingParameters(temperature: 0.7, topP: 0.9) : .greedy
         return Submission(
-            prompt: .text(prompt), sampling: sampling, seed: seed, maxTokens: maxTokens, priority: priority)
+            prompt: .text(text), sampling: sampling, seed: seed, maxTokens: maxTokens, priority: priority)
     }
 }

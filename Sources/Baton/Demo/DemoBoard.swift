@@ -102,7 +102,7 @@ extension DemoBoard {
         guard let request = order.lazy.compactMap({ requests[$0] }).first(where: { $0.place == .row(worker, row) })
         else { return "·" }
         let bar = String(repeating: "▪", count: min(40, (request.tokenCount + 3) / 4))
-        let title = request.title.padded(to: 22)
+        let title = request.title.padded(to: 24)
         return "\(title) \(request.priority.name.padded(to: 6)) \(String(request.tokenCount).leftPadded(to: 4)) tokens \(bar)"
     }
 
@@ -125,7 +125,7 @@ extension DemoBoard {
         case .workerLost(let worker, let why): what = "\(worker) lost: \(why)"
         }
         let time = String(Int(event.time.milliseconds)).leftPadded(to: 7)
-        return "\(time) ms  " + (name.isEmpty ? "" : name.padded(to: 22) + " ") + what
+        return "\(time) ms  " + (name.isEmpty ? "" : name.padded(to: 24) + " ") + what
     }
 }
 

@@ -3,20 +3,22 @@ import Foundation
 
 /// A prompt of the demonstration, from `prompts.json` beside the model.
 struct DemoPrompt: Decodable {
-    var title: String
-    var prompt: String
+    private struct File: Decodable {
+        var prompts: [DemoPrompt]
+    }
+
+    var text: String
     var priority: Priority
     var maxTokens: Int32
 
     private enum CodingKeys: String, CodingKey {
-        case title, prompt, priority
+        case text, priority
         case maxTokens = "max_tokens"
     }
 
     init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
-        prompt = try container.decode(String.self, forKey: .prompt)
-        title = try container.decodeIfPresent(String.self, forKey: .title) ?? String(prompt.prefix(22))
+        text = try container.decode(String.self, forKey: .text)
         maxTokens = try container.decode(Int32.self, forKey: .maxTokens)
         let name = try container.decodeIfPresent(String.self, forKey: .priority) ?? Priority.normal.name
         guard let priority = Priority.allCases.first(where: { $0.name == name }) else {
@@ -26,10 +28,16 @@ struct DemoPrompt: Decodable {
         self.priority = priority
     }
 
+    /// The beginning of what a person would have typed.
+    var title: String {
+        let words = text.replacing(/<\|[a-z_]+\|>(user|assistant)?/, with: "").split(whereSeparator: \.isWhitespace)
+        return String(words.joined(separator: " ").prefix(24))
+    }
+
     static func load(besideModel model: String) throws -> [DemoPrompt] {
         let file = URL(fileURLWithPath: model).appendingPathComponent("prompts.json")
         do {
-            return try JSONDecoder().decode([DemoPrompt].self, from: Data(contentsOf: file))
+            return try JSONDecoder().decode(File.self, from: Data(contentsOf: file)).prompts
         } catch {
             throw DemoError(message: "\(file.path): \(error)")
         }
