@@ -34,7 +34,7 @@ public final class DealerLink<Incoming: FramedMessage, Outgoing: FramedMessage> 
             monitor?.close()
             throw error
         }
-        thread.register(socket) { [weak self] in self?.drain() }
+        thread.register(socket, first: true) { [weak self] in self?.drain() }
     }
 
     /// - Returns: false if the message could not be queued, because nobody is connected or the queue is full.

@@ -88,9 +88,12 @@ public final class SocketThread: SerialExecutor, @unchecked Sendable {
 
     /// Calls `ready` on this thread whenever `socket` may have something to read. It should read a bounded number of
     /// messages; it is called again for the rest.
-    func register(_ socket: Socket, ready: @escaping () -> Void) {
+    ///
+    /// Links that connect are served before those that are bound: a worker's orders and heartbeats never wait behind the
+    /// KV that others send it.
+    func register(_ socket: Socket, first: Bool = false, ready: @escaping () -> Void) {
         checkIsolated()
-        sockets.append(Registration(socket: socket, ready: ready))
+        sockets.insert(Registration(socket: socket, ready: ready), at: first ? 0 : sockets.count)
     }
 
     /// Sockets that are waited for.

@@ -14,7 +14,7 @@ struct Demo: AsyncParsableCommand {
     var model = "Models/baton-tiny"
 
     @Option(help: "Milliseconds between arrivals. The workers are never slowed down.")
-    var pace = 120
+    var pace = 15
 
     @Option(help: "Processes that compute prompts.")
     var prefillWorkers = 2

@@ -75,6 +75,7 @@ extension DecodeRole {
         transfers[attempt.request] = transfer
         holdings[attempt.request] = Holding(attempt: attempt, rank: rank, place: .transfer)
         wakeUp = min(wakeUp ?? transfer.nextWakeUp, transfer.nextWakeUp)
+        openEarly(attempt, at: now, into: &actions)
     }
 
     private mutating func refuse(_ grant: Grant, _ failure: WorkFailure, into actions: inout [Action]) {

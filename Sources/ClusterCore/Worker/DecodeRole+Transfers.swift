@@ -77,6 +77,7 @@ extension DecodeRole {
             return
         }
         switch (standing(of: attempt), message) {
+        case (.unknown, .open(let open)): early.insert(open, from: peer)
         case (.unknown, _), (_, .blocks), (.over, .abort), (.whole, .abort): break
         case (.over, _): refuse(attempt, "the attempt is over", to: peer, into: &actions)
         case (.whole, _): actions.append(.reply(peer, .complete(epoch, attempt)))
@@ -94,6 +95,12 @@ extension DecodeRole {
     ) {
         counters.refused += 1
         actions.append(.reply(peer, .refused(configuration.clusterEpoch, attempt, reason)))
+    }
+
+    /// Answers an opening that came before its grant.
+    mutating func openEarly(_ attempt: AttemptID, at now: Instant, into actions: inout [Action]) {
+        guard let (peer, open) = early.remove(attempt), let index = transfers.index(forKey: attempt.request) else { return }
+        self.open(index, open, from: peer, at: now, into: &actions)
     }
 
     private mutating func open(

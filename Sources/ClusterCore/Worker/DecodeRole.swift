@@ -90,6 +90,7 @@ public struct DecodeRole: Sendable {
     var ready: Deque<ReadyQuery> = []
     var batch: DecodeBatch
     var ended = EndedAttempts(capacity: 4096)
+    var early = EarlyOpenings(capacity: 64)
     /// No timer is due earlier; may be too early, never too late.
     var wakeUp: Instant?
 

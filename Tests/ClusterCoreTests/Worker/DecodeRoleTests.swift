@@ -61,9 +61,7 @@ import Testing
         var role = role()
         #expect(role.handle(.kv(peer, open(attempt(1))), at: time(0)).isEmpty)
         #expect(role.destination(for: blocks(attempt(1), layer: 0)) == .failure(.unknown))
-        _ = role.handle(.message(grant(attempt(1))), at: time(1))
-        #expect(role.destination(for: blocks(attempt(1), layer: 0)) == .failure(.unknown))
-        #expect(role.handle(.kv(peer, open(attempt(1))), at: time(2)) == [
+        #expect(role.handle(.message(grant(attempt(1))), at: time(1)) == [
             .reply(peer, .credit(epoch, attempt(1), limit: 8))
         ])
         #expect(role.destination(for: blocks(attempt(1), layer: 0)) == .success([BlockID(0), BlockID(1)]))
