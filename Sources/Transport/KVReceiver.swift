@@ -92,7 +92,7 @@ public final class KVReceiver {
         case .blocks(let blocks, let payload):
             byteCount += payload.frames.reduce(0) { $0 + $1.count }
             guard let targets = handler.destination(peer, blocks) else { return }
-            handler.stored(peer, blocks, payload.copyVerifying(blocks, into: targets))
+            handler.stored(peer, blocks, payload.copyVerifying(blocks, modelHash: handler.welcome().modelHash, into: targets))
         }
     }
 

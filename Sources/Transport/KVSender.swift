@@ -50,7 +50,7 @@ public final class KVSender {
         _ blocks: KVBlocks, from memory: [UnsafeRawBufferPointer], to destination: KVDestination,
         release: @escaping @Sendable () -> Void
     ) {
-        deliver(.blocks(blocks, KVPayload(lending: memory, of: blocks, release: release)), to: destination)
+        deliver(.blocks(blocks, KVPayload(lending: memory, of: blocks, modelHash: hello.modelHash, release: release)), to: destination)
     }
 
     public func closeIdle() {

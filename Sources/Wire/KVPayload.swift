@@ -18,9 +18,10 @@ public struct KVPayload: Sendable {
 
     /// What is to be sent: lends the blocks to the transport and computes their checksum.
     public init(
-        lending blocks: [UnsafeRawBufferPointer], of message: KVBlocks, release: @escaping @Sendable () -> Void
+        lending blocks: [UnsafeRawBufferPointer], of message: KVBlocks, modelHash: String,
+        release: @escaping @Sendable () -> Void
     ) {
-        var crc = Self.seed(message)
+        var crc = Self.seed(message, modelHash, byteCount: blocks.first?.count ?? 0)
         for block in blocks { crc = bc_crc32c(crc, block.baseAddress, block.count) }
         checksum = crc
         if blocks.isEmpty { release() }
@@ -32,9 +33,11 @@ public struct KVPayload: Sendable {
     ///
     /// - Parameter targets: one for each frame, of the same length.
     /// - Returns: whether the checksum is right. If not, the targets may hold anything.
-    public func copyVerifying(_ message: KVBlocks, into targets: [UnsafeMutableRawBufferPointer]) -> Bool {
+    public func copyVerifying(
+        _ message: KVBlocks, modelHash: String, into targets: [UnsafeMutableRawBufferPointer]
+    ) -> Bool {
         guard targets.count == frames.count else { return false }
-        var crc = Self.seed(message)
+        var crc = Self.seed(message, modelHash, byteCount: targets.first?.count ?? 0)
         for (frame, target) in zip(frames, targets) {
             guard frame.count == target.count else { return false }
             crc = frame.withUnsafeBytes { bc_crc32c_copy(crc, target.baseAddress, $0.baseAddress, $0.count) }
@@ -43,13 +46,16 @@ public struct KVPayload: Sendable {
     }
 
     /// The checksum of what the payload is.
-    private static func seed(_ message: KVBlocks) -> UInt32 {
+    private static func seed(_ message: KVBlocks, _ modelHash: String, byteCount: Int) -> UInt32 {
         let fields: [UInt64] = [
             message.epoch.rawValue, message.attempt.request.rawValue, UInt64(message.attempt.ordinal),
             UInt64(clamping: message.tokenCount), UInt64(clamping: message.range.layer),
             UInt64(clamping: message.range.first), UInt64(clamping: message.range.count),
+            // The shape and element type of a layer block follow from the model and its size.
+            UInt64(clamping: byteCount),
         ]
-        return fields.map(\.littleEndian).withUnsafeBytes { bc_crc32c(0, $0.baseAddress, $0.count) }
+        let crc = fields.map(\.littleEndian).withUnsafeBytes { bc_crc32c(0, $0.baseAddress, $0.count) }
+        return Array(modelHash.utf8).withUnsafeBytes { bc_crc32c(crc, $0.baseAddress, $0.count) }
     }
 }
 

@@ -209,7 +209,7 @@ private final class Memory: @unchecked Sendable {
         }
         let own = blocks(layer: 0, first: 0, count: 1)
         let source = Memory(filled: true)
-        let payload = KVPayload(lending: source.blocks(own.range).map { UnsafeRawBufferPointer($0) }, of: own, release: {})
+        let payload = KVPayload(lending: source.blocks(own.range).map { UnsafeRawBufferPointer($0) }, of: own, modelHash: "abc", release: {})
         let refused = try [KVSending.message(.abort(epoch, attempt)), .blocks(own, payload)].map {
             try $0.frames().map(\.bytes)
         }
@@ -255,7 +255,7 @@ private final class Memory: @unchecked Sendable {
         #expect(try await eventually { try await stranger.sendBare(hello.frames().map(\.bytes)) })
         let (own, other) = (blocks(layer: 0, first: 0, count: 1), blocks(layer: 0, first: 1, count: 1))
         let source = Memory(filled: true)
-        let payload = KVPayload(lending: source.blocks(own.range).map { UnsafeRawBufferPointer($0) }, of: own, release: {})
+        let payload = KVPayload(lending: source.blocks(own.range).map { UnsafeRawBufferPointer($0) }, of: own, modelHash: "abc", release: {})
         let intact = try KVSending.blocks(own, payload).frames().map(\.bytes)
         var damaged = intact
         damaged[1][1000] ^= 4

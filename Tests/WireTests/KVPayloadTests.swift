@@ -17,7 +17,7 @@ import Testing
 
     /// Copies into new memory and gives it to `check`.
     private func copy(
-        _ payload: KVPayload, as blocks: KVBlocks = blocks, lengths: [Int] = [byteCount, byteCount],
+        _ payload: KVPayload, as blocks: KVBlocks = blocks, modelHash: String = "m", lengths: [Int] = [byteCount, byteCount],
         _ check: ([UInt8]) -> Void = { _ in }
     ) -> Bool {
         let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: lengths.reduce(0, +), alignment: 16)
@@ -29,7 +29,7 @@ import Testing
             return UnsafeMutableRawBufferPointer(rebasing: memory[start..<start + length])
         }
         defer { check([UInt8](memory)) }
-        return payload.copyVerifying(blocks, into: targets)
+        return payload.copyVerifying(blocks, modelHash: modelHash, into: targets)
     }
 
     @Test func copiesWhatIsIntact() {
@@ -66,6 +66,7 @@ import Testing
         others[6].range.count += 1
         let payload = payload()
         for other in others { #expect(!copy(payload, as: other), "\(other)") }
+        #expect(!copy(payload, modelHash: "n"))
     }
 
     @Test func memoryOfAnotherShapeIsLeftAlone() {
@@ -82,7 +83,7 @@ import Testing
         memory.initializeMemory(as: UInt8.self, repeating: 5)
         defer { memory.deallocate() }
         let half = UnsafeRawBufferPointer(rebasing: memory[..<32])
-        let payload = KVPayload(lending: [half, half], of: Self.blocks) { released.withLock { $0 += 1 } }
+        let payload = KVPayload(lending: [half, half], of: Self.blocks, modelHash: "m") { released.withLock { $0 += 1 } }
         let loans = payload.frames.compactMap { $0.loan?.release }
         #expect(loans.count == 2)
         loans[0]()
@@ -96,7 +97,7 @@ import Testing
 
     @Test func nothingLentIsReleasedAtOnce() {
         let released = Mutex(0)
-        _ = KVPayload(lending: [], of: Self.blocks) { released.withLock { $0 += 1 } }
+        _ = KVPayload(lending: [], of: Self.blocks, modelHash: "m") { released.withLock { $0 += 1 } }
         #expect(released.withLock { $0 } == 1)
     }
 

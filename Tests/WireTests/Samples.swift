@@ -118,7 +118,7 @@ extension SeededGenerator {
         let parts = (0..<blocks.range.count).map {
             UnsafeRawBufferPointer(rebasing: memory[$0 * byteCount..<($0 + 1) * byteCount])
         }
-        let lent = KVPayload(lending: parts, of: blocks, release: {})
+        let lent = KVPayload(lending: parts, of: blocks, modelHash: "m", release: {})
         defer { memory.deallocate() }
         return KVPayload(frames: lent.frames.map { Frame($0.bytes) }, checksum: lent.checksum)
     }
