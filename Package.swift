@@ -83,7 +83,9 @@ let targets: [Target] = [
             "Coordinator", "PrefillWorker", "DecodeWorker", "Baton",
         ]),
     tests("House", [subprocess, yams, systemPackage]),
-    tests("WorkerRuntime", ["WorkerRuntime"]),
+    tests(
+        "WorkerRuntime",
+        ["WorkerRuntime", "Inference", "Kernels", "ClusterCore", "Transport", "Wire", "Generation", logging]),
     tests("Generation", ["Generation"]),
     tests("ProgramSupport", ["ProgramSupport", argumentParser]),
     tests("Kernels", ["Kernels", "CKernels", "COpenBLAS"]),
