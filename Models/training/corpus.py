@@ -391,6 +391,11 @@ def foreign_words(answer: str, prompt: str, ordinary: set[str]) -> list[str]:
     return [word for word in re.findall(r"[A-Z][a-z]+", answer) if word not in known and word.lower() not in ordinary]
 
 
+def helpers_named(text: str) -> set[str]:
+    """The helpers that a text speaks of as known: "the fisherman"."""
+    return {helper for helper in words.HELPERS if re.search(rf"\b[Tt]he {helper}\b", text)}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=10, help="documents to print")
