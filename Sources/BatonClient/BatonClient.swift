@@ -262,8 +262,8 @@ extension BatonClient {
 
 extension BatonClient {
     private func ping() {
-        guard !answers.isEmpty || !statusWaiters.isEmpty || !watchers.isEmpty else { return }
-        if ContinuousClock.now - lastHeard > Self.patience {
+        let isWaiting = !answers.isEmpty || !statusWaiters.isEmpty || !watchers.isEmpty
+        if isWaiting, ContinuousClock.now - lastHeard > Self.patience {
             failEverything(ClientError.connectionLost("silent for \(Self.patience)"))
         }
         try? send(.ping)

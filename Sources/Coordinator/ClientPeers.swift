@@ -9,7 +9,7 @@ struct ClientPeers {
         var isWatching = false
     }
 
-    /// A client that waits for an answer pings every second; this long without a word means that it is gone.
+    /// A client pings every second; this long without a word means that it is gone.
     static let patience = Duration.seconds(5)
 
     private var clients: [PeerID: Client] = [:]

@@ -134,12 +134,16 @@ actor CoordinatorShell {
     private func receive(_ result: Result<ControlMessage, WireError>, from peer: PeerID) {
         switch result {
         case .success(.worker(let envelope, let message)):
-            if case .register(let registration) = message {
+            // Bounded, because anybody could register under any name until links are authenticated.
+            if case .register(let registration) = message,
+                connections.count < 16_384 || connections[registration.worker] != nil
+            {
                 connections[registration.worker] = ConnectionID(peer.rawValue)
                 logger.info("\(registration.worker) registers for \(registration.role.rawValue) at \(registration.endpoint)")
             }
             feed(.workerMessage(ConnectionID(peer.rawValue), envelope, message))
-        case .success(.heartbeatHello(let worker)): heartbeatPeers[worker] = peer
+        case .success(.heartbeatHello(let worker)):
+            if connections[worker] != nil { heartbeatPeers[worker] = peer }
         case .success(.pong(let pong)): feed(.pong(pong))
         case .success: logger.warning("a worker sent a coordinator's message")
         case .failure(let error): logger.warning("dropped a malformed message of a worker: \(error)")

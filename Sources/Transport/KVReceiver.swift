@@ -78,6 +78,7 @@ public final class KVReceiver {
     private func greet(_ hello: KVHello, _ peer: PeerID) {
         let own = handler.welcome()
         if hello.modelHash == own.modelHash {
+            if greeted.count >= 4096, let link { greeted = greeted.filter(link.knows) }
             greeted.insert(peer)
         } else if !hello.modelHash.isEmpty {
             logger.error("\(hello.worker) serves model \(hello.modelHash), this worker \(own.modelHash): refused")

@@ -6,6 +6,9 @@ import Wire
 /// Belongs to its socket thread. What a peer sends that is no valid message is counted, reported and dropped; the link
 /// goes on.
 public final class RouterLink<Incoming: FramedMessage, Outgoing: FramedMessage> {
+    /// Peers that are remembered. Connections come and go without a word (health checks do), so beyond this the half that
+    /// was silent longest is forgotten.
+    static var maxPeers: Int { 16_384 }
     /// Messages taken from the socket before others on the thread get their turn.
     private static var burst: Int { 64 }
 
@@ -15,6 +18,9 @@ public final class RouterLink<Incoming: FramedMessage, Outgoing: FramedMessage> 
     private let receive: (PeerID, Result<Incoming, WireError>) -> Void
     private var peers: [[UInt8]: PeerID] = [:]
     private var identities: [PeerID: [UInt8]] = [:]
+    /// By peer: number of the last message that came from it.
+    private var lastHeard: [PeerID: UInt64] = [:]
+    private var messageCount: UInt64 = 0
     private var lastPeer: UInt64 = 0
     /// Messages that were dropped because they were malformed.
     public private(set) var malformedCount = 0
@@ -59,7 +65,10 @@ public final class RouterLink<Incoming: FramedMessage, Outgoing: FramedMessage> 
     /// Forgets a peer; messages from it make it known again under another id.
     public func forget(_ peer: PeerID) {
         if let identity = identities.removeValue(forKey: peer) { peers[identity] = nil }
+        lastHeard[peer] = nil
     }
+
+    public func knows(_ peer: PeerID) -> Bool { identities[peer] != nil }
 
     public func close() {
         thread.unregister(socket)
@@ -81,11 +90,22 @@ public final class RouterLink<Incoming: FramedMessage, Outgoing: FramedMessage> 
     }
 
     private func peer(for identity: [UInt8]) -> PeerID {
-        if let known = peers[identity] { return known }
+        messageCount += 1
+        if let known = peers[identity] {
+            lastHeard[known] = messageCount
+            return known
+        }
+        if identities.count >= Self.maxPeers { forgetTheSilent() }
         lastPeer += 1
         let peer = PeerID(lastPeer)
         peers[identity] = peer
         identities[peer] = identity
+        lastHeard[peer] = messageCount
         return peer
+    }
+
+    private func forgetTheSilent() {
+        let bySilence = lastHeard.sorted { $0.value < $1.value }
+        for (peer, _) in bySilence.prefix(bySilence.count / 2) { forget(peer) }
     }
 }

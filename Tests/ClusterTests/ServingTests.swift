@@ -71,12 +71,25 @@ extension ClusterTests {
         }
     }
 
+    @Test func aClientMayBeSilentForLong() async throws {
+        try await TestCluster.run { cluster in
+            let client = try await cluster.connect()
+            let submission = Submission(prompt: .tokens([1, 2, 3]), sampling: .greedy, maxTokens: 4, ignoreEndTokens: true)
+            let first = try await client.answer(to: submission)
+            // Longer than the coordinator waits for a word of a client that is gone.
+            try await Task.sleep(for: .seconds(6))
+            #expect(try await client.answer(to: submission).tokens == first.tokens)
+            await client.close()
+        }
+    }
+
     @Test func aDeadlineEndsARequestVisibly() async throws {
         try await TestCluster.run { cluster in
             await cluster.processes.kill("decode-0")
             try await cluster.waitUntil("the worker is lost") { $0.workers.contains { $0.state == .lost } }
             let client = try await cluster.connect()
-            var submission = Submission(prompt: .tokens([1, 2, 3]), sampling: .greedy, maxTokens: 4)
+            var submission = Submission(
+                prompt: .tokens([1, 2, 3]), sampling: .greedy, maxTokens: 4, ignoreEndTokens: true)
             submission.timeout = .milliseconds(500)
             await #expect { try await client.answer(to: submission) } throws: {
                 ($0 as? RequestFailure)?.code == .noWorker

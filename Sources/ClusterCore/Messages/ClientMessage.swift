@@ -5,7 +5,7 @@ public enum ClientMessage: Sendable, Hashable {
     case hello(clientName: String)
     case submit(key: UInt64, Submission)
     case cancel(key: UInt64)
-    /// Every second while anything is open; answered by ``ServerMessage/pong(_:)``.
+    /// Every second, so that the coordinator knows who is still there; answered by ``ServerMessage/pong(_:)``.
     case ping
     case status
     /// Stream ``ClusterEvent``s until the connection ends.
