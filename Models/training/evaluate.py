@@ -4,8 +4,8 @@
     python3 evaluate.py [--model ../baton-tiny] [--probes 100] [--show 8]
 
 The probes use names that training never shows. A story passes when its greedy answer ends by itself, names the
-character, the place and the object of its prompt, and no character or town that the prompt does not name; the answer to
-a question must equal the right one.
+character, the place and the object of its prompt, no character or town that the prompt does not name, and no second
+helper in the middle of the story; the answer to a question, asked about one of three facts, must equal the right one.
 """
 
 import argparse
@@ -43,7 +43,9 @@ def passes(probe: corpus.Probe, answer: str | None, ordinary: set[str]) -> bool:
         return False
     if probe.kind == "question":
         return answer == probe.required[0]
-    return all(entity in answer for entity in probe.required) and not corpus.foreign_words(answer, probe.prompt, ordinary)
+    is_complete = all(entity in answer for entity in probe.required)
+    is_consistent = len(corpus.helpers_named(answer) - corpus.helpers_named(probe.prompt)) <= 1
+    return is_complete and is_consistent and not corpus.foreign_words(answer, probe.prompt, ordinary)
 
 
 def evaluate(folder: Path, count: int, show: int = 0, seed: int = 99) -> dict[str, float]:

@@ -97,6 +97,28 @@ def hugging_face_weights(model: Storyteller) -> dict[str, Tensor]:
     return {name: weight.detach().to(torch.bfloat16).contiguous() for name, weight in sorted(weights.items())}
 
 
+@torch.no_grad()
+def load_hugging_face_weights(model: Storyteller, weights: dict[str, Tensor]) -> None:
+    """The inverse of `hugging_face_weights`."""
+    model.embedding.weight.copy_(weights["model.embed_tokens.weight"])
+    model.norm.copy_(weights["model.norm.weight"])
+    for index, layer in enumerate(model.layers):
+        part = {name: weights[f"model.layers.{index}.{name}.weight"] for name in LAYER_PARTS}
+        layer.attention_norm.copy_(part["input_layernorm"])
+        layer.mlp_norm.copy_(part["post_attention_layernorm"])
+        layer.qkv.weight.copy_(torch.cat([part[f"self_attn.{name}_proj"] for name in "qkv"]))
+        layer.output.weight.copy_(part["self_attn.o_proj"])
+        layer.gate_up.weight.copy_(torch.cat([part["mlp.gate_proj"], part["mlp.up_proj"]]))
+        layer.down.weight.copy_(part["mlp.down_proj"])
+
+
+LAYER_PARTS = [
+    "input_layernorm", "post_attention_layernorm",
+    "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
+    "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj",
+]  # fmt: skip
+
+
 def hugging_face_config(shape: Shape, end_tokens: list[int]) -> dict:
     return {
         "architectures": ["LlamaForCausalLM"],

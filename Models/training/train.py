@@ -20,11 +20,11 @@ from typing import Iterator
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 import corpus
-from model import Shape, Storyteller, hugging_face_config, hugging_face_weights
+from model import Shape, Storyteller, hugging_face_config, hugging_face_weights, load_hugging_face_weights
 
 ROW_LENGTHS = (256, 1024)  # documents that do not fit the first go to rows of the second
 OPEN_ROWS = 48
@@ -203,6 +203,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--probes", type=int, default=25, help="held-out probes of each kind at every thousandth step")
+    parser.add_argument("--resume", type=Path, help="go on from an exported checkpoint, with a new seed")
     parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent.parent / "baton-tiny")
     arguments = parser.parse_args()
 
@@ -211,8 +212,12 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(arguments.seed)
     shape = Shape()
-    tokenizer = train_tokenizer(shape.vocab_size, arguments.seed)
     model = Storyteller(shape)
+    if arguments.resume:
+        tokenizer = Tokenizer.from_file(str(arguments.resume / "tokenizer.json"))
+        load_hugging_face_weights(model, load_file(arguments.resume / "model.safetensors"))
+    else:
+        tokenizer = train_tokenizer(shape.vocab_size, arguments.seed)
     print(f"{sum(parameter.numel() for parameter in model.parameters()) / 1e6:.2f} M parameters, {tokenizer.get_vocab_size()} tokens", flush=True)
 
     def checkpoint() -> None:

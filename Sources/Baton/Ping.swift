@@ -35,15 +35,14 @@ private actor WorkerProbe {
 
     init() throws { thread = try SocketThread(name: "probe") }
 
+    deinit { thread.stop() }
+
     func ask(_ endpoint: Endpoint, patience: Duration) async throws -> KVWelcome {
         link = try DealerLink(
             thread: thread, connect: endpoint,
             receive: { [weak self] result in self?.assumeIsolated { $0.receive(result) } })
         let deadline = Instant.now + patience
-        defer {
-            link?.close()
-            thread.stop()
-        }
+        defer { link?.close() }
         return try await withCheckedThrowingContinuation { continuation in
             waiter = continuation
             greet(endpoint, until: deadline)

@@ -37,6 +37,8 @@ public actor BatonClient {
     private var statusWaiters: [CheckedContinuation<ClusterStatus, any Error>] = []
     private var watchers: [UInt64: AsyncThrowingStream<ClusterEvent, any Error>.Continuation] = [:]
     private var isClosed = false
+    /// Whether the coordinator knows this connection.
+    private var isGreeted = false
     private var pinging: Task<Void, Never>?
 
     public nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
@@ -64,6 +66,9 @@ public actor BatonClient {
         self.endpoint = endpoint
         thread = try SocketThread(name: "baton-client")
     }
+
+    /// Only now: a call on a closed client still has to run to find out that it is closed.
+    deinit { thread.stop() }
 
     private func open(name: String, timeout: Duration) async throws {
         link = try DealerLink(
@@ -135,6 +140,7 @@ public actor BatonClient {
 
     /// A picture of the cluster.
     public func status() async throws -> ClusterStatus {
+        beginListening()
         try send(.status)
         return try await withCheckedThrowingContinuation { statusWaiters.append($0) }
     }
@@ -142,6 +148,7 @@ public actor BatonClient {
     /// What happens in the cluster from now on.
     public func watch() throws -> AsyncThrowingStream<ClusterEvent, any Error> {
         let (stream, continuation) = AsyncThrowingStream<ClusterEvent, any Error>.makeStream()
+        beginListening()
         let key = nextKey
         nextKey += 1
         watchers[key] = continuation
@@ -158,7 +165,6 @@ public actor BatonClient {
         failEverything(ClientError.closed)
         link?.close()
         link = nil
-        thread.stop()
     }
 }
 
@@ -169,7 +175,8 @@ extension BatonClient {
         let key = nextKey
         nextKey += 1
         do {
-            if answers.isEmpty { lastHeard = .now }
+            beginListening()
+            guard isGreeted else { throw ClientError.connectionLost("not connected again yet") }
             answers[key] = OpenAnswer(continuation: continuation)
             try send(.submit(key: key, submission))
             return key
@@ -178,6 +185,11 @@ extension BatonClient {
             continuation.finish(throwing: error)
             return nil
         }
+    }
+
+    /// Silence counts from when somebody begins to wait.
+    private func beginListening() {
+        if answers.isEmpty, statusWaiters.isEmpty, watchers.isEmpty { lastHeard = .now }
     }
 
     private func cancel(_ key: UInt64) {
@@ -209,6 +221,7 @@ extension BatonClient {
         case .hello(let hello):
             if let server, server.epoch != hello.epoch { coordinatorRestarted() }
             server = hello
+            isGreeted = true
             for waiter in helloWaiters { waiter.resume(returning: hello) }
             helloWaiters = []
         case .accepted(let key, let acceptance): deliver(.accepted(acceptance), to: key)
@@ -218,7 +231,10 @@ extension BatonClient {
         case .failed(let key, let failure): answers.removeValue(forKey: key)?.continuation.finish(throwing: failure)
         case .pong(let epoch):
             if let server, server.epoch != epoch { coordinatorRestarted() }
-        case .unknownClient: coordinatorRestarted()
+        case .unknownClient:
+            coordinatorRestarted()
+            isGreeted = false
+            greetAgain()
         case .status(let status):
             if !statusWaiters.isEmpty { statusWaiters.removeFirst().resume(returning: status) }
         case .event(let event):
@@ -255,8 +271,15 @@ extension BatonClient {
 
     private func connectionEnded() {
         failEverything(ClientError.connectionLost("the coordinator closed it"))
-        // The socket reconnects by itself; the greeting makes this client known again.
-        try? send(.hello(clientName: "returning"))
+        isGreeted = false
+        greetAgain()
+    }
+
+    /// The socket reconnects by itself; the greeting makes this client known again.
+    private func greetAgain() {
+        guard !isClosed, !isGreeted, helloWaiters.isEmpty else { return }
+        _ = try? link?.send(.hello(clientName: "returning"))
+        _ = thread.schedule(at: .now + .milliseconds(100)) { [weak self] in self?.assumeIsolated { $0.greetAgain() } }
     }
 
     private func coordinatorRestarted() {

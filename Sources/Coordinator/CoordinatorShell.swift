@@ -78,8 +78,9 @@ actor CoordinatorShell {
         workers?.close()
         rpc = nil
         workers = nil
-        thread.stop()
     }
+
+    deinit { thread.stop() }
 
     // MARK: The scheduler
 

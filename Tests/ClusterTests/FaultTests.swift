@@ -90,13 +90,15 @@ extension ClusterTests {
             await cluster.processes.kill(ClusterPlan.coordinatorName)
             // A broken stream never looks finished.
             await #expect(throws: ClientError.self) { while try await events.next() != nil {} }
-            await client.close()
             try await cluster.processes.start(ClusterPlan.coordinatorName)
             try await cluster.waitUntil("the workers are back") { $0.workers.count { $0.state == .ready } == 2 }
             try await cluster.waitUntilIdle()
-            let again = try await cluster.connect()
-            _ = try await workload.check(on: again, concurrency: 8)
-            await again.close()
+            // The client finds the new coordinator by itself.
+            let deadline = ContinuousClock.now + .seconds(10)
+            while (try? await client.status()) == nil, ContinuousClock.now < deadline {}
+            _ = try await workload.check(on: client, concurrency: 8)
+            await client.close()
+            await #expect(throws: ClientError.closed) { try await client.status() }
         }
     }
 

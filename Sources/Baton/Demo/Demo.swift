@@ -16,6 +16,9 @@ struct Demo: AsyncParsableCommand {
     @Option(help: "Milliseconds between arrivals. The workers are never slowed down.")
     var pace = 15
 
+    @Option(help: "On a terminal, show everything once more, this many times slower; 0 for not.")
+    var slowMotion = 15
+
     @Option(help: "Processes that compute prompts.")
     var prefillWorkers = 2
 
@@ -59,7 +62,9 @@ struct Demo: AsyncParsableCommand {
     /// Sends the prompts one after the other, without waiting for answers, while the board shows what happens.
     private func serve(_ prompts: [DemoPrompt], rpc: String) async throws -> [Answer] {
         let client = try await BatonClient.connect(to: rpc, name: "baton demo")
-        let view = DemoView(board: DemoBoard(titles: prompts.map(\.title), rowCount: maxNumSeqs))
+        let board = DemoBoard(
+            titles: prompts.map(\.title), workers: try await client.status().workers, rowCount: maxNumSeqs)
+        let view = DemoView(board: board)
         let events = try await client.watch()
         let watching = Task { try await view.show(events) }
         defer { watching.cancel() }
@@ -77,6 +82,7 @@ struct Demo: AsyncParsableCommand {
         watching.cancel()
         _ = await watching.result
         await client.close()
+        try await view.replay(on: board, slowerBy: slowMotion)
         return answers
     }
 

@@ -26,14 +26,16 @@ struct DemoBoard {
     private var titles: [String]
     private var requests: [RequestID: Request] = [:]
     private var order: [RequestID] = []
-    private var workers: [WorkerID: WorkerRole] = [:]
+    private var workers: [WorkerID: WorkerRole]
     private let rowCount: Int
 
     /// - Parameters:
     ///   - titles: of the prompts, in the order in which they will be submitted.
+    ///   - workers: that have joined already.
     ///   - rowCount: rows to draw of each decode worker.
-    init(titles: [String], rowCount: Int) {
+    init(titles: [String], workers: [WorkerStatus], rowCount: Int) {
         self.titles = titles
+        self.workers = Dictionary(workers.map { ($0.worker, $0.role) }, uniquingKeysWith: { $1 })
         self.rowCount = rowCount
     }
 
@@ -79,13 +81,13 @@ extension DemoBoard {
     /// The cluster now, as lines of at most `width` characters.
     func frame(width: Int) -> [String] {
         let sorted = workers.sorted { $0.key < $1.key }
-        var lines: [String] = ["waiting for a worker: " + names { $0 == .waiting }]
+        var lines: [String] = ["waiting for a worker:  " + names { $0 == .waiting }]
         for (worker, _) in sorted where workers[worker] == .prefill {
-            lines.append("\(worker)  prefills: " + names { $0 == .prefill(worker) })
+            lines.append("\(worker) prefills:   " + names { $0 == .prefill(worker) })
         }
-        lines.append("KV on its way:        " + names { if case .transfer = $0 { true } else { false } })
+        lines.append("KV on its way:         " + names { if case .transfer = $0 { true } else { false } })
         for (worker, _) in sorted where workers[worker] == .decode {
-            lines.append("\(worker)  whole, embeds at the next boundary: " + names { $0 == .whole(worker) })
+            lines.append("\(worker), KV whole:     " + names { $0 == .whole(worker) })
             for row in 0..<rowCount { lines.append("  row \(row) │ " + rowText(worker, row)) }
         }
         let finished = order.filter { if case .done = requests[$0]?.place { true } else { false } }

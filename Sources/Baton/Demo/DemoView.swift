@@ -5,6 +5,7 @@ import Foundation
 actor DemoView {
     private var board: DemoBoard
     private let isTerminal = isatty(STDOUT_FILENO) == 1
+    private var history: [ClusterEvent] = []
     private var drawnLines = 0
     private var lastDrawn = ContinuousClock.now
 
@@ -16,6 +17,7 @@ actor DemoView {
     /// Follows the events until they end or the task is cancelled.
     func show(_ events: AsyncThrowingStream<ClusterEvent, any Error>) async throws {
         for try await event in events {
+            history.append(event)
             board.apply(event)
             if !isTerminal {
                 if let line = board.line(for: event) { print(line) }
@@ -24,6 +26,21 @@ actor DemoView {
             }
         }
         if isTerminal { draw() }
+    }
+
+    /// Shows what happened once more, `factor` times slower: on a small model it is over before one can look.
+    func replay(on board: DemoBoard, slowerBy factor: Int) async throws {
+        guard isTerminal, factor > 0, var last = history.first?.time else { return }
+        print("\nthe same once more, \(factor) times slower:\n")
+        self.board = board
+        drawnLines = 0
+        for event in history {
+            // Long pauses (before the first request) show nothing.
+            try await Task.sleep(for: min((event.time - last) * factor, .milliseconds(600)))
+            last = event.time
+            self.board.apply(event)
+            draw()
+        }
     }
 
     private func draw() {
