@@ -78,7 +78,7 @@ let targets: [Target] = [
     tests(
         "Cluster",
         [
-            "LocalCluster", "BatonClient", "Inference", "Kernels", "ClusterCore", "Generation", "CZeroMQ", subprocess,
+            "LocalCluster", "BatonClient", "Inference", "Kernels", "ClusterCore", "Wire", "Generation", "CZeroMQ", subprocess,
             systemPackage,
             "Coordinator", "PrefillWorker", "DecodeWorker", "Baton",
         ]),

@@ -38,13 +38,13 @@ private struct ClusterService: Service {
     func run() async throws {
         do {
             try await cluster.startAll()
-            let ready = Task { try await awaitReadiness() }
+            let ready = Task {
+                do { try await awaitReadiness() } catch is CancellationError {} catch { logger.error("\(error)") }
+            }
             defer { ready.cancel() }
             var failure: ClusterStartError?
             for await (name, code) in cluster.failures.cancelOnGracefulShutdown() {
-                let log = cluster.log(of: name)
-                failure = ClusterStartError(
-                    process: name, problem: "ended with code \(code): \(lastLine(of: log)) (\(log.path))")
+                failure = cluster.failure(of: name, code: code)
                 break
             }
             await cluster.stopAll()
@@ -108,8 +108,17 @@ struct ClusterOptions: ParsableArguments {
     }
 }
 
-/// The last line that a process logged, which says why it ended.
-func lastLine(of log: URL) -> String {
-    let text = (try? String(contentsOf: log, encoding: .utf8)) ?? ""
-    return text.split(separator: "\n").last.map(String.init) ?? "no output"
+extension LocalCluster {
+    /// What to say of a process that ended by itself.
+    nonisolated func failure(of name: String, code: Int32) -> ClusterStartError {
+        let text = (try? String(contentsOf: log(of: name), encoding: .utf8)) ?? ""
+        let last = text.split(separator: "\n").last.map(String.init) ?? "no output"
+        return ClusterStartError(process: name, problem: "ended with code \(code): \(last) (\(log(of: name).path))")
+    }
+
+    /// Waits until a process ends by itself.
+    nonisolated func firstFailure() async -> any Error {
+        for await (name, code) in failures { return failure(of: name, code: code) }
+        return CancellationError()
+    }
 }

@@ -68,7 +68,10 @@ public actor BatonClient {
     }
 
     /// Only now: a call on a closed client still has to run to find out that it is closed.
-    deinit { thread.stop() }
+    deinit {
+        pinging?.cancel()
+        thread.stop()
+    }
 
     private func open(name: String, timeout: Duration) async throws {
         link = try DealerLink(

@@ -78,6 +78,8 @@ private struct CoordinatorService: Service {
     func run() async throws {
         try await gracefulShutdown()
         await shell.drain()
+        // The last words to clients and workers are still in the sockets' queues.
+        try? await Task.sleep(for: .milliseconds(250))
         await shell.close()
     }
 }

@@ -32,6 +32,8 @@ actor CoordinatorShell {
     private var clients = ClientPeers()
     /// Requests whose prompt is being tokenized, off this thread.
     private var tokenizing: Set<ClientRequestKey> = []
+    /// Tasks at that, those included whose request is no longer wanted.
+    private var runningTokenizations = 0
     private var heartbeatPeers: [WorkerID: PeerID] = [:]
     private var connections: [WorkerID: ConnectionID] = [:]
     private var wakeUp: SocketThread.Timer?
@@ -179,11 +181,14 @@ actor CoordinatorShell {
         case .success(let message):
             guard clients.knows(peer) else {
                 _ = send(.unknownClient(scheduler.clusterEpoch), to: peer)
+                rpc?.forget(peer)
                 return
             }
             clients.hear(peer, at: .now)
             take(message, from: peer)
-        case .failure(let error): logger.warning("dropped a malformed message of a client: \(error)")
+        case .failure(let error):
+            logger.warning("dropped a malformed message of a client: \(error)")
+            if !clients.knows(peer) { rpc?.forget(peer) }
         }
     }
 
@@ -206,9 +211,14 @@ actor CoordinatorShell {
 
     /// Tokenizes off this thread, so that a long prompt holds nobody up.
     private func submit(_ key: ClientRequestKey, _ submission: Submission) {
+        guard runningTokenizations + scheduler.waitingCount < settings.scheduler.maxQueuedRequests else {
+            return refuse(key, .overloaded, "the queue is full")
+        }
+        guard !tokenizing.contains(key) else { return refuse(key, .invalid, "key \(key.key) is in use") }
         let deadline = submission.timeout.map { Instant.now + $0 }
         let (admission, seed) = (settings.admission, UInt64.random(in: 0 ... .max))
         tokenizing.insert(key)
+        runningTokenizations += 1
         Task.detached {
             let admitted: Result<Admission.Admitted, RequestFailure>
             do throws(RequestFailure) {
@@ -224,6 +234,7 @@ actor CoordinatorShell {
         _ admitted: Result<Admission.Admitted, RequestFailure>, _ key: ClientRequestKey, _ submission: Submission,
         _ deadline: Instant?
     ) {
+        runningTokenizations -= 1
         // Cancelled, or the client is gone.
         guard tokenizing.remove(key) != nil else { return }
         switch admitted {
@@ -248,6 +259,10 @@ actor CoordinatorShell {
             }
             for event in events { feed(event) }
         }
+    }
+
+    private func refuse(_ key: ClientRequestKey, _ code: RequestFailure.Code, _ message: String) {
+        for event in tell(key, .failed(key: key.key, RequestFailure(code: code, message: message))) { feed(event) }
     }
 
     private func settle(_ outcomes: [ClientDesk.Outcome]) -> [Scheduler.Event] {

@@ -23,11 +23,14 @@ public final class ChildProcess: Sendable {
         let (started, continuation) = AsyncStream.makeStream(of: Int32.self)
         let updates = Dictionary(
             uniqueKeysWithValues: environment.map { (Environment.Key(rawValue: $0.key)!, Optional($0.value)) })
-        let exit = Task {
+        var options = PlatformOptions()
+        // Of its own group: Ctrl-C on the terminal reaches this process alone, which ends the others in order.
+        options.processGroupID = 0
+        let exit = Task { [options] in
             defer { continuation.finish() }
             return try await Subprocess.run(
                 .path(FilePath(executable.path)), arguments: Arguments(arguments),
-                environment: .inherit.updating(updates), input: .none,
+                environment: .inherit.updating(updates), platformOptions: options, input: .none,
                 output: .fileDescriptor(output, closeAfterSpawningProcess: true),
                 error: .combinedWithOutput
             ) { execution in

@@ -7,6 +7,8 @@ public actor LocalCluster {
     public nonisolated let failures: AsyncStream<(name: String, code: Int32)>
     private let failed: AsyncStream<(name: String, code: Int32)>.Continuation
     private var running: [String: ChildProcess] = [:]
+    /// Asked to end, not gone yet.
+    private var stopping: [ChildProcess] = []
 
     public init(plan: ClusterPlan) {
         self.plan = plan
@@ -53,11 +55,21 @@ public actor LocalCluster {
         failed.yield((child.name, code))
     }
 
-    /// Asks all to drain, coordinator first so that nothing new starts, and kills what is left after `patience`.
+    /// Asks all to drain: the coordinator first, so that what it has accepted is still served, then the workers. What has
+    /// not ended after `patience`, counted for each of the two, is killed. Called again meanwhile, it shortens the wait.
     /// - Returns: exit codes by name.
     @discardableResult
     public func stopAll(patience: Duration = .seconds(10)) async -> [String: Int32] {
-        let children = plan.processNames.compactMap { running.removeValue(forKey: $0) }
+        stopping += plan.processNames.compactMap { running.removeValue(forKey: $0) }
+        let children = stopping
+        let coordinator = children.filter { $0.name == ClusterPlan.coordinatorName }
+        let workers = children.filter { $0.name != ClusterPlan.coordinatorName }
+        let codes = await end(coordinator, within: patience).merging(await end(workers, within: patience)) { $1 }
+        stopping.removeAll { ended in children.contains { $0 === ended } }
+        return codes
+    }
+
+    private func end(_ children: [ChildProcess], within patience: Duration) async -> [String: Int32] {
         for child in children { child.signal(SIGTERM) }
         let reaper = Task {
             try await Task.sleep(for: patience)

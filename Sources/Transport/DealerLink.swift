@@ -44,6 +44,7 @@ public final class DealerLink<Incoming: FramedMessage, Outgoing: FramedMessage> 
     }
 
     public func close() {
+        guard !socket.isClosed else { return }
         monitor?.close()
         thread.unregister(socket)
         socket.close()

@@ -71,6 +71,7 @@ public final class RouterLink<Incoming: FramedMessage, Outgoing: FramedMessage> 
     public func knows(_ peer: PeerID) -> Bool { identities[peer] != nil }
 
     public func close() {
+        guard !socket.isClosed else { return }
         thread.unregister(socket)
         socket.close()
     }

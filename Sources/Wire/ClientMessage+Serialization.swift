@@ -15,6 +15,7 @@ extension ClientMessage: FramedMessage {
             // 0 would be read as "as many as possible".
             throw .value(message: "client message", field: "max_tokens", value: "\(maxTokens)")
         }
+        if case .submit(_, let submission) = self { try Self.checkStops(submission.stopStrings) }
         let arena = Arena()
         var payload: [Frame] = []
         let header: UnsafeMutablePointer<Baton__ClientHeader> = arena.make(baton__client_header__init) { header in
@@ -42,6 +43,16 @@ extension ClientMessage: FramedMessage {
             }
         }
         return [try Header.pack(header, message: "client message")] + payload
+    }
+
+    /// Said to the caller: the other side could only drop such a message.
+    private static func checkStops(_ stops: [String]) throws(WireError) {
+        guard stops.count <= maxStopStrings else {
+            throw .value(message: "client message", field: "stop_strings", value: "\(stops.count) strings")
+        }
+        if let long = stops.first(where: { $0.utf8.count > maxStopStringBytes }) {
+            throw .value(message: "client message", field: "stop_strings", value: "text of \(long.utf8.count) bytes")
+        }
     }
 
     public init(frames: [Frame]) throws(WireError) {

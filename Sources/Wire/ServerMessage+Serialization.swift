@@ -4,6 +4,8 @@ import ClusterCore
 import Generation
 
 extension ServerMessage: FramedMessage {
+    static let maxWorkersInStatus = 100
+
     public func frames() throws(WireError) -> [Frame] {
         let arena = Arena()
         var payload: [Frame] = []
@@ -13,7 +15,8 @@ extension ServerMessage: FramedMessage {
         }
         var frames = [try Header.pack(header, message: "server message")] + payload
         if case .status(let status) = self {
-            for worker in status.workers {
+            // A message has a bounded number of frames; what goes beyond is left out of the picture.
+            for worker in status.workers.prefix(Self.maxWorkersInStatus) {
                 frames.append(try Header.pack(arena.workerStatus(worker), message: "worker status"))
             }
         }

@@ -65,7 +65,9 @@ final class CoordinatorLink {
         wakeUp?.cancel()
         greeting?.cancel()
         control?.close()
+        control = nil
         heartbeat?.close()
+        heartbeat = nil
     }
 
     private func receive(_ result: Result<ControlMessage, WireError>) {

@@ -106,6 +106,7 @@ extension DecodeWorker {
                     geometry: facts.geometry, blockCount: facts.kv.blockCount,
                     maxSequences: configuration.maxSequences, maxModelLength: facts.maxModelLength))
             logger.info("registered with cluster \(cluster) as \(worker)")
+            if end.isDraining { coordinator?.report([.leaving]) }
         case .deliver(let message): feed(.message(message))
         case .reset(let reason):
             logger.warning("starting over: \(reason)")
@@ -193,6 +194,9 @@ extension DecodeWorker {
     }
 
     private func close(_ result: Result<Void, any Error>) {
+        guard !end.hasCome else { return }
+        wakeUp?.cancel()
+        role = nil
         coordinator?.close()
         receiver?.close()
         engine.stop()

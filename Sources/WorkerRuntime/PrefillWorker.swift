@@ -125,6 +125,7 @@ extension PrefillWorker {
             receive: { [weak self] reply in self?.assumeIsolated { $0.feed(.reply(reply)) } },
             unreachable: { [weak self] worker in self?.assumeIsolated { $0.feed(.peerUnreachable(worker)) } })
         logger.info("registered with cluster \(cluster) as \(worker)")
+        if end.isDraining { coordinator?.report([.leaving]) }
     }
 
     private func feed(_ event: PrefillRole.Event) {
@@ -215,8 +216,12 @@ extension PrefillWorker {
     }
 
     private func close(_ result: Result<Void, any Error>) {
+        guard !end.hasCome else { return }
+        wakeUp?.cancel()
+        role = nil
         coordinator?.close()
         sender?.close()
+        sender = nil
         receiver?.close()
         engine.stop()
         end.finish(result)

@@ -10,6 +10,8 @@ struct WorkerEnd {
     private var waiter: CheckedContinuation<Void, any Error>?
     private var result: Result<Void, any Error>?
 
+    var hasCome: Bool { result != nil }
+
     mutating func finish(_ result: Result<Void, any Error>) {
         guard self.result == nil else { return }
         self.result = result

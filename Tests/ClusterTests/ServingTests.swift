@@ -4,6 +4,7 @@ import Foundation
 import Generation
 import LocalCluster
 import Testing
+import Wire
 
 extension ClusterTests {
     @Test func answersEqualTheRequestAlone() async throws {
@@ -67,6 +68,10 @@ extension ClusterTests {
             #expect(long?.code == .invalid)
             let hot = await failure(Submission(prompt: .tokens([1]), sampling: SamplingParameters(temperature: -1)))
             #expect(hot?.message.contains("temperature") == true)
+            // More than the wire can carry is said at once, not dropped on the other side.
+            var stops = Submission(prompt: .tokens([1]), sampling: .greedy)
+            stops.stopStrings = (0..<17).map { "stop \($0)" }
+            await #expect(throws: WireError.self) { try await client.answer(to: stops) }
             await client.close()
         }
     }

@@ -42,8 +42,15 @@ struct Demo: AsyncParsableCommand {
         do {
             print("starting a coordinator, \(prefillWorkers) prefill workers and \(decodeWorkers) decode worker (logs in \(logs.path))")
             try await cluster.startAll()
-            try await Readiness.wait(for: cluster.plan)
-            answers = try await serve(prompts, rpc: cluster.plan.rpc)
+            answers = try await withThrowingTaskGroup(of: [Answer].self) { group in
+                group.addTask {
+                    try await Readiness.wait(for: cluster.plan)
+                    return try await serve(prompts, rpc: cluster.plan.rpc)
+                }
+                group.addTask { throw await cluster.firstFailure() }
+                defer { group.cancelAll() }
+                return try await group.next() ?? []
+            }
         } catch {
             await cluster.stopAll(patience: .seconds(2))
             throw error

@@ -185,6 +185,8 @@ public struct Membership: Sendable {
         guard let slot = members.slot(of: pong.worker) else { return nil }
         let link = members[slot].link
         guard pong.clusterEpoch == link.clusterEpoch, pong.workerEpoch == link.workerEpoch else { return nil }
+        // An answer to a ping that was never sent says nothing.
+        guard pong.sequence <= members[slot].pingsSent else { return nil }
         members[slot].link.note(peerSent: pong.controlSent, at: now)
         members[slot].lastHeard = max(members[slot].lastHeard, now)
         guard pong.sequence > members[slot].lastAnswered else { return (slot, false) }
