@@ -15,7 +15,7 @@ final class MappedFile: @unchecked Sendable {
     init(path: String) throws(ModelError) {
         self.path = path
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw ModelError(path, value: "errno \(errno)", .unreadable) }
+        guard descriptor >= 0 else { throw ModelError(path, value: String(cString: strerror(errno)), .unreadable) }
         defer { close(descriptor) }
         var status = stat()
         guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
@@ -27,7 +27,7 @@ final class MappedFile: @unchecked Sendable {
             return
         }
         let address = mmap(nil, count, PROT_READ, MAP_PRIVATE, descriptor, 0)
-        guard let address, address != MAP_FAILED else { throw ModelError(path, value: "errno \(errno)", .unreadable) }
+        guard let address, address != MAP_FAILED else { throw ModelError(path, value: String(cString: strerror(errno)), .unreadable) }
         bytes = UnsafeRawBufferPointer(start: address, count: count)
     }
 

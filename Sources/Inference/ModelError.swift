@@ -33,7 +33,8 @@ public struct ModelError: Error, Sendable, Hashable, CustomStringConvertible {
     }
 
     public var description: String {
+        if field.isEmpty { return "\(file): \(reason.rawValue)" + (value.isEmpty ? "" : " (\(value))") }
         let what = [field, value.isEmpty ? "" : "= \(value)"].filter { !$0.isEmpty }.joined(separator: " ")
-        return what.isEmpty ? "\(file): \(reason.rawValue)" : "\(file): \(what) \(reason.rawValue)"
+        return "\(file): \(what) \(reason.rawValue)"
     }
 }

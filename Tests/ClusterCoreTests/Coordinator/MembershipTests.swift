@@ -59,6 +59,20 @@ import Testing
         #expect(!cluster.wait(.milliseconds(300), alive: ["p", "d"]).grants.isEmpty)
     }
 
+    @Test func anAnswerToAPingThatWasNeverSentSaysNothing() {
+        var cluster = SchedulerHarness()
+        cluster.join("p", .prefill)
+        cluster.wait(.milliseconds(300), alive: ["p"])
+        // The first registration of a cluster has worker epoch 1.
+        cluster.handle(.pong(Pong(
+            worker: WorkerID("p"), clusterEpoch: cluster.scheduler.clusterEpoch, workerEpoch: WorkerEpoch(1),
+            sequence: .max, controlSent: 0, load: WorkerLoad(rows: 99))))
+        cluster.wait(.seconds(1), alive: ["p"])
+        cluster.scheduler.checkInvariants()
+        #expect(cluster.scheduler.status.workers.map(\.state) == [.ready])
+        #expect(cluster.scheduler.status.workers.allSatisfy { $0.load.rows != 99 })
+    }
+
     @Test func theCoordinatorsOwnPauseIsNotTheWorkers() {
         var cluster = SchedulerHarness()
         cluster.join("p", .prefill)
