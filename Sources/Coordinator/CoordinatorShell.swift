@@ -133,6 +133,13 @@ actor CoordinatorShell {
 
     // MARK: Workers
 
+    /// Names that belong to no member (any more). One that is about to register introduces itself again.
+    private func forgetStrangers() {
+        let members = Set(scheduler.status.workers.map(\.worker))
+        connections = connections.filter { members.contains($0.key) }
+        heartbeatPeers = heartbeatPeers.filter { members.contains($0.key) }
+    }
+
     private func receive(_ result: Result<ControlMessage, WireError>, from peer: PeerID) {
         switch result {
         case .success(.worker(let envelope, let message)):
@@ -308,6 +315,7 @@ actor CoordinatorShell {
         }
         for peer in clients.silent(at: .now) { feed(forget(peer)) }
         if clients.watchers.isEmpty { feed(.watched(false)) }
+        forgetStrangers()
         _ = thread.schedule(at: .now + Self.clientInterval) { [weak self] in
             self?.assumeIsolated { $0.lookAfterClients() }
         }

@@ -17,7 +17,7 @@ public struct WorkerOptions: ParsableArguments {
     @Option(help: "Where other workers reach the KV socket (default: as bound, or this host's name).")
     public var advertise: String?
 
-    @Option(help: "Name in the cluster, the same across restarts (default: role and host name).")
+    @Option(help: "Name in the cluster, one worker's alone and the same across restarts (default: role, host name and process id).")
     public var workerId: String?
 
     @Option(help: "Directory of a Hugging Face model.")
@@ -61,12 +61,18 @@ public struct WorkerOptions: ParsableArguments {
         if let maxModelLen, maxModelLen < 2 { throw ValidationError("--max-model-len must be at least 2") }
     }
 
+    /// With the process id: two workers of one name would push each other out of the cluster.
+    private static func defaultName(_ role: WorkerRole) -> String {
+        let process = ProcessInfo.processInfo
+        return "\(role.rawValue)-\(process.hostName)-\(process.processIdentifier)"
+    }
+
     /// - Throws: `TransportError` or `ModelError` naming what is wrong.
     func configuration(role: WorkerRole) throws -> WorkerConfiguration {
         // A wrong model path is found here, before anything is loaded.
         _ = try ModelConfiguration(directory: model)
         return WorkerConfiguration(
-            worker: WorkerID(workerId ?? "\(role.rawValue)-\(ProcessInfo.processInfo.hostName)"), role: role,
+            worker: WorkerID(workerId ?? Self.defaultName(role)), role: role,
             coordinator: try Endpoint(coordinator), listen: try Endpoint(listen),
             advertise: try advertise.map { try Endpoint($0) }, security: try network.security(binding: [listen]),
             model: model, weightFormat: dtype, threads: threads, kvCacheBytes: kvCacheMemory.bytes, blockSize: blockSize,
