@@ -6,21 +6,21 @@ import Transport
 import Wire
 
 /// A decode worker: receives KV, runs the batch, reports tokens. What to do is ``DecodeRole``'s to decide.
-public actor DecodeWorker {
-    private let configuration: WorkerConfiguration
-    private let thread: SocketThread
-    private let engine: ConfinedThread<WorkerEngine>
-    private let facts: WorkerEngine.Facts
-    private let logger: Logger
+public actor DecodeWorker: WorkerShell {
+    let configuration: WorkerConfiguration
+    let thread: SocketThread
+    let engine: ConfinedThread<WorkerEngine>
+    let facts: WorkerEngine.Facts
+    let logger: Logger
     private var role: DecodeRole?
-    private var epoch = ClusterEpoch(0)
-    private var coordinator: CoordinatorLink?
-    private var receiver: KVReceiver?
+    private(set) var epoch = ClusterEpoch(0)
+    var coordinator: CoordinatorLink?
+    var receiver: KVReceiver?
     private var isIterating = false
     /// Reset was asked for while an iteration ran.
     private var isReleasing = false
     private var wakeUp: SocketThread.Timer?
-    private var end = WorkerEnd()
+    var end = WorkerEnd()
 
     public nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
@@ -60,43 +60,23 @@ public actor DecodeWorker {
                     self?.assumeIsolated { $0.welcome }
                         ?? KVWelcome(worker: WorkerID(""), epoch: ClusterEpoch(0), modelHash: "", isRegistered: false)
                 }))
-        self.receiver = receiver
-        let bound = receiver.endpoint ?? configuration.listen
-        let registration = facts.registration(
-            configuration, endpoint: try configuration.advertisedEndpoint(bound: bound), bootNonce: .random(in: 1 ... .max))
-        coordinator = try CoordinatorLink(
-            thread: thread, endpoint: configuration.coordinator, security: configuration.security,
-            registration: registration, logger: logger,
-            load: { [weak self] in self?.assumeIsolated { $0.role?.load } ?? WorkerLoad() },
-            handle: { [weak self] event in self?.assumeIsolated { $0.receive(event) } })
-        logger.info("listening on \(bound), advertised as \(registration.endpoint)")
+        try joinCluster(receiver)
     }
 
     /// Serves until ``drain()`` is done.
     /// - Throws: ``WorkerError/refused(_:)``.
-    public func run() async throws {
-        try await withCheckedThrowingContinuation { end.add($0) }
-    }
+    public func run() async throws { try await serve() }
 
     /// Takes nothing new, finishes what it holds, then ends ``run()``. Called again, it ends at once.
-    public func drain() {
-        guard !end.isDraining, coordinator?.isRegistered == true else { return close(.success(())) }
-        end.isDraining = true
-        logger.info("draining")
-        coordinator?.report([.leaving])
-        awaitIdleness(since: nil)
-    }
+    public func drain() { leave() }
 
-    private var welcome: KVWelcome {
-        KVWelcome(
-            worker: configuration.worker, epoch: epoch, modelHash: facts.identity.modelHash, isRegistered: role != nil)
-    }
+    var load: WorkerLoad? { role?.load }
 }
 
 // MARK: - What arrives
 
 extension DecodeWorker {
-    private func receive(_ event: CoordinatorLink.Event) {
+    func receive(_ event: CoordinatorLink.Event) {
         switch event {
         case .registered(let cluster, let worker):
             epoch = cluster
@@ -105,8 +85,7 @@ extension DecodeWorker {
                     clusterEpoch: cluster, workerEpoch: worker, modelHash: facts.identity.modelHash,
                     geometry: facts.geometry, blockCount: facts.kv.blockCount,
                     maxSequences: configuration.maxSequences, maxModelLength: facts.maxModelLength))
-            logger.info("registered with cluster \(cluster) as \(worker)")
-            if end.isDraining { coordinator?.report([.leaving]) }
+            noteRegistration(cluster, worker)
         case .deliver(let message): feed(.message(message))
         case .reset(let reason):
             logger.warning("starting over: \(reason)")
@@ -182,24 +161,8 @@ extension DecodeWorker {
         coordinator?.released()
     }
 
-    private func awaitIdleness(since: Instant?) {
-        let load = role?.load ?? WorkerLoad()
-        let isIdle = load.rows == 0 && load.waiting == 0 && load.referencedBlocks == 0
-        let start = isIdle ? since ?? .now : nil
-        // What was ordered before the coordinator heard of the leaving may still be under way.
-        if let start, Instant.now - start > WorkerEnd.quietTime { return close(.success(())) }
-        _ = thread.schedule(at: .now + .milliseconds(50)) { [weak self] in
-            self?.assumeIsolated { $0.awaitIdleness(since: start) }
-        }
-    }
-
-    private func close(_ result: Result<Void, any Error>) {
-        guard !end.hasCome else { return }
+    func dropEverything() {
         wakeUp?.cancel()
         role = nil
-        coordinator?.close()
-        receiver?.close()
-        engine.stop()
-        end.finish(result)
     }
 }

@@ -6,23 +6,23 @@ import Transport
 import Wire
 
 /// A prefill worker: computes prompts and streams their KV, layer by layer. What to do is ``PrefillRole``'s to decide.
-public actor PrefillWorker {
-    private let configuration: WorkerConfiguration
-    private let thread: SocketThread
-    private let engine: ConfinedThread<WorkerEngine>
-    private let facts: WorkerEngine.Facts
-    private let logger: Logger
+public actor PrefillWorker: WorkerShell {
+    let configuration: WorkerConfiguration
+    let thread: SocketThread
+    let engine: ConfinedThread<WorkerEngine>
+    let facts: WorkerEngine.Facts
+    let logger: Logger
     private var role: PrefillRole?
-    private var epoch = ClusterEpoch(0)
-    private var coordinator: CoordinatorLink?
+    private(set) var epoch = ClusterEpoch(0)
+    var coordinator: CoordinatorLink?
     private var sender: KVSender?
     /// Nobody sends KV here; the socket answers who is there.
-    private var receiver: KVReceiver?
+    var receiver: KVReceiver?
     private var isComputing = false
     /// Reset was asked for; the role lives on until neither engine nor transport reads its blocks.
     private var isReleasing = false
     private var wakeUp: SocketThread.Timer?
-    private var end = WorkerEnd()
+    var end = WorkerEnd()
 
     public nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
@@ -56,37 +56,17 @@ public actor PrefillWorker {
                     self?.assumeIsolated { $0.welcome }
                         ?? KVWelcome(worker: WorkerID(""), epoch: ClusterEpoch(0), modelHash: "", isRegistered: false)
                 }))
-        self.receiver = receiver
-        let bound = receiver.endpoint ?? configuration.listen
-        let registration = facts.registration(
-            configuration, endpoint: try configuration.advertisedEndpoint(bound: bound), bootNonce: .random(in: 1 ... .max))
-        coordinator = try CoordinatorLink(
-            thread: thread, endpoint: configuration.coordinator, security: configuration.security,
-            registration: registration, logger: logger,
-            load: { [weak self] in self?.assumeIsolated { $0.role?.load } ?? WorkerLoad() },
-            handle: { [weak self] event in self?.assumeIsolated { $0.receive(event) } })
-        logger.info("listening on \(bound), advertised as \(registration.endpoint)")
+        try joinCluster(receiver)
     }
 
     /// Serves until ``drain()`` is done.
     /// - Throws: ``WorkerError/refused(_:)``.
-    public func run() async throws {
-        try await withCheckedThrowingContinuation { end.add($0) }
-    }
+    public func run() async throws { try await serve() }
 
     /// Takes nothing new, finishes what it holds, then ends ``run()``. Called again, it ends at once.
-    public func drain() {
-        guard !end.isDraining, coordinator?.isRegistered == true else { return close(.success(())) }
-        end.isDraining = true
-        logger.info("draining")
-        coordinator?.report([.leaving])
-        awaitIdleness(since: nil)
-    }
+    public func drain() { leave() }
 
-    private var welcome: KVWelcome {
-        KVWelcome(
-            worker: configuration.worker, epoch: epoch, modelHash: facts.identity.modelHash, isRegistered: role != nil)
-    }
+    var load: WorkerLoad? { role?.load }
 
     private func refuse(_ message: KVMessage, from peer: PeerID) {
         guard case .open(let open) = message else { return }
@@ -97,7 +77,7 @@ public actor PrefillWorker {
 // MARK: - What arrives
 
 extension PrefillWorker {
-    private func receive(_ event: CoordinatorLink.Event) {
+    func receive(_ event: CoordinatorLink.Event) {
         switch event {
         case .registered(let cluster, let worker): join(cluster, worker)
         case .deliver(let message): feed(.message(message))
@@ -124,8 +104,7 @@ extension PrefillWorker {
             thread: thread, hello: hello, logger: logger,
             receive: { [weak self] reply in self?.assumeIsolated { $0.feed(.reply(reply)) } },
             unreachable: { [weak self] worker in self?.assumeIsolated { $0.feed(.peerUnreachable(worker)) } })
-        logger.info("registered with cluster \(cluster) as \(worker)")
-        if end.isDraining { coordinator?.report([.leaving]) }
+        noteRegistration(cluster, worker)
     }
 
     private func feed(_ event: PrefillRole.Event) {
@@ -204,26 +183,10 @@ extension PrefillWorker {
         coordinator?.released()
     }
 
-    private func awaitIdleness(since: Instant?) {
-        let load = role?.load ?? WorkerLoad()
-        let isIdle = load.rows == 0 && load.waiting == 0 && load.referencedBlocks == 0
-        let start = isIdle ? since ?? .now : nil
-        // What was ordered before the coordinator heard of the leaving may still be under way.
-        if let start, Instant.now - start > WorkerEnd.quietTime { return close(.success(())) }
-        _ = thread.schedule(at: .now + .milliseconds(50)) { [weak self] in
-            self?.assumeIsolated { $0.awaitIdleness(since: start) }
-        }
-    }
-
-    private func close(_ result: Result<Void, any Error>) {
-        guard !end.hasCome else { return }
+    func dropEverything() {
         wakeUp?.cancel()
         role = nil
-        coordinator?.close()
         sender?.close()
         sender = nil
-        receiver?.close()
-        engine.stop()
-        end.finish(result)
     }
 }

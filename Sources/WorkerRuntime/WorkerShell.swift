@@ -1,0 +1,87 @@
+import ClusterCore
+import Inference
+import Logging
+import Transport
+import Wire
+
+/// What both workers do alike: join the cluster, say who they are, drain and end.
+protocol WorkerShell: Actor {
+    var configuration: WorkerConfiguration { get }
+    var thread: SocketThread { get }
+    var engine: ConfinedThread<WorkerEngine> { get }
+    var facts: WorkerEngine.Facts { get }
+    var logger: Logger { get }
+    /// Of the last registration.
+    var epoch: ClusterEpoch { get }
+    var coordinator: CoordinatorLink? { get set }
+    var receiver: KVReceiver? { get set }
+    var end: WorkerEnd { get set }
+    /// What the role holds; `nil` while there is none.
+    var load: WorkerLoad? { get }
+
+    func receive(_ event: CoordinatorLink.Event)
+    /// Forgets the role and closes what only this kind of worker has. Nothing may be sent afterwards.
+    func dropEverything()
+}
+
+extension WorkerShell {
+    /// Connects to the coordinator once the KV socket is bound.
+    func joinCluster(_ receiver: KVReceiver) throws {
+        self.receiver = receiver
+        let bound = receiver.endpoint ?? configuration.listen
+        let registration = facts.registration(
+            configuration, endpoint: try configuration.advertisedEndpoint(bound: bound), bootNonce: .random(in: 1 ... .max))
+        coordinator = try CoordinatorLink(
+            thread: thread, endpoint: configuration.coordinator, security: configuration.security,
+            registration: registration, logger: logger,
+            load: { [weak self] in (self?.assumeIsolated { $0.load } ?? nil) ?? WorkerLoad() },
+            handle: { [weak self] event in self?.assumeIsolated { $0.receive(event) } })
+        logger.info("listening on \(bound), advertised as \(registration.endpoint)")
+    }
+
+    /// Who this worker is now.
+    var welcome: KVWelcome {
+        KVWelcome(
+            worker: configuration.worker, epoch: epoch, modelHash: facts.identity.modelHash, isRegistered: load != nil)
+    }
+
+    /// Serves until ``leave()`` is done.
+    func serve() async throws {
+        try await withCheckedThrowingContinuation { end.add($0) }
+    }
+
+    /// Takes nothing new, finishes what it holds, then ends ``serve()``. Called again, it ends at once.
+    func leave() {
+        guard !end.isDraining, coordinator?.isRegistered == true else { return close(.success(())) }
+        end.isDraining = true
+        logger.info("draining")
+        coordinator?.report([.leaving])
+        awaitIdleness(since: nil)
+    }
+
+    /// A coordinator that has just welcomed the worker does not know yet that it is leaving.
+    func noteRegistration(_ cluster: ClusterEpoch, _ worker: WorkerEpoch) {
+        logger.info("registered with cluster \(cluster) as \(worker)")
+        if end.isDraining { coordinator?.report([.leaving]) }
+    }
+
+    private func awaitIdleness(since: Instant?) {
+        let load = load ?? WorkerLoad()
+        let isIdle = load.rows == 0 && load.waiting == 0 && load.referencedBlocks == 0
+        let start = isIdle ? since ?? .now : nil
+        // What was ordered before the coordinator heard of the leaving may still be under way.
+        if let start, Instant.now - start > WorkerEnd.quietTime { return close(.success(())) }
+        _ = thread.schedule(at: .now + .milliseconds(50)) { [weak self] in
+            self?.assumeIsolated { $0.awaitIdleness(since: start) }
+        }
+    }
+
+    func close(_ result: Result<Void, any Error>) {
+        guard !end.hasCome else { return }
+        dropEverything()
+        coordinator?.close()
+        receiver?.close()
+        engine.stop()
+        end.finish(result)
+    }
+}
