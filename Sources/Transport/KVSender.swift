@@ -22,22 +22,22 @@ public final class KVSender {
     private let hello: KVHello
     private let logger: Logger
     private let receive: (KVReply) -> Void
-    private let unreachable: (WorkerID) -> Void
+    private let interrupted: (WorkerID) -> Void
     private var peers: [String: Peer] = [:]
 
     /// - Parameters:
     ///   - hello: what this worker says of itself on every connection.
     ///   - receive: gets the replies of all destinations.
-    ///   - unreachable: a connection ended; what was in flight on it may be lost.
+    ///   - interrupted: a connection began or ended; what was sent to the worker before may be lost.
     public init(
         thread: SocketThread, hello: KVHello, logger: Logger, receive: @escaping (KVReply) -> Void,
-        unreachable: @escaping (WorkerID) -> Void
+        interrupted: @escaping (WorkerID) -> Void
     ) {
         self.thread = thread
         self.hello = hello
         self.logger = logger
         self.receive = receive
-        self.unreachable = unreachable
+        self.interrupted = interrupted
     }
 
     public func send(_ message: KVMessage, to destination: KVDestination) {
@@ -53,7 +53,7 @@ public final class KVSender {
         deliver(.blocks(blocks, KVPayload(lending: memory, of: blocks, modelHash: hello.modelHash, release: release)), to: destination)
     }
 
-    public func closeIdle() {
+    private func closeIdle() {
         let now = ContinuousClock.now
         for (endpoint, peer) in peers where now - peer.lastUsed > Self.idleLimit {
             peer.link.close()
@@ -84,6 +84,7 @@ public final class KVSender {
     /// Connects if need be.
     private func peer(at destination: KVDestination) throws -> Peer {
         if let peer = peers[destination.endpoint] { return peer }
+        closeIdle()
         let (endpoint, worker) = (destination.endpoint, destination.worker)
         // Connecting needs no permission of the network kind: the receiver's bind had to have it.
         let link = try Link(
@@ -92,14 +93,27 @@ public final class KVSender {
             disconnected: { [weak self] in self?.connectionEnded(endpoint) })
         let peer = Peer(link: link, worker: worker, lastUsed: .now)
         peers[endpoint] = peer
+        greet(endpoint, until: .now + .seconds(1))
         return peer
+    }
+
+    /// Introduces this worker as soon as the connection is there, and has asked again whatever was asked too early.
+    private func greet(_ endpoint: String, until deadline: Instant) {
+        guard var peer = peers[endpoint], !peer.isGreeted, Instant.now < deadline else { return }
+        if (try? peer.link.send(.hello(hello))) == true {
+            peer.isGreeted = true
+            peers[endpoint] = peer
+            interrupted(peer.worker)
+            return
+        }
+        _ = thread.schedule(at: .now + .milliseconds(2)) { [weak self] in self?.greet(endpoint, until: deadline) }
     }
 
     private func connectionEnded(_ endpoint: String) {
         guard var peer = peers[endpoint] else { return }
         peer.isGreeted = false
         peers[endpoint] = peer
-        unreachable(peer.worker)
+        interrupted(peer.worker)
     }
 
     private func take(_ result: Result<KVReceiving, WireError>, from worker: WorkerID) {

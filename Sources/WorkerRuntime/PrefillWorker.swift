@@ -103,7 +103,7 @@ extension PrefillWorker {
         sender = KVSender(
             thread: thread, hello: hello, logger: logger,
             receive: { [weak self] reply in self?.assumeIsolated { $0.feed(.reply(reply)) } },
-            unreachable: { [weak self] worker in self?.assumeIsolated { $0.feed(.peerUnreachable(worker)) } })
+            interrupted: { [weak self] worker in self?.assumeIsolated { $0.feed(.peerUnreachable(worker)) } })
         noteRegistration(cluster, worker)
     }
 

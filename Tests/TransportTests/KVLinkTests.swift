@@ -20,7 +20,7 @@ private actor KVStation {
     private(set) var messages: [KVMessage] = []
     private(set) var stored: [Stored] = []
     private(set) var replies: [KVReply] = []
-    private(set) var unreachable: [WorkerID] = []
+    private(set) var interruptions: [WorkerID] = []
     private(set) var peers: Set<PeerID> = []
 
     struct Stored: Equatable {
@@ -57,7 +57,7 @@ private actor KVStation {
     func startSending() {
         sender = KVSender(
             thread: thread, hello: KVHello(worker: WorkerID(name), epoch: ClusterEpoch(1), modelHash: modelHash),
-            logger: logger, receive: { self.replies.append($0) }, unreachable: { self.unreachable.append($0) })
+            logger: logger, receive: { self.replies.append($0) }, interrupted: { self.interruptions.append($0) })
     }
 
     func send(_ message: KVMessage, to destination: KVDestination) { sender?.send(message, to: destination) }
@@ -274,8 +274,9 @@ private final class Memory: @unchecked Sendable {
 
     @Test func aLostReceiverIsReportedByName() async throws {
         let (source, target, _) = try await connected()
+        let before = await source.interruptions
         await target.close()
-        #expect(await eventually { await source.unreachable == [WorkerID("d0")] })
+        #expect(await eventually { await source.interruptions == before + [WorkerID("d0")] })
         await source.close()
     }
 

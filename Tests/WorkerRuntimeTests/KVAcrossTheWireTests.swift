@@ -113,7 +113,7 @@ private actor Crossing {
         self.receiver = receiver
         sender = KVSender(
             thread: thread, hello: KVHello(worker: WorkerID("here"), epoch: ClusterEpoch(1), modelHash: "m"),
-            logger: logger, receive: { _ in }, unreachable: { _ in })
+            logger: logger, receive: { _ in }, interrupted: { _ in })
         return KVDestination(worker: WorkerID("there"), endpoint: receiver.endpoint.map { "\($0)" } ?? "")
     }
 
