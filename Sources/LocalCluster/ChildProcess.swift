@@ -21,8 +21,13 @@ public final class ChildProcess: Sendable {
         let output = try FileDescriptor.open(
             FilePath(log.path), .writeOnly, options: [.create, .append, .closeOnExec], permissions: .ownerReadWrite)
         let (started, continuation) = AsyncStream.makeStream(of: Int32.self)
-        let updates = Dictionary(
-            uniqueKeysWithValues: environment.map { (Environment.Key(rawValue: $0.key)!, Optional($0.value)) })
+        var updates: [Environment.Key: String?] = [:]
+        for (variable, value) in environment {
+            guard let key = Environment.Key(rawValue: variable) else {
+                throw ClusterStartError(process: name, problem: "\"\(variable)\" is no name of an environment variable")
+            }
+            updates[key] = value
+        }
         var options = PlatformOptions()
         // Of its own group: Ctrl-C on the terminal reaches this process alone, which ends the others in order.
         options.processGroupID = 0

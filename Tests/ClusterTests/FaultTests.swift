@@ -3,6 +3,7 @@ import ClusterCore
 import Foundation
 import Generation
 import LocalCluster
+import Synchronization
 import Testing
 
 extension ClusterTests {
@@ -11,22 +12,20 @@ extension ClusterTests {
         let workload = try await Workload(count: 200, seed: 3)
         try await TestCluster.run(prefillWorkers: 2, decodeWorkers: 2) { cluster in
             let client = try await cluster.connect()
+            let isServed = Atomic(false)
             let killing = Task {
-                var kills = 0
-                while !Task.isCancelled {
-                    for name in cluster.plan.workerNames {
-                        try await Task.sleep(for: .milliseconds(150))
-                        await cluster.processes.kill(name)
-                        kills += 1
-                        try await cluster.processes.start(name)
-                    }
-                    if kills >= 4 * cluster.plan.workerNames.count { break }
+                var killed: Set<String> = []
+                for name in (0..<4).flatMap({ _ in cluster.plan.workerNames }) where !isServed.load(ordering: .relaxed) {
+                    try await Task.sleep(for: .milliseconds(150))
+                    await cluster.processes.kill(name)
+                    killed.insert(name)
+                    try await cluster.processes.start(name)
                 }
-                return kills
+                return killed
             }
             let retried = try await workload.check(on: client, concurrency: 24)
-            killing.cancel()
-            _ = await killing.result
+            isServed.store(true, ordering: .relaxed)
+            #expect(try await killing.value == Set(cluster.plan.workerNames))
             #expect(retried > 0, "no kill hit anything")
             try await cluster.waitUntilIdle()
             await client.close()
