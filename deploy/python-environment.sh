@@ -3,4 +3,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [ -x .venv/bin/python ] || python3 -m venv .venv
-.venv/bin/pip install --quiet 'torch>=2.5,<3' 'transformers>=5,<6' tokenizers safetensors numpy jinja2
+pip() { .venv/bin/python -m pip "$@"; }
+# The build for processors alone, where a package source offers it; the general one brings gigabytes of GPU libraries.
+torch=2.13.0
+pip install --quiet "torch==$torch+cpu" 2>/dev/null || pip install --quiet "torch==$torch"
+pip install --quiet 'transformers==5.23.0' 'tokenizers==0.23.3' 'safetensors>=0.7,<1' 'numpy>=2,<3' 'jinja2>=3,<4'
