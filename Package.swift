@@ -39,6 +39,7 @@ let targets: [Target] = [
     .target(name: "CWire", dependencies: ["CProtobufC"]),
     .target(name: "CChecksum"),
     .target(name: "CKernels"),
+    .target(name: "CProbes"),
 
     library("Generation"),
     library("Kernels", ["CKernels", "COpenBLAS"]),
@@ -58,6 +59,7 @@ let targets: [Target] = [
         "WorkerProgram",
         ["WorkerRuntime", "ProgramSupport", "Inference", "ClusterCore", "Transport", argumentParser, lifecycle]),
     library("LocalCluster", [subprocess, systemPackage]),
+    library("Experiments", ["CProbes", "Kernels", "Inference", "Generation"]),
 
     program(
         "Coordinator",
@@ -71,7 +73,7 @@ let targets: [Target] = [
     program(
         "Baton",
         [
-            "ProgramSupport", "RequestAdmission", "BatonClient", "LocalCluster", "Inference", "Kernels", "Tokenizer",
+            "ProgramSupport", "RequestAdmission", "BatonClient", "LocalCluster", "Experiments", "Inference", "Kernels", "Tokenizer",
             "ClusterCore", "Generation", "Transport", "Wire", argumentParser, logging, lifecycle,
         ]),
 

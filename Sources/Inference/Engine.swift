@@ -13,6 +13,7 @@ public final class Engine {
     public let model: Model
     let team: ThreadTeam
     let scratch: ForwardScratch
+    let clock = StepClock()
 
     /// - Throws: `KernelError` if memory is refused.
     public init(model: Model, team: ThreadTeam) throws(KernelError) {
@@ -22,6 +23,10 @@ public final class Engine {
     }
 
     public var maxThreads: Int { team.maxThreads }
+
+    /// Where the time of the steps went since the last ``resetProfile()``.
+    public var profile: StepProfile { clock.profile }
+    public func resetProfile() { clock.reset() }
 
     /// Computes one step: stores K and V of all rows in `kv`, returns the logits of `batch.logitRows`.
     ///
@@ -39,6 +44,7 @@ public final class Engine {
         try check(batch, kv)
         guard batch.rowCount > 0 else { return try logits(ofRows: 0) }
         try scratch.prepare(batch)
+        clock.begin()
         let step = ForwardStep(engine: self, batch: batch, kv: kv, threads: threads)
         try step.embed()
         for layer in model.layers.indices { try step.run(layer: layer, onLayer: onLayer) }

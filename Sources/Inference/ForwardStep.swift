@@ -6,6 +6,7 @@ struct ForwardStep {
     let model: Model
     let team: ThreadTeam
     let scratch: ForwardScratch
+    let clock: StepClock
     let batch: TokenBatch
     let kv: KVCache
     let threads: Int
@@ -14,6 +15,7 @@ struct ForwardStep {
         model = engine.model
         team = engine.team
         scratch = engine.scratch
+        clock = engine.clock
         self.batch = batch
         self.kv = kv
         self.threads = threads
@@ -37,26 +39,33 @@ struct ForwardStep {
             Elementary.rope(position: batch.positions[row], frequencies: model.inverseFrequencies, cosine: cosine,
                             sine: cosine + half)
         }
+        clock.mark(.elementwise)
     }
 
     func run(layer index: Int, onLayer: (Int) -> Void) throws {
         let layer = model.layers[index], isLast = index == model.layers.count - 1
         try normalize(weight: layer.inputNorm, adding: index > 0, rows: batch.rowCount)
         let qkv = try scratch.qkv.rows(batch.rowCount)
+        clock.mark(.elementwise)
         layer.qkv.multiply(scratch.normed.view(batch.rowCount), into: qkv, team: team, threads: threads)
+        clock.mark(.gemm)
         try storeKeysAndValues(layer, index: index)
         onLayer(index)
         // After the last layer's K and V, only rows whose logits are wanted are needed.
         let rows = isLast ? batch.logitRows.count : batch.rowCount
+        clock.mark(.elementwise)
         if rows == 0 { return }
         try attend(layer: index, onlyLogitRows: isLast)
+        clock.mark(.attention)
         if isLast { try keepLogitRows() }
         let attention = try scratch.attention.rows(rows), attended = scratch.attended.view(rows)
         forEachRow(rows, width: attention.columns) { row, _ in
             attended.set(row: row, to: attention.base + row * attention.stride)
         }
         let delta = try scratch.delta.rows(rows)
+        clock.mark(.elementwise)
         layer.output.multiply(attended, into: delta, team: team, threads: threads)
+        clock.mark(.gemm)
         if let bias = layer.outputBias { add(bias, to: delta) }
         try normalize(weight: layer.attentionNorm, adding: true, rows: rows)
         try feedForward(layer, rows: rows)
@@ -146,13 +155,17 @@ struct ForwardStep {
     private func feedForward(_ layer: Model.Layer, rows: Int) throws {
         let gateUp = try scratch.gateUp.rows(rows), activated = scratch.activated.view(rows)
         let kernels = model.kernels, lanes = scratch.rowPerThread, width = model.configuration.intermediateSize
+        clock.mark(.elementwise)
         layer.gateUp.multiply(scratch.normed.view(rows), into: gateUp, team: team, threads: threads)
+        clock.mark(.gemm)
         forEachRow(rows, width: width) { row, thread in
             let gate = gateUp.base + row * gateUp.stride, out = lanes.base + thread * lanes.stride
             kernels.swiGLU(gate: gate, up: gate + width, into: out, count: width)
             activated.set(row: row, to: out)
         }
+        clock.mark(.elementwise)
         layer.down.multiply(activated, into: try scratch.delta.rows(rows), team: team, threads: threads)
+        clock.mark(.gemm)
     }
 
     /// Logits of the wanted rows.
@@ -160,6 +173,9 @@ struct ForwardStep {
         let rows = batch.logitRows.count
         if rows == 0 { return }
         try normalize(weight: model.finalNorm, adding: true, rows: rows)
-        model.head.multiply(scratch.normed.view(rows), into: try scratch.logits.rows(rows), team: team, threads: threads)
+        let logits = try scratch.logits.rows(rows)
+        clock.mark(.elementwise)
+        model.head.multiply(scratch.normed.view(rows), into: logits, team: team, threads: threads)
+        clock.mark(.head)
     }
 }

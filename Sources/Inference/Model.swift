@@ -97,6 +97,9 @@ public final class Model: Sendable {
         return matrices.reduce(embedding.byteCount + (head === embedding ? 0 : head.byteCount)) { $0 + $1.byteCount }
     }
 
+    /// Bytes of packed weights that a step reads: all but an embedding of its own.
+    public var streamedByteCount: Int { weightByteCount - (head === embedding ? 0 : embedding.byteCount) }
+
     /// Arithmetic of the matrix products; `float32-openblas` is followed by the matrices that it serves.
     public var kernelFamily: String {
         guard float32Path == .openBLAS, weightFormat == .float32 else { return kernels.family(for: weightFormat) }

@@ -1,0 +1,136 @@
+import ArgumentParser
+import Experiments
+import Foundation
+import Inference
+import Kernels
+import ProgramSupport
+
+struct Bench: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bench", abstract: "Measure speed.", subcommands: [BenchEngine.self])
+}
+
+struct BenchEngine: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "engine",
+        abstract: "Prefill and decode in this process, beside what the machine can do at the same moment.",
+        discussion: """
+            Every row is measured once in each round; medians are printed. The ceiling is the time that the machine's memory \
+            or its arithmetic units need at least, measured just before and after. Shares of the time by part are of the step: \
+            gemm (products of the layers), attention, element (norms, rope, activation), head (product with the \
+            vocabulary), rest (sampling, and what lies between).
+            """)
+
+    @Option(help: "Directory of a Hugging Face model (see: baton model make).")
+    var model: String
+
+    @Option(help: "Number format of the weights.")
+    var dtype = WeightFormat.auto
+
+    @Option(help: "Numbers of threads to measure, e.g. 1,2.")
+    var threads = CountList([1])
+
+    @Option(help: "Cores to pin the threads to, e.g. 0,1 (default: not pinned).")
+    var cores = CountList([])
+
+    @Option(help: "Prompt lengths to measure, or none.")
+    var prefill = CountList([128, 512, 2048])
+
+    @Option(help: "Batch sizes to measure, or none.")
+    var decode = CountList([1, 2, 4, 8, 16, 32])
+
+    @Option(help: "Keys that each row of a decode batch sees at least.")
+    var context = CountList([128, 2048])
+
+    @Option(help: "Prompt tokens in a step.")
+    var maxNumBatchedTokens = 512
+
+    @Option(help: "Times that every row is measured.")
+    var rounds = 3
+
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    @Option(help: "YAML file with the same names as these options.")
+    var config: String?
+
+    func validate() throws {
+        guard rounds >= 1 else { throw ValidationError("--rounds must be at least 1") }
+        guard maxNumBatchedTokens >= 1 else { throw ValidationError("--max-num-batched-tokens must be at least 1") }
+        guard let most = threads.counts.max(), most <= 1024, threads.counts.allSatisfy({ $0 >= 1 }) else { throw ValidationError("--threads needs numbers from 1 to 1024") }
+        guard cores.counts.isEmpty || cores.counts.count >= most else {
+            throw ValidationError("--cores names \(cores.counts.count) cores for \(most) threads")
+        }
+    }
+
+    func run() throws {
+        let environment = ProcessInfo.processInfo.environment
+        let kernels = try KernelSet.select(environment: environment)
+        let most = threads.counts.max() ?? 1
+        let team = try ThreadTeam(maxThreads: most, cores: cores.counts)
+        let loaded = try Model(
+            directory: model, format: dtype, kernels: kernels, team: team, threads: most,
+            float32Path: try Float32Path.select(environment: environment))
+        let workloads = self.workloads(atMost: loaded.configuration.maxPositions)
+        let benchmark = try EngineBenchmark(
+            model: loaded, team: team, kvFormat: .auto, chunk: maxNumBatchedTokens, workloads: workloads)
+        let title = "\(model), \(loaded.weightFormat.rawValue)", progress = ProgressLine(title: title)
+        var all: [[EngineBenchmark.Measurement]] = []
+        for round in 0..<rounds {
+            var measurements: [EngineBenchmark.Measurement] = []
+            for threads in threads.counts {
+                for workload in workloads {
+                    let share = Double(measurements.count) / Double(workloads.count * self.threads.counts.count)
+                    progress.show((Double(round) + share) / Double(rounds))
+                    measurements.append(try benchmark.measure(workload, threads: threads))
+                }
+            }
+            all.append(measurements)
+        }
+        progress.finish()
+        let table = EngineTable(
+            rounds: all, model: URL(fileURLWithPath: model).lastPathComponent, weights: loaded.weightFormat.rawValue,
+            kv: loaded.kvLayout(blockSize: 16).format.rawValue, fitsCache: loaded.weightByteCount < Self.lastLevelCache)
+        if json { try printJSON(table.rows) } else {
+            print("\(title), kernels \(kernels) (\(loaded.kernelFamily)), \(rounds) rounds\n" + table.text)
+        }
+    }
+
+    /// Those that the model's positions allow.
+    private func workloads(atMost positions: Int) -> [EngineBenchmark.Workload] {
+        let prompts = prefill.counts.map { EngineBenchmark.Workload.prefill(tokens: $0) }
+        let batches = context.counts.flatMap { keys in
+            decode.counts.map { EngineBenchmark.Workload.decode(batch: $0, context: keys) }
+        }
+        return (prompts + batches).filter { $0.positions <= positions }
+    }
+
+    /// Bytes of the last-level cache; 32 MiB if the system does not say.
+    private static var lastLevelCache: Int {
+        let bytes = sysconf(Int32(_SC_LEVEL3_CACHE_SIZE))
+        return bytes > 0 ? bytes : 32 << 20
+    }
+}
+
+/// Numbers of an option, separated by commas; `none` for none.
+struct CountList: ExpressibleByArgument {
+    var counts: [Int]
+
+    init(_ counts: [Int]) { self.counts = counts }
+
+    init?(argument: String) {
+        if argument == "none" {
+            counts = []
+            return
+        }
+        counts = []
+        for part in argument.split(separator: ",", omittingEmptySubsequences: false) {
+            guard let count = Int(part), count >= 0 else { return nil }
+            counts.append(count)
+        }
+    }
+
+    var defaultValueDescription: String {
+        counts.isEmpty ? "none" : counts.map(String.init).joined(separator: ",")
+    }
+}

@@ -1,0 +1,177 @@
+import Generation
+import Inference
+import Kernels
+
+/// Speed of the engine that the workers run, beside the machine's ceilings at the same moment.
+public final class EngineBenchmark {
+    public enum Workload: Sendable, Hashable {
+        /// A prompt of so many tokens, in chunks.
+        case prefill(tokens: Int)
+        /// Steps of `batch` rows that see `context` keys and more with each step; greedy.
+        case decode(batch: Int, context: Int)
+    }
+
+    /// One workload on a number of threads, once.
+    public struct Measurement: Sendable {
+        public var workload: Workload
+        public var threads: Int
+        public var tokensPerSecond: Double
+        /// Tokens per second that the machine's limits, taken just before and after, would allow.
+        public var ceiling: Double
+        /// Bytes per second read, and its share of what the probe read.
+        public var bandwidth: Double
+        public var bandwidthShare: Double
+        /// Operations per second, of products and attention, and their share of the weights' format's peak.
+        public var operationRate: Double
+        public var peakShare: Double
+        /// Share of the time, by part; what is left of 1 is sampling and everything between the kernels.
+        public var shares: [String: Double]
+    }
+
+    public let model: Model
+    private let engine: Engine
+    private let team: ThreadTeam
+    private let probe: MachineProbe
+    private let kvFormat: KVFormat
+    private let chunk: Int
+    private let kv: KVCache
+    private var sampler: Sampler
+
+    /// Steps of a decode measurement: at least so many, and at least so long.
+    private static let leastSteps = 8
+    private static let leastTime = Duration.milliseconds(400)
+    private static let blockSize = 16
+
+    /// - Parameters:
+    ///   - workloads: all that will be measured, for the size of the KV cache.
+    ///   - chunk: prompt tokens per step.
+    /// - Throws: `KernelError` if memory is refused, `ForwardError` if a workload does not fit the model.
+    public init(model: Model, team: ThreadTeam, kvFormat: KVFormat, chunk: Int, workloads: [Workload]) throws {
+        self.model = model
+        self.team = team
+        self.kvFormat = kvFormat
+        self.chunk = chunk
+        engine = try Engine(model: model, team: team)
+        probe = try MachineProbe(team: team)
+        sampler = Sampler(kernels: model.kernels)
+        let blocks = workloads.map { $0.blocks(blockSize: Self.blockSize) }.max() ?? 1
+        kv = try KVCache(layout: model.kvLayout(blockSize: Self.blockSize, format: kvFormat),
+                         layerCount: model.configuration.layerCount, blockCount: blocks)
+        try fillCache(workloads)
+    }
+
+    /// Every sequence of a decode batch gets the KV of one real prompt in blocks of its own: memory that was never written
+    /// would be read from the cache.
+    private func fillCache(_ workloads: [Workload]) throws {
+        let contexts = workloads.compactMap { if case .decode(_, let context) = $0 { context } else { nil } }
+        guard let longest = contexts.max() else { return }
+        try prefill(tokens: longest, threads: team.maxThreads)
+        let filled = (longest + Self.blockSize - 1) / Self.blockSize
+        for block in filled..<max(filled, kv.blockCount) { kv.copyBlock(Int32(block % filled), to: Int32(block)) }
+    }
+
+    private func prefill(tokens: Int, threads: Int) throws {
+        let table = (0..<Int32((tokens + Self.blockSize - 1) / Self.blockSize)).map { $0 }
+        for start in stride(from: 0, to: tokens, by: chunk) {
+            let end = min(start + chunk, tokens)
+            var batch = TokenBatch()
+            batch.append((start..<end).map(token), at: Int32(start), blockTable: table, logits: end == tokens ? .last : .none)
+            let logits = try engine.forward(batch, kv: kv, threads: threads)
+            if end == tokens { _ = try choose(logits, 0, index: 0) }
+        }
+    }
+
+    private func token(_ position: Int) -> TokenID {
+        TokenID((position &* 2_654_435_761 >> 7) % model.configuration.vocabularySize)
+    }
+
+    private func choose(_ logits: Logits, _ row: Int, index: Int) throws -> TokenID {
+        try sampler.sample(logits: logits[row], parameters: SamplingParameters(), prompt: [], generated: [], choice: 0,
+                           index: UInt32(index))
+    }
+
+    /// - Returns: steps taken and time spent.
+    private func decode(batch rows: Int, context: Int, threads: Int) throws -> (steps: Int, time: Duration) {
+        let perSequence = Workload.decodeBlocks(context: context, blockSize: Self.blockSize)
+        let tables = (0..<rows).map { row in (0..<perSequence).map { Int32(row * perSequence + $0) } }
+        var tokens = (0..<rows).map(token), steps = 0
+        let began = ContinuousClock.now
+        let limit = Workload.decodeSteps
+        while steps < limit, steps < Self.leastSteps || began.duration(to: .now) < Self.leastTime {
+            var batch = TokenBatch()
+            for row in 0..<rows {
+                batch.append(CollectionOfOne(tokens[row]), at: Int32(context + steps), blockTable: tables[row])
+            }
+            let logits = try engine.forward(batch, kv: kv, threads: threads)
+            for row in 0..<rows { tokens[row] = try choose(logits, row, index: steps) }
+            steps += 1
+        }
+        return (steps, began.duration(to: .now))
+    }
+
+    /// Takes the ceilings, runs `workload`, takes the ceilings again.
+    /// - Throws: `ForwardError` if the workload does not fit the model.
+    public func measure(_ workload: Workload, threads: Int) throws -> Measurement {
+        let arithmetic = model.productArithmetic
+        let before = ceilings(arithmetic, threads: threads)
+        engine.resetProfile()
+        let work: EngineWork, time: Duration, tokens: Int, steps: Int
+        switch workload {
+        case .prefill(let count):
+            time = try ContinuousClock().measure { try prefill(tokens: count, threads: threads) }
+            (tokens, steps) = (count, 1)
+            work = .prefill(tokens: count, model: model, kvFormat: kvFormat)
+        case .decode(let rows, let context):
+            (steps, time) = try decode(batch: rows, context: context, threads: threads)
+            tokens = steps * rows
+            work = .decode(batch: rows, context: context + steps / 2, model: model, kvFormat: kvFormat)
+        }
+        let profile = engine.profile, after = ceilings(arithmetic, threads: threads)
+        let limits = zip(before, after).map { ($0 + $1) / 2 }
+        let seconds = time.seconds / Double(steps), least = work.seconds(bandwidth: limits[0], productPeak: limits[1], attentionPeak: limits[2])
+        let rate = (work.productOperations + work.attentionOperations) / seconds
+        return Measurement(
+            workload: workload, threads: threads, tokensPerSecond: Double(tokens) / time.seconds,
+            ceiling: Double(tokens) / Double(steps) / least, bandwidth: work.bytes / seconds,
+            bandwidthShare: work.bytes / seconds / limits[0], operationRate: rate, peakShare: rate / limits[1],
+            shares: Dictionary(uniqueKeysWithValues: StepProfile.Part.allCases.map {
+                ($0.rawValue, profile[$0].seconds / time.seconds)
+            }))
+    }
+
+    /// Bytes per second, operations per second of products, of attention.
+    private func ceilings(_ arithmetic: MachineProbe.Arithmetic, threads: Int) -> [Double] {
+        [probe.readBandwidth(threads: threads), probe.peak(arithmetic, threads: threads), probe.peak(.float32, threads: threads)]
+    }
+}
+
+extension EngineBenchmark.Workload {
+    /// Most steps of a decode measurement, for which there is room in the cache.
+    static let decodeSteps = 256
+
+    static func decodeBlocks(context: Int, blockSize: Int) -> Int { (context + decodeSteps + blockSize - 1) / blockSize }
+
+    func blocks(blockSize: Int) -> Int {
+        switch self {
+        case .prefill(let tokens): (tokens + blockSize - 1) / blockSize
+        case .decode(let batch, let context): batch * Self.decodeBlocks(context: context, blockSize: blockSize)
+        }
+    }
+
+    /// Greatest number of positions used.
+    public var positions: Int {
+        switch self {
+        case .prefill(let tokens): tokens
+        case .decode(_, let context): context + Self.decodeSteps
+        }
+    }
+}
+
+extension Model {
+    fileprivate var productArithmetic: MachineProbe.Arithmetic {
+        switch weightFormat {
+        case .float32: .float32
+        case .bfloat16: .bfloat16
+        }
+    }
+}
