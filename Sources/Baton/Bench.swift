@@ -67,7 +67,8 @@ struct BenchEngine: ParsableCommand {
         let environment = ProcessInfo.processInfo.environment
         let kernels = try KernelSet.select(environment: environment)
         let most = threads.counts.max() ?? 1
-        let team = try ThreadTeam(maxThreads: most, cores: cores.counts)
+        let team = try ThreadTeam(maxThreads: most)
+        try team.place(on: cores.counts)
         let loaded = try Model(
             directory: model, format: dtype, kernels: kernels, team: team, threads: most,
             float32Path: try Float32Path.select(environment: environment))

@@ -17,7 +17,8 @@
 const bk_kernels bk_avx2 = {
     .name = "avx2", .bf16_family = "fma", .isa = BK_AVX2,
     .gemm_f32 = gemm_f32, .round_rows = round_rows_fma, .gemm_bf16 = gemm_bf16_fma, .attention = attention,
-    .rms_norm = rms_norm, .swiglu = swiglu, .add = add, .rope = rope, .exp = exp_all, .argmax = argmax,
+    .rms_norm = rms_norm, .swiglu = swiglu, .add = add, .rope = rope, .exp = exp_all, .softmax_weights = softmax_weights,
+    .find_at_least = find_at_least, .argmax = argmax,
 };
 #pragma clang attribute pop
 #endif

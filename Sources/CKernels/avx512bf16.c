@@ -16,9 +16,12 @@
 #include "attention.inc"
 #include "rows.inc"
 
-/* Pairs of k ascending, one chain per output. x: pairs of bf16; depth counts k, even. */
-BK_INLINE void tile_dp(const size_t rows, const uint16_t *x, size_t ldx, const uint16_t *w, float *y, size_t ldy,
-                       size_t depth, bool first) {
+/*
+ * Pairs of k ascending, one chain per output. x: pairs of bf16; depth counts k, even. For each pair `lines` cache lines
+ * of `ahead` are fetched.
+ */
+BK_INLINE void tile_dp(const size_t rows, const size_t lines, const uint16_t *x, size_t ldx, const uint16_t *w,
+                       const uint16_t *ahead, float *y, size_t ldy, size_t depth, bool first) {
     __m512 acc[rows][4];
 #pragma clang loop unroll(full)
     for (size_t r = 0; r < rows; r++)
@@ -27,10 +30,9 @@ BK_INLINE void tile_dp(const size_t rows, const uint16_t *x, size_t ldx, const u
             acc[r][c] = first ? _mm512_setzero_ps() : _mm512_loadu_ps(y + r * ldy + 16 * c);
     for (size_t k = 0; k < depth; k += 2) {
         __m512i column[4];
-        _mm_prefetch((const char *)(w + 64 * k + 4096), _MM_HINT_T0);
-        _mm_prefetch((const char *)(w + 64 * k + 4096 + 32), _MM_HINT_T0);
-        _mm_prefetch((const char *)(w + 64 * k + 4096 + 64), _MM_HINT_T0);
-        _mm_prefetch((const char *)(w + 64 * k + 4096 + 96), _MM_HINT_T0);
+#pragma clang loop unroll(full)
+        for (size_t l = 0; l < lines; l++) _mm_prefetch((const char *)ahead + 64 * l, _MM_HINT_T0);
+        ahead += 32 * lines;
 #pragma clang loop unroll(full)
         for (size_t c = 0; c < 4; c++) column[c] = _mm512_loadu_si512(w + 64 * k + 32 * c);
 #pragma clang loop unroll(full)
@@ -48,20 +50,38 @@ BK_INLINE void tile_dp(const size_t rows, const uint16_t *x, size_t ldx, const u
         for (size_t c = 0; c < 4; c++) _mm512_storeu_ps(y + r * ldy + 16 * c, acc[r][c]);
 }
 
+/*
+ * Several tiles of rows share a block of K, which the first of them brings in and the others find in the first-level
+ * cache. Meanwhile memory would idle: so the tiles fetch the next block between them, four lines for each pair of k in
+ * all. A single tile streams the whole panel, well ahead of itself. Blocks are short where few tiles share one.
+ */
 static void gemm_dpbf16(const void *activations, const uint16_t *w, float *y, size_t ldy, size_t m, size_t k,
                         size_t panel0, size_t panel1) {
     const uint16_t *x = activations;
-    size_t depth = bk_padded_k(k), step = m > BK_TILE_ROWS ? 2 * BK_BLOCK_K : depth;
+    size_t depth = bk_padded_k(k), tiles = (m + BK_TILE_ROWS - 1) / BK_TILE_ROWS;
+    size_t blocks = tiles == 1 ? 1 : (depth + (tiles == 2 ? 63 : 127)) / (tiles == 2 ? 64 : 128);
+    size_t step = bk_padded_k((depth + blocks - 1) / blocks);
     for (size_t panel = panel0; panel < panel1; panel++)
         for (size_t k0 = 0; k0 < depth; k0 += step) {
             size_t span = depth - k0 < step ? depth - k0 : step;
-            for (size_t row = 0, rows; row < m; row += rows) {
+            const uint16_t *block = w + panel * 64 * depth + 64 * k0, *ahead = block + (tiles == 1 ? 4096 : 64 * span);
+            for (size_t row = 0, tile = 0, rows; row < m; row += rows, tile++) {
                 rows = bk_tile_height(m - row);
-#define BK_DP_CALL(ROWS)                                                                    \
-    tile_dp(ROWS, x + row * depth + k0, depth, w + panel * 64 * depth + 64 * k0,            \
-            y + row * ldy + 64 * panel, ldy, span, k0 == 0)
+                size_t lines = tiles == 1 ? 4 : tiles == 2 || (tiles == 3 && tile == 0) ? 2 : tile < 4 ? 1 : 0;
+#define BK_DP_TILE(ROWS, LINES)                                                                            \
+    tile_dp(ROWS, LINES, x + row * depth + k0, depth, block, ahead, y + row * ldy + 64 * panel, ldy, span, \
+            k0 == 0)
+#define BK_DP_CALL(ROWS)                           \
+    switch (lines) {                               \
+    case 4: BK_DP_TILE(ROWS, 4); break;            \
+    case 2: BK_DP_TILE(ROWS, 2); break;            \
+    case 1: BK_DP_TILE(ROWS, 1); break;            \
+    default: BK_DP_TILE(ROWS, 0); break;           \
+    }
                 BK_WITH_ROWS(rows, BK_DP_CALL)
 #undef BK_DP_CALL
+#undef BK_DP_TILE
+                ahead += 16 * lines * span;
             }
         }
 }
@@ -81,7 +101,8 @@ static void round_rows_dp(const float *x, size_t ldx, void *out, size_t m, size_
 const bk_kernels bk_avx512bf16 = {
     .name = "avx512bf16", .bf16_family = "dpbf16", .isa = BK_AVX512BF16,
     .gemm_f32 = gemm_f32, .round_rows = round_rows_dp, .gemm_bf16 = gemm_dpbf16, .attention = attention,
-    .rms_norm = rms_norm, .swiglu = swiglu, .add = add, .rope = rope, .exp = exp_all, .argmax = argmax,
+    .rms_norm = rms_norm, .swiglu = swiglu, .add = add, .rope = rope, .exp = exp_all, .softmax_weights = softmax_weights,
+    .find_at_least = find_at_least, .argmax = argmax,
 };
 #pragma clang attribute pop
 #endif

@@ -36,13 +36,18 @@ typedef struct {
     _Atomic uint32_t asleep, caller_asleep;
     range_job *job; /* written before CALLED, read while RUNNING */
     size_t index;
-    int core; /* -1: not pinned */
+    _Atomic int core; /* where it is to run next; NOT_PINNED: anywhere that the process may */
+    const cpu_set_t *allowed;
     pthread_t thread;
 } member;
+
+enum { NOT_PINNED = -1 };
 
 struct bk_team {
     size_t started; /* members that run, without the caller */
     member *members;
+    int caller_core;   /* where the caller was put */
+    cpu_set_t allowed; /* where the process may run */
 };
 
 static void futex_wait(_Atomic uint32_t *word, uint32_t value) {
@@ -69,12 +74,26 @@ static void set_state(member *m, uint32_t state, _Atomic uint32_t *other_asleep)
     if (atomic_load(other_asleep)) futex_wake(&m->state);
 }
 
-bool bk_pin_current_thread(int core) {
-    if (core < 0 || core >= CPU_SETSIZE) return false;
+/* Puts the calling thread on `core`, or back on all of `allowed`. A core that the system refuses leaves it where it is:
+ * a slower step, not a wrong one. */
+static void move_to(int core, const cpu_set_t *allowed) {
     cpu_set_t set;
     CPU_ZERO(&set);
-    CPU_SET(core, &set);
-    return pthread_setaffinity_np(pthread_self(), sizeof set, &set) == 0;
+    if (core != NOT_PINNED) CPU_SET((size_t)core, &set);
+    pthread_setaffinity_np(pthread_self(), sizeof set, core == NOT_PINNED ? allowed : &set);
+}
+
+size_t bk_allowed_cores(int *cores, size_t capacity) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    if (sched_getaffinity(0, sizeof set, &set) != 0) return 0;
+    size_t count = 0;
+    for (int core = 0; core < CPU_SETSIZE; core++)
+        if (CPU_ISSET(core, &set)) {
+            if (count < capacity) cores[count] = core;
+            count++;
+        }
+    return count;
 }
 
 static void take_ranges(range_job *job, size_t index) {
@@ -88,11 +107,13 @@ static void take_ranges(range_job *job, size_t index) {
 
 static void *member_main(void *argument) {
     member *me = argument;
-    if (me->core >= 0) bk_pin_current_thread(me->core);
+    int core = NOT_PINNED;
     for (;;) {
         wait_while(&me->state, IDLE, &me->asleep);
         uint32_t seen = CALLED;
         if (atomic_compare_exchange_strong(&me->state, &seen, RUNNING)) {
+            int wanted = atomic_load_explicit(&me->core, memory_order_relaxed);
+            if (wanted != core) move_to(core = wanted, me->allowed);
             take_ranges(me->job, me->index);
             set_state(me, IDLE, &me->caller_asleep);
         } else if (seen == STOPPED) {
@@ -101,10 +122,13 @@ static void *member_main(void *argument) {
     }
 }
 
-bk_team *bk_team_create(size_t max_threads, const int *cores, size_t core_count) {
+bk_team *bk_team_create(size_t max_threads) {
     if (max_threads == 0) return NULL;
     bk_team *team = calloc(1, sizeof(bk_team));
-    if (!team || max_threads == 1) return team;
+    if (!team) return NULL;
+    team->caller_core = NOT_PINNED;
+    if (sched_getaffinity(0, sizeof team->allowed, &team->allowed) != 0) CPU_ZERO(&team->allowed);
+    if (max_threads == 1) return team;
     team->members = aligned_alloc(64, (max_threads - 1) * sizeof(member));
     if (!team->members) {
         free(team);
@@ -112,7 +136,7 @@ bk_team *bk_team_create(size_t max_threads, const int *cores, size_t core_count)
     }
     for (size_t i = 0; i + 1 < max_threads; i++) {
         member *m = &team->members[i];
-        *m = (member){.index = i + 1, .core = i + 1 < core_count ? cores[i + 1] : -1};
+        *m = (member){.index = i + 1, .core = NOT_PINNED, .allowed = &team->allowed};
         if (pthread_create(&m->thread, NULL, member_main, m) != 0) {
             bk_team_destroy(team);
             return NULL;
@@ -127,6 +151,16 @@ void bk_team_destroy(bk_team *team) {
     for (size_t i = 0; i < team->started; i++) pthread_join(team->members[i].thread, NULL);
     free(team->members);
     free(team);
+}
+
+bool bk_team_place(bk_team *team, const int *cores, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (cores[i] < 0 || cores[i] >= CPU_SETSIZE || !CPU_ISSET((size_t)cores[i], &team->allowed)) return false;
+    for (size_t i = 0; i < team->started; i++)
+        atomic_store_explicit(&team->members[i].core, i + 1 < count ? cores[i + 1] : NOT_PINNED, memory_order_relaxed);
+    int own = count > 0 ? cores[0] : NOT_PINNED;
+    if (own != team->caller_core) move_to(team->caller_core = own, &team->allowed);
+    return true;
 }
 
 void bk_team_for(bk_team *team, size_t threads, size_t items, size_t chunk, bk_range_body body, void *context) {

@@ -15,6 +15,7 @@
 #define BK_INLINE static inline __attribute__((always_inline, unused))
 
 typedef float bk_v __attribute__((vector_size(64)));
+typedef double bk_d __attribute__((vector_size(128)));
 typedef int32_t bk_vi __attribute__((vector_size(64)));
 typedef uint32_t bk_vu __attribute__((vector_size(64)));
 typedef uint16_t bk_vh __attribute__((vector_size(32)));
@@ -51,6 +52,14 @@ BK_INLINE bk_v bk_load_h_some(const uint16_t *p, size_t n) {
 BK_INLINE float bk_reduce(bk_v v) {
     float a[16];
     bk_store(a, v);
+    for (int step = 8; step > 0; step /= 2)
+        for (int i = 0; i < step; i++) a[i] = a[i] + a[i + step];
+    return a[0];
+}
+
+BK_INLINE double bk_reduce_d(bk_d v) {
+    double a[16];
+    memcpy(a, &v, sizeof a);
     for (int step = 8; step > 0; step /= 2)
         for (int i = 0; i < step; i++) a[i] = a[i] + a[i + step];
     return a[0];

@@ -35,7 +35,7 @@ public final class EngineBenchmark {
     private let kvFormat: KVFormat
     private let chunk: Int
     private let kv: KVCache
-    private var sampler: Sampler
+    private let sampler: BatchSampler
 
     /// Steps of a decode measurement: at least so many, and at least so long.
     private static let leastSteps = 8
@@ -53,7 +53,7 @@ public final class EngineBenchmark {
         self.chunk = chunk
         engine = try Engine(model: model, team: team)
         probe = try MachineProbe(team: team)
-        sampler = Sampler(kernels: model.kernels)
+        sampler = BatchSampler(kernels: model.kernels, team: team)
         let blocks = workloads.map { $0.blocks(blockSize: Self.blockSize) }.max() ?? 1
         kv = try KVCache(layout: model.kvLayout(blockSize: Self.blockSize, format: kvFormat),
                          layerCount: model.configuration.layerCount, blockCount: blocks)
@@ -77,7 +77,7 @@ public final class EngineBenchmark {
             var batch = TokenBatch()
             batch.append((start..<end).map(token), at: Int32(start), blockTable: table, logits: end == tokens ? .last : .none)
             let logits = try engine.forward(batch, kv: kv, threads: threads)
-            if end == tokens { _ = try choose(logits, 0, index: 0) }
+            if end == tokens { _ = try choose(logits, rows: 1, index: 0, threads: threads) }
         }
     }
 
@@ -85,9 +85,10 @@ public final class EngineBenchmark {
         TokenID((position &* 2_654_435_761 >> 7) % model.configuration.vocabularySize)
     }
 
-    private func choose(_ logits: Logits, _ row: Int, index: Int) throws -> TokenID {
-        try sampler.sample(logits: logits[row], parameters: SamplingParameters(), prompt: [], generated: [], choice: 0,
-                           index: UInt32(index))
+    /// The likeliest token of each row.
+    private func choose(_ logits: Logits, rows: Int, index: Int, threads: Int) throws -> [TokenID] {
+        let row = BatchSampler.Row(parameters: .greedy, index: UInt32(index))
+        return try sampler.sample(logits, rows: [BatchSampler.Row](repeating: row, count: rows), threads: threads).map { try $0.get() }
     }
 
     /// - Returns: steps taken and time spent.
@@ -103,7 +104,7 @@ public final class EngineBenchmark {
                 batch.append(CollectionOfOne(tokens[row]), at: Int32(context + steps), blockTable: tables[row])
             }
             let logits = try engine.forward(batch, kv: kv, threads: threads)
-            for row in 0..<rows { tokens[row] = try choose(logits, row, index: steps) }
+            tokens = try choose(logits, rows: rows, index: steps, threads: threads)
             steps += 1
         }
         return (steps, began.duration(to: .now))

@@ -33,10 +33,10 @@ public struct MachineProbe {
 
     /// Bytes per second that `threads` threads read from memory.
     public func readBandwidth(threads: Int) -> Double {
-        nonisolated(unsafe) let base = UnsafeRawPointer(buffer.base) // Read only.
+        let buffer = buffer
         let time = ContinuousClock().measure {
             team.forEachRange(of: Self.bufferByteCount / Self.piece, chunk: 4, threads: threads) { range, _ in
-                _ = bp_read(base + range.lowerBound * Self.piece, range.count * Self.piece)
+                _ = bp_read(buffer.base + range.lowerBound * Self.piece, range.count * Self.piece)
             }
         }
         return Double(Self.bufferByteCount) / time.seconds

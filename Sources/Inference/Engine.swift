@@ -32,16 +32,18 @@ public final class Engine {
     ///
     /// - Parameters:
     ///   - threads: threads of this step, at most the team's.
+    ///   - cores: where they run, in order (``ThreadTeam/place(on:)``); `nil` leaves them where they are.
     ///   - onLayer: called on the calling thread when K and V of this batch are stored in that layer, while later layers
     ///     have yet to run, so that they can be sent meanwhile.
     /// - Returns: a view of the engine's scratch, valid until the next step.
     /// - Throws: ``ForwardError`` before anything is computed, if the batch does not fit model or cache; `KernelError` if
     ///   memory is refused.
     public func forward(
-        _ batch: TokenBatch, kv: KVCache, threads: Int, onLayer: (_ layer: Int) -> Void = { _ in }
+        _ batch: TokenBatch, kv: KVCache, threads: Int, cores: [Int]? = nil, onLayer: (_ layer: Int) -> Void = { _ in }
     ) throws -> Logits {
         precondition((1...maxThreads).contains(threads), "\(threads) threads of \(maxThreads)")
         try check(batch, kv)
+        if let cores { try team.place(on: cores) }
         guard batch.rowCount > 0 else { return try logits(ofRows: 0) }
         try scratch.prepare(batch)
         clock.begin()
@@ -83,7 +85,7 @@ public final class Engine {
 }
 
 /// Logits of the rows that a batch asked for, `[rows, vocabulary]`, in the engine's own memory: valid until its next step.
-public struct Logits {
+public struct Logits: Sendable {
     let rows: Rows
     public let count: Int
 

@@ -4,18 +4,21 @@ import Kernels
 /// Chooses the next token from logits: a function of the logits, the parameters, the tokens so far, the choice and the
 /// token index, and of nothing else, so that a replay on another worker chooses the same.
 ///
-/// In this order: penalties; temperature; top-k; top-p over what top-k kept, renormalised; min-p; one draw. Candidates
-/// are ordered by (logit descending, id ascending), so ties never depend on a sort's mood. Weights are our own `exp` of
-/// (logit - largest) / temperature in float32; they are summed in double, in candidate order.
+/// In this order: penalties; temperature; top-k; top-p over what top-k kept, renormalised; min-p; one draw. Weights are our
+/// own `exp` of (logit - largest) / temperature in float32. With top-k or top-p, candidates are ordered by (logit
+/// descending, id ascending), so that ties never depend on a sort's mood, and their weights are summed in double in that
+/// order. Otherwise the whole vocabulary is drawn from in the order of ids, with the sums of `bk_kernels.softmax_weights`.
 ///
 /// Keeps scratch between calls: one sampler per thread.
-public struct Sampler {
+public struct Sampler: Sendable {
     private let kernels: KernelSet
-    private var penalized: [Float] = []
+    private var penalties = PenaltyScratch()
     private var weights: [Float] = []
+    private var blockSums: [Double] = []
+    private var found: [Int32] = []
     private var candidates: [Candidate] = []
 
-    private struct Candidate {
+    private struct Candidate: Sendable {
         var id: TokenID
         var logit: Float
         var weight: Float
@@ -42,13 +45,10 @@ public struct Sampler {
         guard parameters.usesPenalties else {
             return try choose(from: logits, parameters, choice: choice, index: index)
         }
-        var scratch: [Float] = []
-        swap(&scratch, &penalized)
-        defer { swap(&scratch, &penalized) }
-        scratch.removeAll(keepingCapacity: true)
-        scratch.append(contentsOf: logits)
-        Self.penalize(&scratch, parameters, prompt: prompt, generated: generated)
-        let values = scratch
+        var scratch = PenaltyScratch()
+        swap(&scratch, &penalties)
+        defer { swap(&scratch, &penalties) }
+        let values = scratch.penalized(logits, parameters, prompt: prompt, generated: generated)
         return try values.withUnsafeBufferPointer { (buffer) throws(SamplingError) -> TokenID in
             try choose(from: buffer, parameters, choice: choice, index: index)
         }
@@ -66,34 +66,17 @@ public struct Sampler {
         guard p.frequencyPenalty.isFinite else { throw .parameter("frequency_penalty", p.frequencyPenalty) }
     }
 
-    /// Repetition counts prompt and answer, once per distinct token; presence and frequency count the answer alone.
-    private static func penalize(
-        _ logits: inout [Float], _ p: SamplingParameters, prompt: [TokenID], generated: [TokenID]
-    ) {
-        if p.repetitionPenalty != 1 {
-            var seen = Set<TokenID>()
-            for token in prompt + generated where logits.indices.contains(Int(token)) && seen.insert(token).inserted {
-                let logit = logits[Int(token)]
-                logits[Int(token)] = logit > 0 ? logit / p.repetitionPenalty : logit * p.repetitionPenalty
-            }
-        }
-        guard p.presencePenalty != 0 || p.frequencyPenalty != 0 else { return }
-        var counts: [TokenID: Int] = [:]
-        for token in generated where logits.indices.contains(Int(token)) { counts[token, default: 0] += 1 }
-        for (token, count) in counts { // Each token's own logit: the order does not matter.
-            let frequency = Float(count) * p.frequencyPenalty
-            logits[Int(token)] = logits[Int(token)] - frequency - p.presencePenalty
-        }
-    }
-
     private mutating func choose(
         from logits: UnsafeBufferPointer<Float>, _ p: SamplingParameters, choice: UInt32, index: UInt32
     ) throws(SamplingError) -> TokenID {
         let best = try greatest(of: logits)
         if p.temperature == 0 { return best }
-        fillWeights(logits, largest: logits[Int(best)], temperature: p.temperature)
+        // Without top-k and top-p no order is needed but that of the ids.
+        let inOrder = p.topK == 0 && p.topP == 1
+        kernels.softmaxWeights(logits, largest: logits[Int(best)], temperature: p.temperature,
+                               least: inOrder ? p.minP : 0, into: &weights, sums: &blockSums)
         let u = Philox(key: p.seed).uniform(choice: choice, index: index, draw: 0)
-        if p.topK == 0 && p.topP == 1 { return drawInOrder(minP: p.minP, u: u, best: best) }
+        if inOrder { return drawInOrder(minP: p.minP, u: u, best: best) }
         collectCandidates(logits, p)
         return drawCandidate(minP: p.minP, u: u, best: best)
     }
@@ -107,21 +90,23 @@ public struct Sampler {
         }
     }
 
-    private mutating func fillWeights(_ logits: UnsafeBufferPointer<Float>, largest: Float, temperature: Float) {
-        weights.removeAll(keepingCapacity: true)
-        for logit in logits { weights.append((logit - largest) / temperature) }
-        kernels.exp(&weights)
-    }
-
-    /// Without top-k and top-p no order is needed but that of the ids.
+    /// The block that the draw falls into by the blocks' sums, then the token in it.
     private func drawInOrder(minP: Float, u: Double, best: TokenID) -> TokenID {
-        var total = 0.0
-        for weight in weights where weight >= minP { total += Double(weight) }
-        let target = u * total
+        let target = u * blockSums.reduce(0, +)
         var reached = 0.0
-        for (id, weight) in weights.enumerated() where weight >= minP {
-            reached += Double(weight)
-            if reached > target { return TokenID(id) }
+        for (block, sum) in blockSums.enumerated() {
+            guard reached + sum > target else {
+                reached += sum
+                continue
+            }
+            let start = block * KernelSet.sumBlock
+            var last = best
+            for id in start..<min(start + KernelSet.sumBlock, weights.count) where weights[id] >= minP && weights[id] > 0 {
+                reached += Double(weights[id])
+                last = TokenID(id)
+                if reached > target { break }
+            }
+            return last
         }
         return best
     }
@@ -131,7 +116,7 @@ public struct Sampler {
         let wanted = p.topK == 0 ? logits.count : min(Int(p.topK), logits.count)
         // Sorting a vocabulary is slow and nearly all of it is noise: sort the likely ones, and more only if top-k or
         // top-p asks for them. The outcome is that of a full sort.
-        let sum = p.topK == 0 ? weights.reduce(0.0) { $0 + Double($1) } : 0
+        let sum = p.topK == 0 ? blockSums.reduce(0, +) : 0
         for threshold: Float in [0x1p-10, 0x1p-20, 0x1p-40, 0] {
             gather(logits, above: threshold)
             if candidates.count < wanted, p.topK != 0, threshold > 0 { continue }
@@ -145,8 +130,8 @@ public struct Sampler {
 
     private mutating func gather(_ logits: UnsafeBufferPointer<Float>, above threshold: Float) {
         candidates.removeAll(keepingCapacity: true)
-        for (id, weight) in weights.enumerated() where weight >= threshold {
-            candidates.append(Candidate(id: TokenID(id), logit: logits[id], weight: weight))
+        for id in kernels.indexes(of: weights, atLeast: threshold, scratch: &found) {
+            candidates.append(Candidate(id: id, logit: logits[Int(id)], weight: weights[Int(id)]))
         }
     }
 

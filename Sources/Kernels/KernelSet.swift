@@ -63,6 +63,7 @@ public enum KernelError: Error, Sendable, Hashable, CustomStringConvertible {
     case unknownFloat32Path(String)
     case outOfMemory(byteCount: Int)
     case threads(count: Int)
+    case cores([Int], allowed: [Int])
 
     public var description: String {
         switch self {
@@ -72,6 +73,7 @@ public enum KernelError: Error, Sendable, Hashable, CustomStringConvertible {
             "kernels '\(name)' are not available on this processor; available: \(available.joined(separator: ", "))"
         case .unknownFloat32Path(let name): "BATON_FLOAT32_GEMM=\(name): expected packed or openblas"
         case .outOfMemory(let byteCount): "the system refused \(byteCount) bytes of memory"
+        case .cores(let cores, let allowed): "cores \(cores): this process may run on \(allowed)"
         case .threads(let count): "the system refused a team of \(count) threads"
         }
     }

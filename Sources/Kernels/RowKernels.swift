@@ -31,11 +31,34 @@ extension KernelSet {
         table.rope(x, heads, headDim, cosine, sine)
     }
 
-    /// `exp` of each of `values`, in place; equal bits to ``Elementary/exp(_:)``.
-    public func exp(_ values: inout [Float]) {
-        values.withUnsafeMutableBufferPointer { buffer in
-            if let base = buffer.baseAddress { table.exp(base, base, buffer.count) }
+    /// Elements that share one sum of ``softmaxWeights(_:largest:temperature:least:into:sums:)``.
+    public static let sumBlock = Int(BK_SUM_BLOCK)
+
+    /// `weights[i] = exp((x[i] - largest) / temperature)`, equal bits to ``Elementary/exp(_:)``, and for each block of
+    /// ``sumBlock`` of them the sum of those that are at least `least`. `x`: fewer than 2^31; the arrays are resized.
+    public func softmaxWeights(
+        _ x: UnsafeBufferPointer<Float>, largest: Float, temperature: Float, least: Float, into weights: inout [Float],
+        sums: inout [Double]
+    ) {
+        let blocks = (x.count + Self.sumBlock - 1) / Self.sumBlock
+        if weights.count != x.count { weights = [Float](repeating: 0, count: x.count) }
+        if sums.count != blocks { sums = [Double](repeating: 0, count: blocks) }
+        weights.withUnsafeMutableBufferPointer { weights in
+            sums.withUnsafeMutableBufferPointer { sums in
+                guard let from = x.baseAddress, let to = weights.baseAddress, let sum = sums.baseAddress else { return }
+                table.softmax_weights(from, x.count, largest, temperature, least, to, sum)
+            }
         }
+    }
+
+    /// Indexes of the elements of `values` that are at least `least`, ascending; valid until `scratch` changes.
+    public func indexes(of values: [Float], atLeast least: Float, scratch: inout [Int32]) -> ArraySlice<Int32> {
+        precondition(values.count <= Int(Int32.max), "\(values.count) values")
+        if scratch.count < values.count { scratch = [Int32](repeating: 0, count: values.count) }
+        let count = scratch.withUnsafeMutableBufferPointer { found in
+            found.baseAddress.map { table.find_at_least(values, values.count, least, $0) } ?? 0
+        }
+        return scratch.prefix(count)
     }
 
     /// What ``largest(of:)`` finds.

@@ -7,20 +7,33 @@ import CKernels
 public final class ThreadTeam {
     public let maxThreads: Int
     private let team: OpaquePointer
+    private var placement: [Int] = []
 
-    /// - Parameters:
-    ///   - maxThreads: greatest number of threads of a step, the calling one included.
-    ///   - cores: core to pin each thread to, in order; the calling thread is pinned to the first. Empty: no pinning.
+    /// - Parameter maxThreads: greatest number of threads of a step, the calling one included.
     /// - Throws: ``KernelError/threads(count:)`` if the system refuses the threads.
-    public init(maxThreads: Int, cores: [Int] = []) throws(KernelError) {
+    public init(maxThreads: Int) throws(KernelError) {
         precondition(maxThreads >= 1, "a team of \(maxThreads) threads")
-        precondition(cores.isEmpty || cores.count >= maxThreads, "\(cores.count) cores for \(maxThreads) threads")
-        guard let team = bk_team_create(maxThreads, cores.map(Int32.init), cores.count) else {
-            throw .threads(count: maxThreads)
-        }
+        guard let team = bk_team_create(maxThreads) else { throw .threads(count: maxThreads) }
         self.team = team
         self.maxThreads = maxThreads
-        if let first = cores.first { _ = bk_pin_current_thread(Int32(first)) }
+    }
+
+    /// Cores that this process may run on, ascending.
+    public static var allowedCores: [Int] {
+        var cores = [Int32](repeating: 0, count: 1024)
+        let count = bk_allowed_cores(&cores, cores.count)
+        return cores.prefix(count).map(Int.init)
+    }
+
+    /// From now on thread i of a step runs on `cores[i]`; the calling thread is the first and moves at once. Threads past
+    /// the end run anywhere. Cheap if nothing changes, so that a step may be told where to run.
+    /// - Throws: ``KernelError/cores(_:allowed:)`` if the process may not run on one of them.
+    public func place(on cores: [Int]) throws(KernelError) {
+        if cores == placement { return }
+        guard bk_team_place(team, cores.map { Int32(clamping: $0) }, cores.count) else {
+            throw .cores(cores, allowed: Self.allowedCores)
+        }
+        placement = cores
     }
 
     deinit { bk_team_destroy(team) }
@@ -41,6 +54,16 @@ public final class ThreadTeam {
                     context.assumingMemoryBound(to: Box.self).pointee.body(begin..<end, thread)
                 }, UnsafeMutableRawPointer(mutating: box))
             }
+        }
+    }
+
+    /// Like ``forEachRange(of:chunk:threads:_:)`` on `lanes.count` threads, each of which has one of `lanes` to itself.
+    public func forEachRange<Lane>(
+        of count: Int, chunk: Int, lanes: inout [Lane], _ body: @Sendable (_ range: Range<Int>, _ lane: inout Lane) -> Void
+    ) {
+        lanes.withUnsafeMutableBufferPointer { buffer in
+            nonisolated(unsafe) let lanes = buffer // A thread touches the lane of its own number.
+            forEachRange(of: count, chunk: chunk, threads: lanes.count) { range, thread in body(range, &lanes[thread]) }
         }
     }
 

@@ -90,6 +90,53 @@ import Testing
         }
     }
 
+    /// In the order of ids, over more blocks of sums than one: the draw falls where the whole sum says, up to rounding.
+    @Test func aLargeVocabularyIsDrawnInOrder() throws {
+        var random = SplitMix64(state: 4)
+        let logits = (0..<5000).map { _ in Float(random.next() % 100_000) / 20_000 }
+        let largest = logits.max() ?? 0
+        for minP: Float in [0, 0.05, 1] {
+            let weights = logits.map { Double(Elementary.exp($0 - largest)) }.map { $0 >= Double(minP) ? $0 : 0 }
+            let total = weights.reduce(0, +)
+            for index: UInt32 in 0..<200 {
+                let parameters = SamplingParameters(minP: minP, seed: 6)
+                let token = Int(try sample(logits, parameters, index: index))
+                let share = Philox(key: 6).uniform(choice: 0, index: index, draw: 0) * total
+                let before = weights[..<token].reduce(0, +)
+                #expect(weights[token] > 0)
+                #expect(before <= share + 1e-9 * total && share <= before + weights[token] + 1e-9 * total)
+            }
+        }
+    }
+
+    /// Rows of a batch are sampled as each alone would be, on any number of threads.
+    @Test func aBatchIsSampledRowByRow() throws {
+        let kernels = try KernelSet.select(environment: [:]), team = try ThreadTeam(maxThreads: 3)
+        let vocabulary = 3000, count = 9
+        let scratch = try ScratchRows(columns: vocabulary, capacity: count), rows = try scratch.rows(count)
+        var random = SplitMix64(state: 2)
+        for row in 0..<count {
+            for id in 0..<vocabulary { rows[row][id] = row == 4 ? .nan : Float(random.next() % 1000) / 100 }
+        }
+        let wanted = (0..<count).map { row in
+            var parameters = [SamplingParameters.greedy, SamplingParameters(topP: 0.9), SamplingParameters(topK: 5), SamplingParameters()][row % 4]
+            parameters.seed = UInt64(row)
+            parameters.repetitionPenalty = row % 2 == 0 ? 1.3 : 1
+            return BatchSampler.Row(parameters: parameters, prompt: [1, 2, 3], generated: [7, 7], index: UInt32(row))
+        }
+        var single = Sampler(kernels: kernels)
+        let logits = Logits(rows: rows, count: count)
+        let expected = wanted.enumerated().map { i, row in
+            Result { () throws(SamplingError) in
+                try single.sample(logits: logits[i], parameters: row.parameters, prompt: row.prompt, generated: row.generated,
+                                  choice: row.choice, index: row.index)
+            }
+        }
+        #expect(expected[4] == .failure(.notANumber(token: 0)))
+        let batch = BatchSampler(kernels: kernels, team: team)
+        for threads in [1, 2, 3, 1] { #expect(batch.sample(logits, rows: wanted, threads: threads) == expected) }
+    }
+
     @Test func seedChoiceAndIndexEachChangeTheDraw() throws {
         let logits = [Float](repeating: 0, count: 1000)
         let base = try sample(logits, SamplingParameters(seed: 1))

@@ -32,6 +32,43 @@ import Testing
         }
     }
 
+    @Test(arguments: widths + [1024, 1025, 5000])
+    func softmaxWeightsFollowTheirFormula(count: Int) {
+        var random = TestRandom(UInt64(count) + 9)
+        var x = random.floats(count).map { $0 * 12 }
+        x[random.int(0...count - 1)] = -.infinity
+        let largest: Float = 12, temperature: Float = 0.7
+        for least: Float in [0, 1e-6] {
+            let weights = x.map { Elementary.exp(($0 - largest) / temperature) }
+            let sums = stride(from: 0, to: count, by: 1024).map { start -> Double in
+                var lanes = [Double](repeating: 0, count: 16)
+                for i in start..<min(start + 1024, count) where weights[i] >= least { lanes[i % 16] += Double(weights[i]) }
+                return Reference.tree(lanes)
+            }
+            for kernels in KernelSet.all {
+                var out: [Float] = [], outSums: [Double] = []
+                x.withUnsafeBufferPointer {
+                    kernels.softmaxWeights($0, largest: largest, temperature: temperature, least: least, into: &out, sums: &outSums)
+                }
+                #expect(bits(out) == bits(weights), "\(kernels)")
+                #expect(outSums.map(\.bitPattern) == sums.map(\.bitPattern), "\(kernels)")
+            }
+        }
+    }
+
+    @Test(arguments: widths + [64, 128, 5000])
+    func indexesAtLeastAreAllOfThem(count: Int) {
+        var random = TestRandom(UInt64(count) + 5)
+        let x = random.floats(count)
+        for least: Float in [-2, 0, 0.9, 2] {
+            let expected = x.indices.filter { x[$0] >= least }.map { Int32($0) }
+            for kernels in KernelSet.all {
+                var scratch: [Int32] = []
+                #expect(Array(kernels.indexes(of: x, atLeast: least, scratch: &scratch)) == expected, "\(kernels)")
+            }
+        }
+    }
+
     @Test(arguments: widths)
     func largestIsTheLowestOfEqualOnes(width: Int) {
         var random = TestRandom(UInt64(width))

@@ -35,7 +35,7 @@ enum Reference {
         zip(x, w).reduce(Float(0)) { $0.addingProduct($1.0, $1.1) }
     }
 
-    static func tree(_ lanes: [Float]) -> Float {
+    static func tree<Number: FloatingPoint>(_ lanes: [Number]) -> Number {
         var lanes = lanes, step = 8
         while step > 0 {
             for i in 0..<step { lanes[i] += lanes[i + step] }

@@ -29,4 +29,31 @@ import Testing
         }
         #expect(total.withLock { $0 } == 2400)
     }
+
+    @Test func lanesBelongToOneThread() throws {
+        let team = try ThreadTeam(maxThreads: 3)
+        var lanes = [[Int]](repeating: [], count: 3)
+        team.forEachRange(of: 1000, chunk: 7, lanes: &lanes) { range, lane in lane += range }
+        #expect(lanes.joined().sorted() == Array(0..<1000))
+    }
+
+    /// Each step says where it runs; the last word counts.
+    @Test func stepsRunWhereTheyAreTold() throws {
+        let allowed = ThreadTeam.allowedCores
+        let team = try ThreadTeam(maxThreads: 2)
+        defer { try? team.place(on: []) }
+        let first = try #require(allowed.first), last = try #require(allowed.last)
+        for cores in [[first, last], [last, first], [last], []] {
+            try team.place(on: cores)
+            #expect(ThreadTeam.allowedCores == (cores.first.map { [$0] } ?? allowed))
+            let seen = Mutex([Int: [Int]]())
+            team.forEachRange(of: 2, chunk: 1, threads: 2) { _, thread in
+                seen.withLock { $0[thread] = ThreadTeam.allowedCores }
+            }
+            for (thread, ran) in seen.withLock({ $0 }) {
+                #expect(ran == (thread < cores.count ? [cores[thread]] : allowed))
+            }
+        }
+        #expect(throws: KernelError.cores([9999], allowed: allowed)) { try team.place(on: [9999]) }
+    }
 }

@@ -30,6 +30,8 @@
 /* Queries (token rows x heads of a group) that one call of `attention` keeps in its scratch at a time. */
 #define BK_ATTENTION_QUERIES 32
 #define BK_MAX_HEAD_DIM 256
+/* Elements that share a sum of `softmax_weights`. */
+#define BK_SUM_BLOCK 1024
 
 typedef enum { BK_FLOAT32 = 0, BK_BFLOAT16 = 1, BK_FLOAT16 = 2 } bk_type;
 typedef enum { BK_SCALAR = 0, BK_AVX2 = 1, BK_AVX512F = 2, BK_AVX512BF16 = 3 } bk_isa;
@@ -105,6 +107,12 @@ typedef struct {
     void (*rope)(float *x, size_t heads, size_t head_dim, const float *cosine, const float *sine);
     /* out[i] = exp(x[i]); [n]. Equal bits to bk_exp. */
     void (*exp)(const float *x, float *out, size_t n);
+    /* weights[i] = exp((x[i] - largest) / temperature); [n]. Sums in float64, one for each BK_SUM_BLOCK of them (the last
+     * may be shorter), of those that are at least `least`: 16 lanes (index mod 16), ascending, then the fixed tree. */
+    void (*softmax_weights)(const float *x, size_t n, float largest, float temperature, float least, float *weights,
+                            double *sums);
+    /* Writes the indexes of the elements of x [n] that are at least `least` to `found` [n], ascending; how many. */
+    size_t (*find_at_least)(const float *x, size_t n, float least, int32_t *found);
     /* Lowest index of the largest of [n], n < 2^31; -1 if all are -inf. *bad: whether one is NaN or +inf (then the
      * index means nothing). */
     int64_t (*argmax)(const float *x, size_t n, bool *bad);
@@ -150,14 +158,19 @@ void bk_rope_table(int32_t position, const float *inv_freq, size_t n, float *cos
  */
 typedef struct bk_team bk_team;
 typedef void (*bk_range_body)(void *context, size_t begin, size_t end, size_t index);
-/* `cores`: core of each member that is pinned (member 0 is the caller and is left alone), or NULL. NULL on failure. */
-bk_team *bk_team_create(size_t max_threads, const int *cores, size_t core_count);
+/* NULL on failure. Nobody is pinned at first. */
+bk_team *bk_team_create(size_t max_threads);
 void bk_team_destroy(bk_team *team);
 /* Calls body(context, begin, end, i) for consecutive ranges of at most `chunk` items until all `items` are done; members
  * take ranges as they get free, i < threads says which member runs. A member that the system has not scheduled by the
  * time the work is done is not waited for: a busy neighbour costs a thread, not a time slice per kernel. */
 void bk_team_for(bk_team *team, size_t threads, size_t items, size_t chunk, bk_range_body body, void *context);
-/* Pins the calling thread; false if the system refuses. */
-bool bk_pin_current_thread(int core);
+/* From the next range on, member i runs on cores[i] (member 0 is the caller, which moves at once); members past `count`
+ * run wherever the process may. Costs nothing where nothing changes. False, and nothing is changed, if the process may
+ * not run on one of them. */
+bool bk_team_place(bk_team *team, const int *cores, size_t count);
+/* Writes the numbers of the cores that the calling thread may run on, ascending, at most `capacity`. Returns how many
+ * there are. */
+size_t bk_allowed_cores(int *cores, size_t capacity);
 
 #endif
