@@ -1,4 +1,5 @@
 import Foundation
+import JSONReader
 import Kernels
 
 /// All tensors of a checkpoint directory: `model.safetensors`, or the shards of `model.safetensors.index.json`.
@@ -25,16 +26,16 @@ public struct CheckpointIndex: Sendable {
     private static func sharded(
         directory: String, indexPath: String
     ) throws(ModelError) -> ([SafetensorsFile], [String: Int]) {
-        let document: JSON
         let contents = try MappedFile.contents(of: indexPath, atMost: greatestIndex)
-        do { document = try JSON(parsing: contents) } catch { throw ModelError(indexPath, value: "\(error)", .malformed) }
-        guard case .object(let members) = document, case .object(let map)? = members["weight_map"] else {
+        let root = try JSONValue.root(of: contents, file: indexPath)
+        guard let map = root.object?["weight_map"]?.object else {
             throw ModelError(indexPath, "weight_map", .missing)
         }
         var shards: [String: Int] = [:], files: [SafetensorsFile] = [], owner: [String: Int] = [:]
-        for (tensor, place) in map.sorted(by: { $0.key < $1.key }) {
-            guard case .string(let name) = place else {
-                throw ModelError(indexPath, "weight_map.\(tensor)", value: place.brief, .wrongType)
+        for (key, place) in map {
+            guard let tensor = key.text else { continue }
+            guard let name = place.text else {
+                throw ModelError(indexPath, "weight_map.\(tensor)", value: place.shown, .wrongType)
             }
             guard isPlainFileName(name) else { throw ModelError(indexPath, "weight_map.\(tensor)", value: name, .unsafePath) }
             if shards[name] == nil {
@@ -44,7 +45,8 @@ public struct CheckpointIndex: Sendable {
             guard let shard = shards[name], files[shard][tensor] != nil else {
                 throw ModelError(name, tensor, .missing)
             }
-            owner[tensor] = shard
+            // Keys differ in bytes, but may be equivalent in Unicode.
+            guard owner.updateValue(shard, forKey: tensor) == nil else { throw ModelError(indexPath, tensor, .duplicate) }
         }
         for file in files {
             for tensor in file.tensors where owner[tensor.name].map({ files[$0] !== file }) ?? false {

@@ -1,10 +1,12 @@
+import JSONReader
+
 /// Typed, bounded access to the members of a JSON object; every error names the file, the key and the value.
 struct ConfigurationReader {
     let file: String
     let prefix: String
-    let members: [String: JSON]
+    let members: JSONObject
 
-    init(file: String, prefix: String = "", members: [String: JSON]) {
+    init(file: String, prefix: String = "", members: JSONObject) {
         self.file = file
         self.prefix = prefix
         self.members = members
@@ -17,25 +19,21 @@ struct ConfigurationReader {
     }
 
     init(contents: [UInt8], name: String) throws(ModelError) {
-        let document: JSON
-        do { document = try JSON(parsing: contents) } catch { throw ModelError(name, value: "\(error)", .malformed) }
-        guard case .object(let members) = document else { throw ModelError(name, value: document.brief, .wrongType) }
+        let root = try JSONValue.root(of: contents, file: name)
+        guard let members = root.object else { throw ModelError(name, value: root.shown, .wrongType) }
         self.init(file: name, members: members)
     }
 
     /// A member that is neither missing nor null.
-    subscript(key: String) -> JSON? {
-        guard let value = members[key], value != .null else { return nil }
-        return value
-    }
+    subscript(key: String) -> JSONValue? { members[key].flatMap { $0.isNull ? nil : $0 } }
 
     func refuse(_ key: String, _ reason: ModelError.Reason) -> ModelError {
-        ModelError(file, prefix + key, value: members[key]?.brief ?? "", reason)
+        ModelError(file, prefix + key, value: members[key]?.shown ?? "", reason)
     }
 
     func integer(_ key: String, in range: ClosedRange<Int>) throws(ModelError) -> Int? {
         guard let value = self[key] else { return nil }
-        guard case .integer(let number) = value else { throw refuse(key, .wrongType) }
+        guard let number = value.integer else { throw refuse(key, .wrongType) }
         guard range.contains(number) else { throw refuse(key, .outOfRange) }
         return number
     }
@@ -46,14 +44,9 @@ struct ConfigurationReader {
     }
 
     func number(_ key: String, in range: ClosedRange<Double>) throws(ModelError) -> Double? {
-        let number: Double
-        switch self[key] {
-        case nil: return nil
-        case .integer(let value)?: number = Double(value)
-        case .number(let value)?: number = value
-        default: throw refuse(key, .wrongType)
-        }
-        guard range.contains(number) else { throw refuse(key, .outOfRange) }
+        guard let value = self[key] else { return nil }
+        guard value.kind == .number else { throw refuse(key, .wrongType) }
+        guard let number = value.number, range.contains(number) else { throw refuse(key, .outOfRange) }
         return number
     }
 
@@ -64,25 +57,34 @@ struct ConfigurationReader {
 
     func flag(_ key: String) throws(ModelError) -> Bool? {
         guard let value = self[key] else { return nil }
-        guard case .bool(let flag) = value else { throw refuse(key, .wrongType) }
+        guard let flag = value.boolean else { throw refuse(key, .wrongType) }
         return flag
     }
 
     func text(_ key: String) throws(ModelError) -> String? {
         guard let value = self[key] else { return nil }
-        guard case .string(let text) = value else { throw refuse(key, .wrongType) }
+        guard let text = value.text else { throw refuse(key, .wrongType) }
         return text
     }
 
     func object(_ key: String) throws(ModelError) -> ConfigurationReader? {
         guard let value = self[key] else { return nil }
-        guard case .object(let members) = value else { throw refuse(key, .wrongType) }
+        guard let members = value.object else { throw refuse(key, .wrongType) }
         return ConfigurationReader(file: file, prefix: prefix + key + ".", members: members)
     }
 
-    func array(_ key: String) throws(ModelError) -> [JSON]? {
+    func array(_ key: String) throws(ModelError) -> JSONArray? {
         guard let value = self[key] else { return nil }
-        guard case .array(let values) = value else { throw refuse(key, .wrongType) }
+        guard let values = value.array else { throw refuse(key, .wrongType) }
         return values
+    }
+}
+
+extension JSONValue {
+    /// The document in a checkpoint's file.
+    static func root(of contents: [UInt8], file: String) throws(ModelError) -> JSONValue {
+        do { return try JSONDocument(file: file, source: contents).root } catch {
+            throw ModelError(file, value: "\(error)", .malformed)
+        }
     }
 }

@@ -1,5 +1,6 @@
 import Foundation
 import Generation
+import JSONReader
 import Kernels
 
 /// The shape of a model, from a checkpoint's `config.json` (and `generation_config.json` for the end tokens), in the older
@@ -103,7 +104,7 @@ public struct ModelConfiguration: Sendable, Hashable {
 
     private static func architecture(_ config: ConfigurationReader) throws(ModelError) -> Architecture {
         guard let names = try config.array("architectures") else { throw config.refuse("architectures", .missing) }
-        guard names.count == 1, case .string(let name) = names[0] else { throw config.refuse("architectures", .wrongType) }
+        guard names.count == 1, let name = names.first(where: { _ in true })?.text else { throw config.refuse("architectures", .wrongType) }
         guard let architecture = Architecture(rawValue: name) else {
             throw ModelError(config.file, "architectures", value: name, .unsupported)
         }
@@ -137,20 +138,13 @@ public struct ModelConfiguration: Sendable, Hashable {
     private static func tokens(
         _ reader: ConfigurationReader, _ key: String, in range: ClosedRange<Int>
     ) throws(ModelError) -> [TokenID] {
-        let values: [JSON]
-        switch reader[key] {
-        case nil: return []
-        case .array(let list)?: values = list
-        case let single?: values = [single]
-        }
-        guard values.count <= 4096 else { throw reader.refuse(key, .outOfRange) }
-        var tokens: [TokenID] = []
-        for value in values {
-            guard case .integer(let id) = value else { throw reader.refuse(key, .wrongType) }
+        guard let value = reader[key] else { return [] }
+        guard value.count <= 4096 else { throw reader.refuse(key, .outOfRange) }
+        return try (value.array.map(Array.init) ?? [value]).map { value throws(ModelError) in
+            guard let id = value.integer else { throw reader.refuse(key, .wrongType) }
             guard range.contains(id) else { throw reader.refuse(key, .outOfRange) }
-            tokens.append(TokenID(id))
+            return TokenID(id)
         }
-        return tokens
     }
 }
 
@@ -177,10 +171,10 @@ private enum SlidingWindows {
             if let types = try config.array("layer_types") {
                 guard types.count == layerCount else { throw config.refuse("layer_types", .inconsistent) }
                 return try types.map { type throws(ModelError) in
-                    switch type {
-                    case .string("full_attention"): false
-                    case .string("sliding_attention"): true
-                    default: throw ModelError(config.file, "layer_types", value: type.brief, .unsupported)
+                    switch type.text {
+                    case "full_attention": false
+                    case "sliding_attention": true
+                    default: throw ModelError(config.file, "layer_types", value: type.shown, .unsupported)
                     }
                 }
             }

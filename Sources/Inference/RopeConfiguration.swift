@@ -60,7 +60,7 @@ public struct RopeConfiguration: Sendable, Hashable {
     private static func scaling(_ reader: ConfigurationReader) throws(ModelError) -> Scaling {
         let key = reader["rope_type"] == nil ? "type" : "rope_type"
         guard let type = try reader.text(key) else {
-            if let (name, _) = reader.members.sorted(by: { $0.key < $1.key }).first(where: { $0.key != "rope_theta" }) {
+            if let name = reader.members.lazy.compactMap(\.key.text).first(where: { $0 != "rope_theta" }) {
                 throw reader.refuse(name, .unsupported)
             }
             return .none

@@ -1,3 +1,4 @@
+import JSONReader
 import Kernels
 
 /// A safetensors file, mapped: `u64` header length, JSON header, data. Everything in the header is checked against the
@@ -26,7 +27,7 @@ public final class SafetensorsFile: Sendable {
         self.path = path
         map = try MappedFile(path: path)
         tensors = try Self.parse(map.bytes, path: path)
-        index = Dictionary(tensors.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        index = try Self.index(tensors, path: path)
     }
 
     /// The checked tensors of a file of these bytes; `path` is for errors.
@@ -38,11 +39,20 @@ public final class SafetensorsFile: Sendable {
         }
         let headerCount = Int(declared)
         guard headerCount <= bytes.count - 8 else { throw ModelError(path, "header length", value: "\(declared)", .truncated) }
-        let header: JSON
-        do { header = try JSON(parsing: bytes[8..<8 + headerCount]) } catch {
+        let header: JSONDocument
+        do { header = try JSONDocument(file: path, source: Array(bytes[8..<8 + headerCount])) } catch {
             throw ModelError(path, "header", value: "\(error)", .malformed)
         }
-        return try tensors(header, dataStart: 8 + headerCount, fileEnd: bytes.count, path: path)
+        return try tensors(header.root, dataStart: 8 + headerCount, fileEnd: bytes.count, path: path)
+    }
+
+    private static func index(_ tensors: [Tensor], path: String) throws(ModelError) -> [String: Tensor] {
+        var index: [String: Tensor] = [:]
+        // Keys of the header differ in bytes, but may be equivalent in Unicode.
+        for tensor in tensors where index.updateValue(tensor, forKey: tensor.name) != nil {
+            throw ModelError(path, tensor.name, .duplicate)
+        }
+        return index
     }
 
     public subscript(name: String) -> Tensor? { index[name] }
@@ -51,11 +61,12 @@ public final class SafetensorsFile: Sendable {
     func bytes(of tensor: Tensor) -> UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: map.bytes[tensor.range]) }
 
     private static func tensors(
-        _ header: JSON, dataStart: Int, fileEnd: Int, path: String
+        _ header: JSONValue, dataStart: Int, fileEnd: Int, path: String
     ) throws(ModelError) -> [Tensor] {
-        guard case .object(let members) = header else { throw ModelError(path, "header", value: header.brief, .wrongType) }
+        guard let members = header.object else { throw ModelError(path, "header", value: header.shown, .wrongType) }
         var tensors: [Tensor] = []
-        for (name, member) in members where name != "__metadata__" {
+        for (key, member) in members {
+            guard let name = key.text, name != "__metadata__" else { continue }
             tensors.append(try tensor(name, member, dataStart: dataStart, fileEnd: fileEnd, path: path))
         }
         tensors.sort { ($0.range.lowerBound, $0.range.upperBound, $0.name) < ($1.range.lowerBound, $1.range.upperBound, $1.name) }
@@ -69,27 +80,27 @@ public final class SafetensorsFile: Sendable {
     }
 
     private static func tensor(
-        _ name: String, _ member: JSON, dataStart: Int, fileEnd: Int, path: String
+        _ name: String, _ member: JSONValue, dataStart: Int, fileEnd: Int, path: String
     ) throws(ModelError) -> Tensor {
-        func refuse(_ field: String, _ value: JSON?, _ reason: ModelError.Reason) -> ModelError {
-            ModelError(path, "\(name.prefix(80)).\(field)", value: value?.brief ?? "nothing", reason)
+        func refuse(_ field: String, _ value: JSONValue?, _ reason: ModelError.Reason) -> ModelError {
+            ModelError(path, "\(name.prefix(80)).\(field)", value: value?.shown ?? "nothing", reason)
         }
-        guard case .object(let fields) = member else { throw ModelError(path, name, value: member.brief, .wrongType) }
-        guard case .string(let typeName)? = fields["dtype"] else { throw refuse("dtype", fields["dtype"], .wrongType) }
+        guard let fields = member.object else { throw ModelError(path, name, value: member.shown, .wrongType) }
+        guard let typeName = fields["dtype"]?.text else { throw refuse("dtype", fields["dtype"], .wrongType) }
         guard let type = StoredType(rawValue: typeName) else { throw refuse("dtype", fields["dtype"], .unsupported) }
-        guard case .array(let dimensions)? = fields["shape"], dimensions.count <= greatestRank else {
+        guard let dimensions = fields["shape"]?.array, dimensions.count <= greatestRank else {
             throw refuse("shape", fields["shape"], .wrongType)
         }
         var shape: [Int] = [], byteCount = type.byteCount
         for dimension in dimensions {
-            guard case .integer(let size) = dimension, size >= 0 else { throw refuse("shape", dimension, .outOfRange) }
+            guard let size = dimension.integer, size >= 0 else { throw refuse("shape", dimension, .outOfRange) }
             let (product, overflow) = byteCount.multipliedReportingOverflow(by: size)
             guard !overflow else { throw refuse("shape", dimension, .outOfRange) }
             byteCount = product
             shape.append(size)
         }
-        guard case .array(let offsets)? = fields["data_offsets"], offsets.count == 2,
-              case .integer(let begin) = offsets[0], case .integer(let end) = offsets[1]
+        guard var offsets = fields["data_offsets"]?.array, offsets.count == 2,
+              let begin = offsets.next()?.integer, let end = offsets.next()?.integer
         else { throw refuse("data_offsets", fields["data_offsets"], .wrongType) }
         guard begin >= 0, end >= begin, end <= fileEnd - dataStart, end - begin == byteCount else {
             throw ModelError(path, "\(name.prefix(80)).data_offsets", value: "[\(begin), \(end)]", .offsets)

@@ -1,4 +1,5 @@
 import Generation
+import JSONReader
 
 /// A token that is found in the text itself, before the model sees it.
 struct AddedToken: Sendable {

@@ -1,4 +1,5 @@
 import Generation
+import JSONReader
 
 /// Byte-pair encoding (Sennrich et al., arXiv 1508.07909): a word's characters, joined pair by pair in the order in
 /// which training joined them.
@@ -45,15 +46,13 @@ struct BPE: Sendable {
     }
 
     private static func refuseUnsupported(_ value: JSONValue) throws(TokenizerError) {
-        for key in ["continuing_subword_prefix", "end_of_word_suffix"] as [StaticString] {
+        for key in ["continuing_subword_prefix", "end_of_word_suffix"] {
             if let affix = try value.optional(key), try !affix.bytes().isEmpty { throw affix.unsupported() }
         }
         // Dropout makes the tokens of a text random.
         if let dropout = try value.optional("dropout") {
             guard dropout.kind == .number else { throw dropout.wrongType(expected: "a number") }
-            guard Double(String(decoding: dropout.document.bytes(of: dropout.index), as: UTF8.self)) == 0 else {
-                throw dropout.unsupported()
-            }
+            guard dropout.number == 0 else { throw dropout.unsupported() }
         }
     }
 

@@ -1,3 +1,5 @@
+import JSONReader
+
 /// How tokens become text, as steps that a ``StreamingDecoder`` takes with each token as it comes.
 ///
 /// The reference implementation maps whole lists of tokens. Here a list passes through the first steps one token at a

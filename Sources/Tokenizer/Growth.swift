@@ -1,3 +1,5 @@
+import JSONReader
+
 /// How many times longer a text can become: thirty steps that each double it would turn a byte into a gigabyte, so a
 /// file whose steps multiply beyond the limit is refused.
 struct Growth: Sendable {

@@ -1,3 +1,5 @@
+import JSONReader
+
 /// What `Split` and `Replace` look for: `{"String": …}` or `{"Regex": …}`.
 enum Matcher: Sendable {
     case literal([UInt8])

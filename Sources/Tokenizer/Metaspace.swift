@@ -1,3 +1,5 @@
+import JSONReader
+
 /// SentencePiece's way with spaces: each becomes a visible character, and one may be put before the text.
 struct Metaspace: Sendable {
     enum PrependScheme: String, Sendable {

@@ -1,3 +1,5 @@
+import JSONReader
+
 /// Rewrites a stretch of text between special tokens before it is split.
 indirect enum Normalizer: Sendable {
     case sequence([Normalizer])

@@ -1,4 +1,5 @@
 import CPCRE2
+import JSONReader
 
 /// A compiled pattern of the file, run by PCRE2 on UTF-8.
 final class Pattern: @unchecked Sendable {
@@ -25,7 +26,7 @@ final class Pattern: @unchecked Sendable {
             translated = try PatternSyntax.translate(pattern)
         } catch {
             throw .unsupported(
-                file: value.document.file, key: value.path, value: "\(JSONDocument.quoted(pattern)) (at \(error.construct))")
+                file: value.document.file, key: value.path, value: "\(JSONValue.quoted(pattern)) (at \(error.construct))")
         }
         guard let code = Self.compile(Array(translated.utf8)) else { throw value.invalid(.patternDoesNotCompile) }
         self.code = code

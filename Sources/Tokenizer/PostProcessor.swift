@@ -1,4 +1,5 @@
 import Generation
+import JSONReader
 
 /// The special tokens that a text gets before and after.
 struct PostProcessor: Sendable {

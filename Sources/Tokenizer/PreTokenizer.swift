@@ -1,3 +1,5 @@
+import JSONReader
+
 /// A stretch of text on its way to the model: merges never reach across pieces.
 struct Piece: Sendable {
     /// Valid UTF-8, never empty.

@@ -1,5 +1,6 @@
 import Foundation
 import Generation
+import JSONReader
 
 /// The tokenizer of a model, read from its `tokenizer.json`: text to tokens and back.
 ///
@@ -31,7 +32,7 @@ public struct Tokenizer: Sendable {
     ///   - configuration: the contents of `tokenizer_config.json`, which names the tokens that begin and end a text.
     ///   - chatTemplate: goes before the one in `configuration`.
     public init(json: Data, configuration: Data? = nil, chatTemplate: String? = nil) throws(TokenizerError) {
-        let root = try JSONDocument(file: "tokenizer.json", source: Array(json)).root
+        let root = try JSONDocument.file("tokenizer.json", Array(json)).root
         if let version = try root.optional("version"), try version.string() != "1.0" { throw version.unsupported() }
         let value = try root.required("model")
         let tokenCount = try value.required("vocab").count + (root.optional("added_tokens")?.count ?? 0)
@@ -62,7 +63,7 @@ public struct Tokenizer: Sendable {
                 nil
             }
         if let configuration {
-            let document = try JSONDocument(file: "tokenizer_config.json", source: Array(configuration))
+            let document = try JSONDocument.file("tokenizer_config.json", Array(configuration))
             self.configuration = try TokenizerConfiguration(document.root) { token in
                 addedTokens.id(of: Array(token)) ?? model.vocabulary.id(of: token)
             }

@@ -1,4 +1,5 @@
 import Generation
+import JSONReader
 
 /// What `tokenizer_config.json` adds to `tokenizer.json`: which tokens begin and end a text, and the chat template.
 struct TokenizerConfiguration: Sendable {
@@ -17,7 +18,7 @@ struct TokenizerConfiguration: Sendable {
 
     /// A token by its text, or by an object whose `content` is the text.
     private static func token(
-        _ key: StaticString, in value: JSONValue, id: (ArraySlice<UInt8>) -> TokenID?
+        _ key: String, in value: JSONValue, id: (ArraySlice<UInt8>) -> TokenID?
     ) throws(TokenizerError) -> TokenID? {
         guard let token = try value.optional(key) else { return nil }
         let content = token.kind == .object ? try token.required("content") : token

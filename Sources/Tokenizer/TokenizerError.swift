@@ -1,11 +1,13 @@
+import JSONReader
+
 /// Why a tokenizer could not be loaded, or a text not be split.
 ///
 /// Every case names the file, the path of the key in it (`added_tokens[3].id`) and the offending value.
 public enum TokenizerError: Error, Sendable, Hashable {
     /// The file could not be read at all.
     case unreadableFile(file: String, reason: String)
-    /// The file is not JSON; `offset` counts bytes from its start.
-    case malformedJSON(file: String, offset: Int, problem: JSONProblem)
+    /// The file is not JSON.
+    case malformedJSON(file: String, JSONError)
     case missingKey(file: String, key: String)
     case wrongType(file: String, key: String, expected: String, found: String)
     /// The value is legal, but stands for something this tokenizer does not do.
@@ -15,23 +17,8 @@ public enum TokenizerError: Error, Sendable, Hashable {
     /// Matching the file's own pattern against a text took more steps or memory than allowed.
     case matchLimitExceeded(pattern: String)
 
-    /// What breaks the grammar of JSON.
-    public enum JSONProblem: String, Sendable, Hashable, CaseIterable {
-        case invalidUTF8 = "invalid UTF-8"
-        case tooLarge = "file too large"
-        case tooDeep = "nested too deeply"
-        case unexpectedEnd = "unexpected end of the file"
-        case unexpectedByte = "unexpected byte"
-        case trailingBytes = "bytes after the end of the value"
-        case invalidEscape = "invalid escape in a string"
-        case loneSurrogate = "surrogate without its partner in a string"
-        case controlCharacter = "control character in a string"
-        case invalidNumber = "malformed number"
-    }
-
     /// What is wrong with a value of the right type.
     public enum Defect: String, Sendable, Hashable, CaseIterable {
-        case duplicateKey = "key appears twice"
         case idOutOfRange = "token id out of range"
         case duplicateID = "token id is already taken"
         case conflictingID = "token has another id in model.vocab"
@@ -58,8 +45,8 @@ extension TokenizerError: CustomStringConvertible {
         switch self {
         case .unreadableFile(let file, let reason):
             "\(file): cannot be read: \(reason)"
-        case .malformedJSON(let file, let offset, let problem):
-            "\(file): byte \(offset): \(problem.rawValue)"
+        case .malformedJSON(let file, let error):
+            "\(file): \(error)"
         case .missingKey(let file, let key):
             "\(file): \(key): missing"
         case .wrongType(let file, let key, let expected, let found):

@@ -1,4 +1,5 @@
 import Generation
+import JSONReader
 
 /// The model's tokens: a two-way map between ids and byte strings.
 ///
@@ -23,13 +24,12 @@ struct Vocabulary: Sendable {
         slots = Array(repeating: nil, count: slotCount)
     }
 
-    /// Reads `model.vocab`, `{token: id}`. Ids below ``idLimit(tokenCount:)``, none twice.
+    /// Reads `model.vocab`, `{token: id}`. Ids below ``idLimit(tokenCount:)``, none twice. (Nor is a key of an object.)
     init(_ value: JSONValue, idLimit: Int) throws(TokenizerError) {
         self.init(capacity: value.count)
         for (key, value) in try value.members() {
             let id = try value.integer(below: idLimit, else: .idOutOfRange)
             let token = try key.bytes()
-            guard self.id(of: token) == nil else { throw key.invalid(.duplicateToken) }
             guard self.token(TokenID(id)) == nil else { throw value.invalid(.duplicateID) }
             insert(token, id: TokenID(id))
         }

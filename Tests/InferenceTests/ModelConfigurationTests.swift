@@ -80,6 +80,24 @@ import Testing
         }
     }
 
+    /// Every document is read by one reader, strict as no two others are.
+    @Test func textThatIsNotOneDocumentIsRefused() throws {
+        let text = String(decoding: CheckpointMaker.config, as: UTF8.self)
+        for (from, to, value) in [
+            (#""bos_token_id": 0"#, #""vocab_size": 99"#, "vocab_size: key appears twice"),
+            (#""float32""#, #""\udc00""#, "surrogate"), ("1e-06", "1.e-06", "malformed number"), ("true}", "true", "unexpected end"),
+        ] {
+            let error = #expect(throws: ModelError.self) {
+                try ModelConfiguration(config: Array(text.replacing(from, with: to).utf8))
+            }
+            #expect(error?.reason == .malformed && error?.value.contains(value) == true, "\(String(describing: error))")
+        }
+        let infinite = #expect(throws: ModelError.self) {
+            try ModelConfiguration(config: Array(text.replacing("1e-06", with: "1e999").utf8))
+        }
+        #expect(infinite?.reason == .outOfRange && infinite?.field == "rms_norm_eps" && infinite?.value == "1e999")
+    }
+
     @Test func anErrorNamesKeyAndValue() {
         let error = #expect(throws: ModelError.self) { try read(["rope_scaling": ["rope_type": "yarn", "factor": 4]]) }
         #expect(error?.description == "config.json: rope_scaling.rope_type = \"yarn\" is not supported")

@@ -41,6 +41,7 @@ import Testing
         (#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#, 8, .overlap),
         (#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#, 9, .overlap),
         (#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#, 4, .malformed),
+        (#"{"\u00e9":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},"e\u0301":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}"#, 0, .duplicate),
         ("{", 0, .headerLength),
         ("{\"a\"", 0, .malformed),
         ("{} {", 0, .malformed),

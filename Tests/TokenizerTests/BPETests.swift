@@ -1,12 +1,13 @@
 import Foundation
 import Generation
+import JSONReader
 import Testing
 
 @testable import Tokenizer
 
 @Suite struct BPETests {
     private static func model(_ json: String) throws -> BPE {
-        try BPE(JSONDocument(file: "tokenizer.json", source: Array(json.utf8)).root, idLimit: 1000)
+        try BPE(JSONDocument.file("tokenizer.json", Array(json.utf8)).root, idLimit: 1000)
     }
 
     private static func encode(_ word: String, with model: BPE) -> [TokenID] {

@@ -1,4 +1,5 @@
 import Foundation
+import JSONReader
 import Testing
 
 @testable import Tokenizer
@@ -29,8 +30,8 @@ import Testing
         // The mutations neither break every file nor none.
         #expect(reached.loadedCount > 500 && reached.refusedCount > 500, "\(reached)")
         #expect(reached.defects == Set(TokenizerError.Defect.allCases))
-        #expect(reached.problems == Set(TokenizerError.JSONProblem.allCases).subtracting([.tooLarge]))
-        #expect(reached.missesKey && reached.hasWrongType && reached.isUnsupported)
+        #expect(reached.problems == Set(JSONError.Problem.allCases).subtracting([.tooLarge]))
+        #expect(reached.hasDuplicateKey && reached.missesKey && reached.hasWrongType && reached.isUnsupported)
     }
 
     /// What became of the files so far.
@@ -38,7 +39,8 @@ import Testing
         var loadedCount = 0
         var refusedCount = 0
         var defects: Set<TokenizerError.Defect> = []
-        var problems: Set<TokenizerError.JSONProblem> = []
+        var problems: Set<JSONError.Problem> = []
+        var hasDuplicateKey = false
         var missesKey = false
         var hasWrongType = false
         var isUnsupported = false
@@ -51,7 +53,8 @@ import Testing
             } catch {
                 refusedCount += 1
                 switch error {
-                case .malformedJSON(_, _, let problem): problems.insert(problem)
+                case .malformedJSON(_, .malformed(_, let problem)): problems.insert(problem)
+                case .malformedJSON(_, .duplicateKey): hasDuplicateKey = true
                 case .invalid(_, _, _, let defect): defects.insert(defect)
                 case .missingKey: missesKey = true
                 case .wrongType: hasWrongType = true

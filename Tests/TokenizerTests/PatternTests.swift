@@ -1,10 +1,11 @@
+import JSONReader
 import Testing
 
 @testable import Tokenizer
 
 @Suite struct PatternTests {
     private static func pattern(_ source: String) throws(TokenizerError) -> Pattern {
-        try Pattern(source, from: JSONDocument(file: "f.json", source: Array("\"\"".utf8)).root)
+        try Pattern(source, from: JSONDocument.file("f.json", Array("\"\"".utf8)).root)
     }
 
     private static func matches(_ source: String, _ text: String) throws -> [String] {

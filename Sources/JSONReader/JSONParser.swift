@@ -1,19 +1,13 @@
-/// Builds the nodes of a ``JSONDocument``; accepts exactly RFC 8259, nested at most 128 deep.
+/// Builds the nodes of a ``JSONDocument``; accepts exactly RFC 8259, but for the limit on depth.
 struct JSONParser {
-    private static let maximumDepth = 128
-
-    private let file: String
     private let source: [UInt8]
     private var position = 0
     private(set) var nodes: [JSONDocument.Node] = []
     private(set) var unescaped: [UInt8] = []
 
-    init(file: String, source: [UInt8]) {
-        self.file = file
-        self.source = source
-    }
+    init(source: [UInt8]) { self.source = source }
 
-    mutating func parseDocument() throws(TokenizerError) {
+    mutating func parseDocument() throws(JSONError) {
         do {
             _ = try UTF8Span(validating: source.span)
         } catch {
@@ -48,11 +42,9 @@ struct JSONParser {
         return count
     }
 
-    private func problem(_ problem: TokenizerError.JSONProblem) -> TokenizerError {
-        .malformedJSON(file: file, offset: position, problem: problem)
-    }
+    private func problem(_ problem: JSONError.Problem) -> JSONError { .malformed(offset: position, problem) }
 
-    private func peek() throws(TokenizerError) -> UInt8 {
+    private func peek() throws(JSONError) -> UInt8 {
         guard position < source.count else { throw problem(.unexpectedEnd) }
         return source[position]
     }
@@ -66,7 +58,7 @@ struct JSONParser {
         }
     }
 
-    private mutating func parseValue(depth: Int) throws(TokenizerError) {
+    private mutating func parseValue(depth: Int) throws(JSONError) {
         switch try peek() {
         case UInt8(ascii: "{"): try parseContainer(.object, closedBy: UInt8(ascii: "}"), depth: depth)
         case UInt8(ascii: "["): try parseContainer(.array, closedBy: UInt8(ascii: "]"), depth: depth)
@@ -78,8 +70,8 @@ struct JSONParser {
         }
     }
 
-    private mutating func parseContainer(_ kind: JSONDocument.Kind, closedBy close: UInt8, depth: Int) throws(TokenizerError) {
-        guard depth < Self.maximumDepth else { throw problem(.tooDeep) }
+    private mutating func parseContainer(_ kind: JSONValue.Kind, closedBy close: UInt8, depth: Int) throws(JSONError) {
+        guard depth < JSONDocument.greatestDepth else { throw problem(.tooDeep) }
         let index = nodes.count
         nodes.append(.init(kind: kind))
         position += 1
@@ -104,7 +96,7 @@ struct JSONParser {
         nodes[index].startOrEnd = UInt32(nodes.count)
     }
 
-    private mutating func parseKey() throws(TokenizerError) {
+    private mutating func parseKey() throws(JSONError) {
         guard try peek() == UInt8(ascii: "\"") else { throw problem(.unexpectedByte) }
         try parseString()
         skipWhitespace()
@@ -113,7 +105,7 @@ struct JSONParser {
         skipWhitespace()
     }
 
-    private mutating func parseLiteral(_ text: StaticString, _ kind: JSONDocument.Kind) throws(TokenizerError) {
+    private mutating func parseLiteral(_ text: StaticString, _ kind: JSONValue.Kind) throws(JSONError) {
         for offset in 0..<text.utf8CodeUnitCount {
             guard try peek() == text.utf8Start[offset] else { throw problem(.unexpectedByte) }
             position += 1
@@ -123,7 +115,7 @@ struct JSONParser {
 
     // MARK: Numbers
 
-    private mutating func parseNumber() throws(TokenizerError) {
+    private mutating func parseNumber() throws(JSONError) {
         let start = position
         if try peek() == UInt8(ascii: "-") { position += 1 }
         guard position < source.count, isDigit(source[position]) else {
@@ -148,14 +140,14 @@ struct JSONParser {
         while position < source.count, isDigit(source[position]) { position += 1 }
     }
 
-    private mutating func requireDigits() throws(TokenizerError) {
+    private mutating func requireDigits() throws(JSONError) {
         guard position < source.count, isDigit(source[position]) else { throw problem(.invalidNumber) }
         skipDigits()
     }
 
     // MARK: Strings
 
-    private mutating func parseString() throws(TokenizerError) {
+    private mutating func parseString() throws(JSONError) {
         position += 1
         let start = position
         while true {
@@ -169,7 +161,7 @@ struct JSONParser {
         position += 1
     }
 
-    private mutating func parseEscapedString(from start: Int) throws(TokenizerError) {
+    private mutating func parseEscapedString(from start: Int) throws(JSONError) {
         let target = unescaped.count
         unescaped.append(contentsOf: source[start..<position])
         while true {
@@ -188,7 +180,7 @@ struct JSONParser {
         position += 1
     }
 
-    private mutating func parseEscape() throws(TokenizerError) {
+    private mutating func parseEscape() throws(JSONError) {
         position += 1
         let byte = try peek()
         switch byte {
@@ -204,7 +196,7 @@ struct JSONParser {
         position += 1
     }
 
-    private mutating func parseUnicodeEscape() throws(TokenizerError) {
+    private mutating func parseUnicodeEscape() throws(JSONError) {
         position += 1
         let unit = try parseFourHexDigits()
         var value = UInt32(unit)
@@ -221,11 +213,16 @@ struct JSONParser {
         unescaped.append(contentsOf: scalar.utf8)
     }
 
-    private mutating func parseFourHexDigits() throws(TokenizerError) -> UInt16 {
+    private mutating func parseFourHexDigits() throws(JSONError) -> UInt16 {
         var value: UInt16 = 0
         for _ in 0..<4 {
-            guard let digit = Character(Unicode.Scalar(try peek())).hexDigitValue else { throw problem(.invalidEscape) }
-            value = value << 4 | UInt16(digit)
+            let byte = try peek()
+            switch byte {
+            case UInt8(ascii: "0")...UInt8(ascii: "9"): value = value << 4 | UInt16(byte - UInt8(ascii: "0"))
+            case UInt8(ascii: "a")...UInt8(ascii: "f"): value = value << 4 | UInt16(byte - UInt8(ascii: "a") + 10)
+            case UInt8(ascii: "A")...UInt8(ascii: "F"): value = value << 4 | UInt16(byte - UInt8(ascii: "A") + 10)
+            default: throw problem(.invalidEscape)
+            }
             position += 1
         }
         return value

@@ -1,16 +1,15 @@
-/// A parsed JSON file as a flat list of nodes in the order of the text.
+/// A parsed JSON text as a flat list of nodes in the order of the text.
 ///
 /// A vocabulary holds strings that are canonically equivalent in Unicode but differ in bytes. Dictionaries keyed
-/// by `String`, Foundation's parsers among them, would drop one of each such pair, so keys stay bytes here.
-/// Values stay in the order of the file, and no value is converted before someone asks for it.
-final class JSONDocument: Sendable {
-    enum Kind: UInt8, Sendable {
-        case null, `true`, `false`, number, string, array, object
-    }
-
+/// by `String`, Foundation's parsers among them, would drop one of each such pair, so keys stay bytes here, and two equal
+/// ones in an object are an error: readers that keep the first and readers that keep the last would see two different files.
+/// Values stay in the order of the text, and no value is converted before someone asks for it.
+///
+/// Reading takes time linear in the text, and at most seven times its bytes of memory (the text itself included).
+public final class JSONDocument: Sendable {
     /// Twelve bytes, and at least two bytes of text for each.
     struct Node: Sendable {
-        let kind: Kind
+        let kind: JSONValue.Kind
         /// Whether the span of a string lies in `unescaped` instead of `source`.
         var isUnescaped = false
         /// First byte of a number's or string's content. Of a container, the index after its last descendant.
@@ -19,28 +18,34 @@ final class JSONDocument: Sendable {
         var count: UInt32 = 0
     }
 
-    let file: String
-    /// The text of the file.
+    /// What errors call the document.
+    public let file: String
+    /// The text.
     let source: [UInt8]
     /// The contents of all strings that held escapes, one after another.
     let unescaped: [UInt8]
     /// Parents before children; an object's children are key, value, key, value.
     let nodes: [Node]
 
-    /// - Throws: ``TokenizerError/malformedJSON(file:offset:problem:)``.
-    init(file: String, source: [UInt8], maximumByteCount: Int = 1 << 30) throws(TokenizerError) {
-        // Places in the text and nodes (no more than one per byte) are 32 bits wide.
-        precondition(maximumByteCount <= 1 << 30, "maximumByteCount: \(maximumByteCount)")
-        guard source.count <= maximumByteCount else { throw .malformedJSON(file: file, offset: 0, problem: .tooLarge) }
-        var parser = JSONParser(file: file, source: source)
+    /// Containers nested deeper than this are refused.
+    public static let greatestDepth = 128
+    /// Places in the text and nodes (no more than one per byte) are 32 bits wide.
+    public static let greatestByteCount = 1 << 30
+
+    /// - Parameter maximumByteCount: longer texts are refused unread; at most ``greatestByteCount``.
+    public init(file: String, source: [UInt8], maximumByteCount: Int = greatestByteCount) throws(JSONError) {
+        precondition(maximumByteCount <= Self.greatestByteCount, "maximumByteCount: \(maximumByteCount)")
+        guard source.count <= maximumByteCount else { throw .malformed(offset: 0, .tooLarge) }
+        var parser = JSONParser(source: source)
         try parser.parseDocument()
         self.file = file
         self.source = source
         self.unescaped = parser.unescaped
         self.nodes = parser.nodes
+        if let key = firstRepeatedKey() { throw .duplicateKey(path: path(to: key)) }
     }
 
-    var root: JSONValue { JSONValue(document: self, index: 0) }
+    public var root: JSONValue { JSONValue(document: self, index: 0) }
 
     /// The index after the last node of the subtree at `index`.
     func end(of index: Int) -> Int {
@@ -53,6 +58,13 @@ final class JSONDocument: Sendable {
         let node = nodes[index]
         let range = Int(node.startOrEnd)..<Int(node.startOrEnd) + Int(node.count)
         return node.isUnescaped ? unescaped[range] : source[range]
+    }
+
+    /// The content of a number or string, lent.
+    func withBytes<Result>(of index: Int, _ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+        let node = nodes[index]
+        let range = Int(node.startOrEnd)..<Int(node.startOrEnd) + Int(node.count)
+        return (node.isUnescaped ? unescaped : source).withUnsafeBytes { body(UnsafeRawBufferPointer(rebasing: $0[range])) }
     }
 
     /// The path of a node, found by walking down from the root: only errors ask for it.
@@ -78,23 +90,9 @@ final class JSONDocument: Sendable {
     }
 
     static func step(name: String, first: Bool) -> String {
-        let isPlain = !name.isEmpty && name.utf8.allSatisfy { byte in
+        let isPlain = !name.isEmpty && name.utf8.count <= 80 && name.utf8.allSatisfy { byte in
             byte == UInt8(ascii: "_") || (byte >= 0x30 && byte <= 0x39) || ((byte | 0x20) >= 0x61 && (byte | 0x20) <= 0x7A)
         }
-        return isPlain ? (first ? name : "." + name) : "[\(quoted(name))]"
-    }
-
-    /// `text` in quotes and on one line, shortened if it is long.
-    static func quoted(_ text: String) -> String {
-        let limit = 80
-        var shown = ""
-        for scalar in text.unicodeScalars.prefix(limit) {
-            if scalar.properties.generalCategory == .control {
-                shown += "\\u{\(String(scalar.value, radix: 16))}"
-            } else {
-                shown.unicodeScalars.append(scalar)
-            }
-        }
-        return "\"\(shown)\(text.unicodeScalars.dropFirst(limit).isEmpty ? "" : "…")\""
+        return isPlain ? (first ? name : "." + name) : "[\(JSONValue.quoted(name))]"
     }
 }
