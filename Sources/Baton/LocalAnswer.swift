@@ -13,7 +13,7 @@ struct LocalEngineOptions: ParsableArguments {
     @Option(help: "Directory of a Hugging Face model, for --local.")
     var model: String?
 
-    @Option(help: "Number format of weights and KV with --local: auto, float32 or bfloat16.")
+    @Option(help: "Number format of weights and KV with --local: auto, float32, bfloat16 or int8 (weights; KV in bfloat16).")
     var dtype = WeightFormat.auto
 
     @Option(help: "Compute threads with --local.")

@@ -76,7 +76,7 @@ struct ClusterOptions: ParsableArguments {
     @Option(help: "Compute threads of each worker.")
     var threads = 1
 
-    @Option(help: "Number format of the weights: auto, float32 or bfloat16.")
+    @Option(help: "Number format of the weights: auto, float32, bfloat16 or int8.")
     var dtype = "auto"
 
     @Option(help: "Memory for KV blocks of each worker.")

@@ -1,4 +1,4 @@
-/* AVX512-BF16: like avx512f.c, but bf16 products by vdpbf16ps, which is a numerics class of its own. */
+/* AVX512-BF16: like avx512f.c with VNNI, but bf16 products by vdpbf16ps, which is a numerics class of its own. */
 #include "baton_kernels.h"
 #include "elementary.h"
 
@@ -6,7 +6,7 @@
 #include <immintrin.h>
 #include <math.h>
 #include <string.h>
-#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,fma"))), \
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16,fma"))), \
                              apply_to = function)
 #include "vector.h"
 
@@ -15,6 +15,19 @@
 #include "gemm.inc"
 #include "attention.inc"
 #include "rows.inc"
+#include "quantize.inc"
+
+BK_INLINE bk_vi dot_vnni(bk_vi acc, bk_vi w, bk_vi x) {
+    return (bk_vi)_mm512_dpbusd_epi32((__m512i)acc, (__m512i)w, (__m512i)x);
+}
+BK_INLINE bk_v load_f16(const unsigned char *p) { return (bk_v)_mm512_cvtph_ps(_mm256_loadu_si256((const void *)p)); }
+
+#define BK_INT8(name) name##_int8
+#define BK_INT8_DOT dot_vnni
+#define BK_INT8_SCALES load_f16
+#define BK_INT8_ROWS 6
+#define BK_INT8_VECTORS 4
+#include "gemm_int8.inc"
 
 /*
  * Pairs of k ascending, one chain per output. x: pairs of bf16; depth counts k, even. For each pair `lines` cache lines
@@ -100,7 +113,8 @@ static void round_rows_dp(const float *x, size_t ldx, void *out, size_t m, size_
 
 const bk_kernels bk_avx512bf16 = {
     .name = "avx512bf16", .bf16_family = "dpbf16", .isa = BK_AVX512BF16,
-    .gemm_f32 = gemm_f32, .round_rows = round_rows_dp, .gemm_bf16 = gemm_dpbf16, .attention = attention,
+    .gemm_f32 = gemm_f32, .round_rows = round_rows_dp, .gemm_bf16 = gemm_dpbf16,
+    .quantize_rows = quantize_rows, .gemm_int8 = gemm_int8, .attention = attention,
     .rms_norm = rms_norm, .swiglu = swiglu, .add = add, .rope = rope, .exp = exp_all, .softmax_weights = softmax_weights,
     .find_at_least = find_at_least, .argmax = argmax,
 };

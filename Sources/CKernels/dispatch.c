@@ -6,7 +6,7 @@ extern const bk_kernels bk_scalar;
 #if defined(__x86_64__)
 #include <cpuid.h>
 
-extern const bk_kernels bk_avx2, bk_avx512f, bk_avx512bf16;
+extern const bk_kernels bk_avx2, bk_avx2vnni, bk_avx512f, bk_avx512vnni, bk_avx512bf16;
 
 static uint64_t enabled_state(void) {
     uint32_t low, high;
@@ -17,25 +17,31 @@ static uint64_t enabled_state(void) {
 static bool has(bk_isa isa) {
     uint32_t a, b, c, d;
     if (!__get_cpuid(1, &a, &b, &c, &d)) return false;
-    const uint32_t osxsave = 1u << 27, fma = 1u << 12;
-    if (!(c & osxsave) || !(c & fma)) return false;
+    const uint32_t osxsave = 1u << 27, f16c = 1u << 29, fma = 1u << 12, first = osxsave | f16c | fma;
+    if ((c & first) != first) return false;
     uint64_t state = enabled_state();
     if ((state & 0x06) != 0x06) return false; /* XMM and YMM */
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
     const uint32_t avx2 = 1u << 5, f = 1u << 16, dq = 1u << 17, bw = 1u << 30, vl = 1u << 31;
     if (isa == BK_AVX2) return (b & avx2) != 0;
+    uint32_t a1 = 0, b1, c1, d1;
+    if (!__get_cpuid_count(7, 1, &a1, &b1, &c1, &d1)) a1 = 0;
+    const uint32_t avx_vnni = 1u << 4, bf16 = 1u << 5;
+    if (isa == BK_AVX2VNNI) return (b & avx2) && (a1 & avx_vnni);
     const uint32_t all = f | dq | bw | vl;
     if ((b & all) != all || (state & 0xe6) != 0xe6) return false; /* opmask and ZMM */
     if (isa == BK_AVX512F) return true;
-    if (!__get_cpuid_count(7, 1, &a, &b, &c, &d)) return false;
-    return (a & 1u << 5) != 0;
+    const uint32_t vnni = 1u << 11;
+    return (c & vnni) && (isa == BK_AVX512VNNI || (a1 & bf16));
 }
 
 const bk_kernels *bk_kernels_for(bk_isa isa) {
     switch (isa) {
     case BK_SCALAR: return &bk_scalar;
     case BK_AVX2: return has(isa) ? &bk_avx2 : NULL;
+    case BK_AVX2VNNI: return has(isa) ? &bk_avx2vnni : NULL;
     case BK_AVX512F: return has(isa) ? &bk_avx512f : NULL;
+    case BK_AVX512VNNI: return has(isa) ? &bk_avx512vnni : NULL;
     case BK_AVX512BF16: return has(isa) ? &bk_avx512bf16 : NULL;
     }
     return NULL;

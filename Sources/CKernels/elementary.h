@@ -24,4 +24,11 @@ static inline float bk_of_f16(uint16_t h) {
     return bk_from_bits(sign | bk_bits(magnitude));
 }
 
+/* Nearest float16, ties to even, of a finite x in [0, 65504]. */
+static inline uint16_t bk_to_f16(float x) {
+    if (x < 0x1p-14f) return (uint16_t)(bk_bits(x + 0x1p-1f) - bk_bits(0x1p-1f)); /* subnormal: steps of 2^-24 */
+    uint32_t u = bk_bits(x) - (112u << 23);
+    return (uint16_t)((u + 0xfffu + ((u >> 13) & 1u)) >> 13);
+}
+
 #endif

@@ -5,7 +5,7 @@
 public struct NumericsClass: Sendable, Hashable {
     /// Hash of configuration and weights, hexadecimal.
     public var modelHash: String
-    /// `float32` or `bfloat16`.
+    /// `float32`, `bfloat16` or `int8`.
     public var weightFormat: String
     /// `float32` or `bfloat16`.
     public var kvFormat: String

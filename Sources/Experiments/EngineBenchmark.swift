@@ -173,6 +173,7 @@ extension Model {
         switch weightFormat {
         case .float32: .float32
         case .bfloat16: .bfloat16
+        case .int8: .int8
         }
     }
 }

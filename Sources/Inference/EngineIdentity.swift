@@ -4,11 +4,12 @@
 public struct EngineIdentity: Sendable, Hashable, CustomStringConvertible {
     /// Hexadecimal SHA-256 over configuration and weights (``ModelHash``).
     public var modelHash: String
-    /// `float32` or `bfloat16`.
+    /// `float32`, `bfloat16` or `int8`.
     public var weightFormat: String
     /// `float32` or `bfloat16`.
     public var kvFormat: String
-    /// Arithmetic of the matrix products: `float32-fma`, `float32-openblas`, `bf16-fma` or `bf16-dpbf16`.
+    /// Arithmetic of the matrix products: `float32-fma`, `float32-openblas`, `bf16-fma`,
+    /// `bf16-dpbf16` or `int8-g64`.
     public var kernelFamily: String
     /// Digest of the logits of a small fixed forward pass.
     public var canary: UInt64

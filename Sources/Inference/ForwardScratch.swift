@@ -34,9 +34,12 @@ final class ForwardScratch {
         gateUp = try ScratchRows(columns: 2 * c.intermediateSize)
         logits = try ScratchRows(columns: c.vocabularySize)
         rope = try ScratchRows(columns: c.headDim)
-        normed = try Activations(columns: c.hiddenSize, format: model.weightFormat, kernels: model.kernels)
-        attended = try Activations(columns: c.queryWidth, format: model.weightFormat, kernels: model.kernels)
-        activated = try Activations(columns: c.intermediateSize, format: model.weightFormat, kernels: model.kernels)
+        func activations(_ columns: Int) throws(KernelError) -> Activations {
+            try Activations(columns: columns, format: model.weightFormat, group: model.scaleGroup, kernels: model.kernels)
+        }
+        normed = try activations(c.hiddenSize)
+        attended = try activations(c.queryWidth)
+        activated = try activations(c.intermediateSize)
         threadMemory = try Memory(byteCount: maxThreads * PagedAttention.scratchByteCount)
         let floats = PagedAttention.scratchByteCount / 4
         perThread = Rows(base: threadMemory.base.assumingMemoryBound(to: Float.self), count: maxThreads, columns: floats,

@@ -5,25 +5,28 @@ public enum WeightFormat: String, Sendable, Hashable, CaseIterable {
     /// bfloat16 if the checkpoint is stored so, else float32.
     case auto
     case float32, bfloat16
+    /// Quantized when loaded: a scale per output and group of inputs. Norms and biases stay float32.
+    case int8
 
     public func resolved(stored: StoredType) -> NumberFormat {
         switch self {
         case .auto: stored == .bfloat16 ? .bfloat16 : .float32
         case .float32: .float32
         case .bfloat16: .bfloat16
+        case .int8: .int8
         }
     }
 }
 
 /// How K and V are kept in memory.
 public enum KVFormat: String, Sendable, Hashable, CaseIterable {
-    /// As the weights.
+    /// As the weights; bfloat16 for int8 weights.
     case auto
     case float32, bfloat16
 
     public func resolved(weights: NumberFormat) -> NumberFormat {
         switch self {
-        case .auto: weights
+        case .auto: weights == .int8 ? .bfloat16 : weights
         case .float32: .float32
         case .bfloat16: .bfloat16
         }
@@ -47,6 +50,8 @@ public final class Model: Sendable {
 
     public let configuration: ModelConfiguration
     public let weightFormat: NumberFormat
+    /// Of int8 weights.
+    let scaleGroup = ScaleGroup.of64
     public let kernels: KernelSet
     /// Hexadecimal SHA-256, see ``ModelHash``.
     public let hash: String
@@ -71,8 +76,8 @@ public final class Model: Sendable {
         let stored = try checkpoint.require(embeddingName, shape: shape).tensor.type
         let weightFormat = format.resolved(stored: stored)
         let loader = WeightLoader(
-            checkpoint: checkpoint, configuration: configuration, format: weightFormat, team: team, threads: threads,
-            float32Path: float32Path)
+            checkpoint: checkpoint, configuration: configuration, format: weightFormat, group: scaleGroup, team: team,
+            threads: threads, float32Path: float32Path)
         self.configuration = configuration
         self.weightFormat = weightFormat
         self.kernels = kernels
@@ -102,7 +107,9 @@ public final class Model: Sendable {
 
     /// Arithmetic of the matrix products; `float32-openblas` is followed by the matrices that it serves.
     public var kernelFamily: String {
-        guard float32Path == .openBLAS, weightFormat == .float32 else { return kernels.family(for: weightFormat) }
+        guard float32Path == .openBLAS, weightFormat == .float32 else {
+            return kernels.family(for: weightFormat, group: scaleGroup)
+        }
         let served = (layers.flatMap { [$0.qkv, $0.output, $0.gateUp, $0.down] } + [head]).map { $0.usesOpenBLAS ? "1" : "0" }
         return "float32-openblas-" + served.joined()
     }

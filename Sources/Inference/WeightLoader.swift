@@ -5,6 +5,7 @@ struct WeightLoader {
     let checkpoint: CheckpointIndex
     let configuration: ModelConfiguration
     let format: NumberFormat
+    let group: ScaleGroup
     let team: ThreadTeam
     let threads: Int
     let float32Path: Float32Path
@@ -20,7 +21,8 @@ struct WeightLoader {
             }
             sources.append(PackedMatrix.Source(base: base, rows: count, type: tensor.type))
         }
-        return try PackedMatrix(sources, inputs: inputs, format: format, team: team, threads: threads, float32Path: float32Path)
+        return try PackedMatrix(sources, inputs: inputs, format: format, group: group, team: team, threads: threads,
+                                float32Path: float32Path)
     }
 
     /// The vectors `names`, `[counts[i]]`, one after the other, as float32; rounded first if weights are bfloat16.

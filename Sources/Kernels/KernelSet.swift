@@ -5,13 +5,15 @@ import CKernels
 /// Unchecked: C function pointers are not Sendable to the compiler, but this table of them is constant.
 public struct KernelSet: @unchecked Sendable, Hashable, CustomStringConvertible {
     public enum Instructions: String, Sendable, Hashable, CaseIterable {
-        case scalar, avx2, avx512f, avx512bf16
+        case scalar, avx2, avx2vnni, avx512f, avx512vnni, avx512bf16
 
         fileprivate var isa: bk_isa {
             switch self {
             case .scalar: BK_SCALAR
             case .avx2: BK_AVX2
+            case .avx2vnni: BK_AVX2VNNI
             case .avx512f: BK_AVX512F
+            case .avx512vnni: BK_AVX512VNNI
             case .avx512bf16: BK_AVX512BF16
             }
         }
@@ -50,10 +52,15 @@ public struct KernelSet: @unchecked Sendable, Hashable, CustomStringConvertible 
         return try KernelSet(available.last ?? .scalar)
     }
 
-    /// Name of the arithmetic of matrix products, part of the numerics class: `float32-fma`, `bf16-fma` or
-    /// `bf16-dpbf16`. Kernel sets of the same family give equal bits.
-    public func family(for format: NumberFormat) -> String {
-        format == .float32 ? "float32-fma" : "bf16-" + String(cString: table.bf16_family)
+    /// Name of the arithmetic of matrix products, part of the numerics class: `float32-fma`, `bf16-fma`, `bf16-dpbf16`,
+    /// `int8-g32` or `int8-g64`. Kernel sets of the same family give equal bits.
+    /// - Parameter group: of int8 weights.
+    public func family(for format: NumberFormat, group: ScaleGroup = .of64) -> String {
+        switch format {
+        case .float32: "float32-fma"
+        case .bfloat16: "bf16-" + String(cString: table.bf16_family)
+        case .int8: "int8-g\(group.rawValue)"
+        }
     }
 }
 

@@ -50,23 +50,32 @@ public final class ScratchRows {
     }
 }
 
-/// The input of a matrix product, in the form that the kernels of a weight format read: float32, or rounded to bfloat16.
+/// The input of a matrix product, in the form that the kernels of a weight format read: float32, rounded to bfloat16, or
+/// quantized to int8 with a scale per row and group.
 public final class Activations {
     public let columns: Int
     public let format: NumberFormat
+    /// Of int8.
+    public let group: ScaleGroup
     private let kernels: KernelSet
     private let rowBytes: Int
     private var memory: Memory
     private var capacity: Int
 
-    public init(columns: Int, format: NumberFormat, kernels: KernelSet, capacity: Int = 1) throws(KernelError) {
+    public init(
+        columns: Int, format: NumberFormat, group: ScaleGroup = .of64, kernels: KernelSet, capacity: Int = 1
+    ) throws(KernelError) {
         precondition(columns >= 1 && capacity >= 1, "activations [\(capacity), \(columns)]")
         self.columns = columns
         self.format = format
+        self.group = group
         self.kernels = kernels
         self.capacity = capacity
-        let padded = format == .float32 ? columns : bk_padded_k(columns)
-        rowBytes = padded * (format == .bfloat16 && kernels.instructions == .avx512bf16 ? 2 : 4)
+        rowBytes = switch format {
+        case .float32: columns * 4
+        case .bfloat16: bk_padded_k(columns) * (kernels.instructions == .avx512bf16 ? 2 : 4)
+        case .int8: bk_int8_row_bytes(columns, group.rawValue)
+        }
         memory = try Memory(byteCount: capacity * rowBytes)
     }
 
@@ -82,7 +91,7 @@ public final class Activations {
     public func view(_ count: Int) -> View {
         precondition(count <= capacity, "\(count) activations of \(capacity)")
         return View(base: memory.base, count: count, columns: columns, rowBytes: rowBytes, format: format,
-                    kernels: kernels)
+                    group: group, kernels: kernels)
     }
 
     /// Unchecked: see ``Rows``.
@@ -92,6 +101,7 @@ public final class Activations {
         public let columns: Int
         let rowBytes: Int
         let format: NumberFormat
+        let group: ScaleGroup
         let kernels: KernelSet
 
         /// Stores row `row`, rounding to the format. `values`: `[columns]`.
@@ -101,6 +111,7 @@ public final class Activations {
             switch format {
             case .float32: target.copyMemory(from: values, byteCount: columns * 4)
             case .bfloat16: kernels.table.round_rows(values, columns, target, 1, columns)
+            case .int8: kernels.table.quantize_rows(values, columns, target, 1, columns, group.rawValue)
             }
         }
     }

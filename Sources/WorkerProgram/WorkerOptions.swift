@@ -26,7 +26,7 @@ public struct WorkerOptions: ParsableArguments {
     @Option(help: "Compute threads.")
     public var threads = 1
 
-    @Option(help: "Number format of weights and KV: auto (as the checkpoint is stored), float32 or bfloat16.")
+    @Option(help: "Number format of weights and KV: auto (as the checkpoint is stored), float32, bfloat16 or int8 (weights; KV in bfloat16).")
     public var dtype = WeightFormat.auto
 
     @Option(help: "Memory for KV blocks, e.g. 512MiB or 2GiB.")

@@ -67,7 +67,7 @@ import Testing
         return (0..<length).map { _ in TokenID(random.next() % UInt64(vocabulary)) }
     }
 
-    @Test(arguments: Oracle.names, [WeightFormat.float32, .bfloat16])
+    @Test(arguments: Oracle.names, [WeightFormat.float32, .bfloat16, .int8])
     func digestIsTheSameInEveryBatchAndChunk(name: String, format: WeightFormat) throws {
         let engine = try Oracle.engine(name, format: format), vocabulary = engine.model.configuration.vocabularySize
         let probe = probe(vocabulary)
@@ -82,6 +82,21 @@ import Testing
         }
     }
 
+    /// Int8 is one family: the digest is the same on every instruction set too.
+    @Test(arguments: ["llama2", "qwen2"])
+    func int8DigestIsTheSameOnEveryInstructionSet(name: String) throws {
+        var digests: Set<UInt64> = []
+        for instructions in KernelSet.available {
+            let engine = try Oracle.engine(name, format: .int8, kernels: KernelSet(instructions))
+            let vocabulary = engine.model.configuration.vocabularySize, probe = probe(vocabulary, length: 60)
+            for (count, chunk) in [(1, 60), (1, 1), (3, 17), (32, 60)] {
+                let requests = requests(probe: probe, count: count, place: count / 2, vocabulary: vocabulary, blockSize: 16)
+                digests.insert(try probeDigest(engine, requests, chunk: chunk, threads: 1 + count % 2))
+            }
+        }
+        #expect(digests.count == 1)
+    }
+
     /// OpenBLAS serves a weight shape only where it keeps the promise.
     @Test func digestIsTheSameWithOpenBLAS() throws {
         let engine = try Oracle.engine("qwen2", format: .float32, float32Path: .openBLAS)
@@ -94,9 +109,9 @@ import Testing
         #expect(engine.model.kernelFamily.hasPrefix("float32-openblas-"))
     }
 
-    @Test(arguments: ["llama3", "mistral"])
-    func digestDoesNotDependOnTheBlockSize(name: String) throws {
-        let engine = try Oracle.engine(name, format: .bfloat16), vocabulary = engine.model.configuration.vocabularySize
+    @Test(arguments: ["llama3", "mistral"], [WeightFormat.bfloat16, .int8])
+    func digestDoesNotDependOnTheBlockSize(name: String, format: WeightFormat) throws {
+        let engine = try Oracle.engine(name, format: format), vocabulary = engine.model.configuration.vocabularySize
         let probe = probe(vocabulary, length: 250) // Ends short of mistral's 256 positions.
         let digests = try KVBlockLayout.blockSizes.map { size in
             try probeDigest(engine, requests(probe: probe, count: 3, place: 1, vocabulary: vocabulary, blockSize: size),
@@ -157,7 +172,7 @@ import Testing
     }
 
     @Test func instructionSetsOfOneFamilyAgree() throws {
-        for format in [WeightFormat.float32, .bfloat16] {
+        for format in [WeightFormat.float32, .bfloat16, .int8] {
             var identities: [String: Set<EngineIdentity>] = [:]
             for instructions in KernelSet.available {
                 let engine = try Oracle.engine("qwen3", format: format, kernels: KernelSet(instructions))
@@ -165,6 +180,7 @@ import Testing
                 identities[identity.kernelFamily, default: []].insert(identity)
             }
             for (family, members) in identities { #expect(members.count == 1, "\(family)") }
+            if format != .bfloat16 { #expect(identities.count == 1, "\(format)") }
         }
     }
 }

@@ -39,15 +39,18 @@ import Testing
         let again = try Oracle.engine("llama2", format: .float32).identity(threads: 2)
         let rounded = try Oracle.engine("llama2", format: .bfloat16).identity(threads: 1)
         let cache = try Oracle.engine("llama2", format: .float32).identity(kvFormat: .bfloat16, threads: 1)
+        let quantized = try Oracle.engine("llama2", format: .int8).identity(threads: 1)
         let other = try Oracle.engine("qwen2", format: .float32).identity(threads: 1)
         #expect(a == again)
         #expect(a.modelHash == rounded.modelHash && a.modelHash != other.modelHash && a.modelHash.count == 64)
         #expect(rounded.weightFormat == "bfloat16" && rounded.kvFormat == "bfloat16" && a.weightFormat == "float32")
-        #expect(Set([a.canary, rounded.canary, cache.canary, other.canary]).count == 4)
+        #expect(quantized.weightFormat == "int8" && quantized.kvFormat == "bfloat16" && quantized.kernelFamily == "int8-g64")
+        #expect(Set([a, rounded, quantized, cache, other].map(\.canary)).count == 5)
     }
 
-    @Test func localGenerationDoesNotDependOnChunksThreadsOrBlocks() throws {
-        let engine = try Oracle.engine("qwen3", format: .bfloat16)
+    @Test(arguments: [WeightFormat.bfloat16, .int8])
+    func localGenerationDoesNotDependOnChunksThreadsOrBlocks(format: WeightFormat) throws {
+        let engine = try Oracle.engine("qwen3", format: format)
         let prompt = (0..<90).map { TokenID($0 * 37 % 300) }, stop = StopConditions(maxTokens: 24)
         let sampled = SamplingParameters(temperature: 0.8, topP: 0.95, topK: 50, repetitionPenalty: 1.1, seed: 7)
         for parameters in [SamplingParameters.greedy, sampled] {

@@ -46,6 +46,19 @@ import Testing
         #expect(compared > 0)
     }
 
+    /// Measured: 0.03 to 0.10. These weights are random and few, so that errors of half a percent in each product grow from
+    /// layer to layer; a trained model is kinder (`BundledModelTests`).
+    @Test(arguments: Oracle.names)
+    func int8LogitsAreClose(name: String) throws {
+        let engine = try Oracle.engine(name, format: .int8), exact = try Oracle.engine(name, format: .float32)
+        for prompt in try Oracle.expected(name) {
+            let logits = try firstLogits(engine, prompt.prompt), expected = try firstLogits(exact, prompt.prompt)
+            let error = zip(logits, expected).reduce(0.0) { $0 + pow(Double($1.0 - $1.1), 2) }
+            let norm = expected.reduce(0.0) { $0 + pow(Double($1), 2) }
+            #expect((error / norm).squareRoot() < 0.12, "prompt of \(prompt.prompt.count): \((error / norm).squareRoot())")
+        }
+    }
+
     private func firstLogits(_ engine: Engine, _ prompt: [TokenID]) throws -> [Float] {
         let blocks = (prompt.count + 15) / 16
         var batch = TokenBatch()

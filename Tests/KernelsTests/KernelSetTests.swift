@@ -21,6 +21,9 @@ import Testing
     @Test func familiesAreNamed() throws {
         #expect(try KernelSet(.scalar).family(for: .float32) == "float32-fma")
         #expect(try KernelSet(.scalar).family(for: .bfloat16) == "bf16-fma")
+        for kernels in KernelSet.all {
+            #expect(kernels.family(for: .int8) == "int8-g64" && kernels.family(for: .int8, group: .of32) == "int8-g32")
+        }
         if let kernels = try? KernelSet(.avx512bf16) { #expect(kernels.family(for: .bfloat16) == "bf16-dpbf16") }
     }
 }

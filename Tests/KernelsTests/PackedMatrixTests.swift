@@ -9,7 +9,7 @@ import Testing
         var random = TestRandom(UInt64(shape.outputs * 1000 + shape.inputs))
         let rows = 9, team = try ThreadTeam(maxThreads: 2)
         let x = random.floats(rows * shape.inputs), w = random.floats(shape.outputs * shape.inputs)
-        for format in NumberFormat.allCases {
+        for format in [NumberFormat.float32, .bfloat16] { // Int8MatrixTests has the third.
             let round = format == .float32 ? { (x: Float) in x } : Reference.bfloat16
             let rx = x.map(round), rw = w.map(round)
             let expected = (0..<rows).map { m in
@@ -50,20 +50,21 @@ import Testing
         }
     }
 
-    @Test func stackedSourcesGiveTheBitsOfSingleOnes() throws {
+    @Test(arguments: NumberFormat.allCases)
+    func stackedSourcesGiveTheBitsOfSingleOnes(format: NumberFormat) throws {
         var random = TestRandom(5)
         let inputs = 37, counts = [50, 20, 33], team = try ThreadTeam(maxThreads: 1), kernels = try #require(KernelSet.all.last)
         let parts = counts.map { random.floats($0 * inputs) }, x = random.floats(inputs)
-        let stacked = try packed(Array(parts.joined()), outputs: 103, inputs: inputs, .bfloat16, team: team)
+        let stacked = try packed(Array(parts.joined()), outputs: 103, inputs: inputs, format, team: team)
         let whole = try multiply(x, rows: 1, stacked, kernels, team: team, threads: 1)[0]
         let single = try zip(parts, counts).flatMap { part, count in
-            try multiply(x, rows: 1, packed(part, outputs: count, inputs: inputs, .bfloat16, team: team), kernels, team: team,
+            try multiply(x, rows: 1, packed(part, outputs: count, inputs: inputs, format, team: team), kernels, team: team,
                          threads: 1)[0]
         }
         #expect(bits(whole) == bits(single))
     }
 
-    @Test(arguments: NumberFormat.allCases)
+    @Test(arguments: [NumberFormat.float32, .bfloat16])
     func rowsReadBackAsStored(format: NumberFormat) throws {
         var random = TestRandom(6)
         let outputs = 70, inputs = 33, w = random.floats(outputs * inputs), team = try ThreadTeam(maxThreads: 2)

@@ -76,7 +76,8 @@ func bits(_ values: some Sequence<Float>) -> [UInt32] { values.map(\.bitPattern)
 func multiply(
     _ x: [Float], rows: Int, _ matrix: PackedMatrix, _ kernels: KernelSet, team: ThreadTeam, threads: Int
 ) throws -> [[Float]] {
-    let activations = try Activations(columns: matrix.inputs, format: matrix.format, kernels: kernels, capacity: rows)
+    let activations = try Activations(columns: matrix.inputs, format: matrix.format, group: matrix.group, kernels: kernels,
+                                      capacity: rows)
     let view = activations.view(rows)
     x.withUnsafeBufferPointer { x in
         guard let base = x.baseAddress else { return }
@@ -88,11 +89,12 @@ func multiply(
 }
 
 func packed(
-    _ w: [Float], outputs: Int, inputs: Int, _ format: NumberFormat, team: ThreadTeam, path: Float32Path = .packed
+    _ w: [Float], outputs: Int, inputs: Int, _ format: NumberFormat, group: ScaleGroup = .of64, team: ThreadTeam,
+    path: Float32Path = .packed
 ) throws -> PackedMatrix {
     try w.withUnsafeBytes { bytes in
         guard let base = bytes.baseAddress else { preconditionFailure("an empty matrix") }
         return try PackedMatrix([.init(base: base, rows: outputs, type: .float32)], inputs: inputs, format: format,
-                                team: team, threads: team.maxThreads, float32Path: path)
+                                group: group, team: team, threads: team.maxThreads, float32Path: path)
     }
 }

@@ -12,6 +12,8 @@
  * The exception is AVX512-BF16's vdpbf16ps, which rounds differently from fma. It is a kernel family of its own
  * ("dpbf16" beside "fma"), and a numerics class of its own.
  *
+ * Products of int8 weights have one arithmetic for all instruction sets, stated at bk_int8_padded below.
+ *
  * Shapes are row-major, in elements, slowest first; `ld…` is the distance between rows. Nothing here allocates, and
  * nothing checks its arguments: that is the Swift target's work.
  */
@@ -24,6 +26,8 @@
 
 /* Output columns of a packed weight panel. */
 #define BK_PANEL 64
+/* Greatest group of inputs that share a scale in int8 weights, and the one for weights that are quantized here. */
+#define BK_INT8_GROUP 64
 /* Key positions of an attention partition, and the lanes of a transposed group of keys. */
 #define BK_PARTITION 256
 #define BK_LANES 16
@@ -33,8 +37,10 @@
 /* Elements that share a sum of `softmax_weights`. */
 #define BK_SUM_BLOCK 1024
 
-typedef enum { BK_FLOAT32 = 0, BK_BFLOAT16 = 1, BK_FLOAT16 = 2 } bk_type;
-typedef enum { BK_SCALAR = 0, BK_AVX2 = 1, BK_AVX512F = 2, BK_AVX512BF16 = 3 } bk_isa;
+typedef enum { BK_FLOAT32 = 0, BK_BFLOAT16 = 1, BK_FLOAT16 = 2, BK_INT8 = 3 } bk_type;
+typedef enum {
+    BK_SCALAR = 0, BK_AVX2 = 1, BK_AVX2VNNI = 2, BK_AVX512F = 3, BK_AVX512VNNI = 4, BK_AVX512BF16 = 5
+} bk_isa;
 
 /*
  * Attention of `row_count` token rows of one sequence over one KV head.
@@ -75,7 +81,7 @@ typedef struct {
 
 /* The kernels of one instruction set. */
 typedef struct {
-    const char *name;   /* "scalar", "avx2", "avx512f", "avx512bf16" */
+    const char *name;   /* "scalar", "avx2", "avx2vnni", "avx512f", "avx512vnni", "avx512bf16" */
     const char *bf16_family; /* "fma" or "dpbf16" */
     bk_isa isa;
 
@@ -92,6 +98,13 @@ typedef struct {
     /* Like gemm_f32; x from round_rows; w: [panels][K/2][64][2] bf16. */
     void (*gemm_bf16)(const void *x, const uint16_t *w, float *y, size_t ldy,
                       size_t m, size_t k, size_t panel0, size_t panel1);
+
+    /* The activations of gemm_int8 (see there): x: [m][ldx] float32 -> out: m rows of bk_int8_row_bytes(k, group). */
+    void (*quantize_rows)(const float *x, size_t ldx, void *out, size_t m, size_t k, size_t group);
+
+    /* Like gemm_f32; x from quantize_rows, w from bk_pack_int8 or bk_pack_q8_0, both of the same `group`. */
+    void (*gemm_int8)(const void *x, const uint8_t *w, float *y, size_t ldy,
+                      size_t m, size_t k, size_t group, size_t panel0, size_t panel1);
 
     /* `scratch`: BK_ATTENTION_SCRATCH floats, 64-byte aligned, owned by the calling thread. */
     void (*attention)(const bk_attention *a, float *scratch);
@@ -126,13 +139,47 @@ const bk_kernels *bk_kernels_best(void);
 static inline size_t bk_panels(size_t n) { return (n + BK_PANEL - 1) / BK_PANEL; }
 static inline size_t bk_padded_k(size_t k) { return (k + 1) & ~(size_t)1; }
 
+/*
+ * Int8. The inputs of a row are cut into groups of `group` (32 or 64; the last may be shorter), each with a scale of its
+ * own, for weights and activations alike.
+ *
+ *   weights      ws = float16 nearest to amax / 127, or the next one up if amax / ws would exceed 127.5 (which only
+ *                subnormal scales do: tiny groups are coarse, not clipped); at most 65504, beyond which weights are
+ *                clipped. q = w / ws, to the nearest integer (ties to even), within +-127; ws = 0 gives 0.
+ *   activations  xs = amax / 127 in float32; q = x * (127 / amax), to the nearest integer (ties to even).
+ *                A group of amax < 2^-100 counts as zeros.
+ *   output       y = fold over groups, ascending, of fma((float)(sum over k of qx[k] qw[k]), xs * ws, acc), from +0.
+ *                The sum of integers is exact (it stays under 2^24), the product of scales is rounded on its own.
+ *
+ * A group that holds an infinity or a NaN has the scale NaN and bytes 0, so that what depends on it is NaN.
+ *
+ * A panel of weights is one stream: per group [inputs/4][64][4] bytes q + 128, then [64] float16 scales; K is padded with
+ * zeros to a multiple of 4. A row of activations is [padded k] signed bytes, then from bk_int8_groups_offset on, per group,
+ * float32 xs and int32 -128 * (sum of q), where a sum with the biased weights has to start.
+ */
+static inline size_t bk_int8_padded(size_t k) { return (k + 3) & ~(size_t)3; }
+static inline size_t bk_int8_groups(size_t k, size_t group) { return (k + group - 1) / group; }
+static inline size_t bk_int8_panel_bytes(size_t k, size_t group) {
+    return BK_PANEL * (bk_int8_padded(k) + 2 * bk_int8_groups(k, group));
+}
+static inline size_t bk_int8_groups_offset(size_t k) { return (k + 63) & ~(size_t)63; }
+static inline size_t bk_int8_row_bytes(size_t k, size_t group) {
+    return bk_int8_groups_offset(k) + ((8 * bk_int8_groups(k, group) + 63) & ~(size_t)63);
+}
+
 /* Packs one panel. rows: the panel's 64 weight rows, each [k] of src_type (unaligned, little-endian), NULL for a row of
  * zeros. dst: the panel's [k][64] float32 or [K/2][64][2] bf16 (nearest even). */
 void bk_pack_f32(const void *const rows[BK_PANEL], bk_type src_type, size_t k, float *dst);
 void bk_pack_bf16(const void *const rows[BK_PANEL], bk_type src_type, size_t k, uint16_t *dst);
+/* The same, quantized; dst: bk_int8_panel_bytes(k, group), 64-byte aligned. */
+void bk_pack_int8(const void *const rows[BK_PANEL], bk_type src_type, size_t k, size_t group, uint8_t *dst);
+/* The same from rows that are quantized already, as GGUF's Q8_0: [k/32] of { float16 scale; int8 [32] }, k a multiple of
+ * 32, for group 32. Bytes and scales stay as they are; a scale that is not finite becomes NaN. */
+void bk_pack_q8_0(const void *const rows[BK_PANEL], size_t k, uint8_t *dst);
 /* Reads weight row `row` back, as float32. w: the packed matrix; out: [k]. */
 void bk_unpack_row_f32(const float *w, size_t k, size_t row, float *out);
 void bk_unpack_row_bf16(const uint16_t *w, size_t k, size_t row, float *out);
+void bk_unpack_row_int8(const uint8_t *w, size_t k, size_t group, size_t row, float *out);
 
 /* Stores one token's K and V into slot `slot` of a block (layout above), rounding to kv_type.
  * k, v: [kv_heads][head_dim]. */
