@@ -13,7 +13,9 @@
 #define BK_TILE_ROWS 6
 #define BK_TILE_VECTORS 4
 #include "gemm.inc"
+#define BK_REGISTERS 32
 #include "attention.inc"
+#include "kv.inc"
 #include "rows.inc"
 
 /* Pairs of k ascending, one chain per output. x: pairs of bf16; depth counts k, even. */
@@ -81,6 +83,7 @@ static void round_rows_dp(const float *x, size_t ldx, void *out, size_t m, size_
 const bk_kernels bk_avx512bf16 = {
     .name = "avx512bf16", .bf16_family = "dpbf16", .isa = BK_AVX512BF16,
     .gemm_f32 = gemm_f32, .round_rows = round_rows_dp, .gemm_bf16 = gemm_dpbf16, .attention = attention,
+    .attention_parts = attention_parts, .attention_fold = attention_fold, .store_kv = store_kv,
     .rms_norm = rms_norm, .swiglu = swiglu, .add = add, .rope = rope, .exp = exp_all, .argmax = argmax,
 };
 #pragma clang attribute pop
