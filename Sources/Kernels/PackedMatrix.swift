@@ -73,6 +73,7 @@ public final class PackedMatrix: @unchecked Sendable {
         switch format {
         case .float32: bk_pack_f32(&rows, type, inputs, target.assumingMemoryBound(to: Float.self))
         case .bfloat16: bk_pack_bf16(&rows, type, inputs, target.assumingMemoryBound(to: UInt16.self))
+        case .int8: preconditionFailure("int8 weights")
         }
     }
 
@@ -82,6 +83,7 @@ public final class PackedMatrix: @unchecked Sendable {
         switch format {
         case .float32: bk_unpack_row_f32(memory.floats(), inputs, row, out)
         case .bfloat16: bk_unpack_row_bf16(memory.base.assumingMemoryBound(to: UInt16.self), inputs, row, out)
+        case .int8: preconditionFailure("int8 weights")
         }
     }
 
@@ -105,6 +107,7 @@ public final class PackedMatrix: @unchecked Sendable {
             case .bfloat16:
                 x.kernels.table.gemm_bf16(x.base, memory.base.assumingMemoryBound(to: UInt16.self), y.base, y.stride,
                                           x.count, inputs, range.lowerBound, range.upperBound)
+            case .int8: preconditionFailure("int8 weights")
             }
         }
     }

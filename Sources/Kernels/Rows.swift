@@ -101,6 +101,7 @@ public final class Activations {
             switch format {
             case .float32: target.copyMemory(from: values, byteCount: columns * 4)
             case .bfloat16: kernels.table.round_rows(values, columns, target, 1, columns)
+            case .int8: preconditionFailure("int8 weights")
             }
         }
     }
