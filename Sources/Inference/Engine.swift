@@ -38,7 +38,7 @@ public final class Engine {
         precondition((1...maxThreads).contains(threads), "\(threads) threads of \(maxThreads)")
         try check(batch, kv)
         guard batch.rowCount > 0 else { return try logits(ofRows: 0) }
-        try scratch.prepare(batch)
+        try scratch.prepare(batch, threads: threads)
         let step = ForwardStep(engine: self, batch: batch, kv: kv, threads: threads)
         try step.embed()
         for layer in model.layers.indices { try step.run(layer: layer, onLayer: onLayer) }

@@ -2,11 +2,23 @@ import CKernels
 
 /// Element type of packed weights or of the KV cache.
 public enum NumberFormat: String, Sendable, Hashable, CaseIterable {
-    case float32, bfloat16
+    case float32, bfloat16, int8
 
-    public var byteCount: Int { self == .float32 ? 4 : 2 }
+    public var byteCount: Int {
+        switch self {
+        case .float32: 4
+        case .bfloat16: 2
+        case .int8: 1
+        }
+    }
 
-    var cType: bk_type { self == .float32 ? BK_FLOAT32 : BK_BFLOAT16 }
+    var cType: bk_type {
+        switch self {
+        case .float32: BK_FLOAT32
+        case .bfloat16: BK_BFLOAT16
+        case .int8: BK_INT8
+        }
+    }
 }
 
 /// Element type of a tensor in a checkpoint.

@@ -39,11 +39,13 @@ import Testing
         let again = try Oracle.engine("llama2", format: .float32).identity(threads: 2)
         let rounded = try Oracle.engine("llama2", format: .bfloat16).identity(threads: 1)
         let cache = try Oracle.engine("llama2", format: .float32).identity(kvFormat: .bfloat16, threads: 1)
+        let small = try Oracle.engine("llama2", format: .float32).identity(kvFormat: .int8, threads: 1)
         let other = try Oracle.engine("qwen2", format: .float32).identity(threads: 1)
         #expect(a == again)
         #expect(a.modelHash == rounded.modelHash && a.modelHash != other.modelHash && a.modelHash.count == 64)
         #expect(rounded.weightFormat == "bfloat16" && rounded.kvFormat == "bfloat16" && a.weightFormat == "float32")
-        #expect(Set([a.canary, rounded.canary, cache.canary, other.canary]).count == 4)
+        #expect(small.kvFormat == "int8")
+        #expect(Set([a.canary, rounded.canary, cache.canary, small.canary, other.canary]).count == 5)
     }
 
     @Test func localGenerationDoesNotDependOnChunksThreadsOrBlocks() throws {

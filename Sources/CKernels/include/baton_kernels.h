@@ -71,8 +71,9 @@ typedef struct {
 } bk_attention;
 
 /* Floats of scratch that one call of `attention` needs, 64-byte aligned. */
-#define BK_ATTENTION_SCRATCH \
-    ((size_t)BK_ATTENTION_QUERIES * (BK_PARTITION + 16 + 2 * BK_MAX_HEAD_DIM) + 64 * (size_t)BK_MAX_HEAD_DIM)
+static inline size_t bk_attention_scratch(void) {
+    return (size_t)BK_ATTENTION_QUERIES * (BK_PARTITION + BK_LANES + 2 * BK_MAX_HEAD_DIM) + 64 * (size_t)BK_MAX_HEAD_DIM;
+}
 
 /* Floats of one partition's (m, l, o) of `queries` queries, as `attention_parts` leaves them. */
 static inline size_t bk_attention_part(size_t queries, size_t head_dim) {
@@ -99,7 +100,7 @@ typedef struct {
     void (*gemm_bf16)(const void *x, const uint16_t *w, float *y, size_t ldy,
                       size_t m, size_t k, size_t panel0, size_t panel1);
 
-    /* `scratch`: BK_ATTENTION_SCRATCH floats, 64-byte aligned, owned by the calling thread. */
+    /* `scratch`: bk_attention_scratch() floats, 64-byte aligned, owned by the calling thread. */
     void (*attention)(const bk_attention *a, float *scratch);
     /* The same in two steps, so that threads can share a long sequence; at most BK_ATTENTION_QUERIES queries. The first
      * leaves (m, l, o) of partitions from ... to - 1 in `parts`, one behind the other, 64-byte aligned; the second folds
