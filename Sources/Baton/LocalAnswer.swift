@@ -13,8 +13,11 @@ struct LocalEngineOptions: ParsableArguments {
     @Option(help: "Directory of a Hugging Face model, for --local.")
     var model: String?
 
-    @Option(help: "Number format of weights and KV with --local: auto, float32, bfloat16 or int8 (weights; KV in bfloat16).")
+    @Option(help: "Number format of the weights with --local: auto, float32, bfloat16 or int8.")
     var dtype = WeightFormat.auto
+
+    @Option(help: "Number format of KV with --local: auto (as the weights), float32, bfloat16 or int8.")
+    var kvDtype = KVFormat.auto
 
     @Option(help: "Compute threads with --local.")
     var threads = 1
@@ -75,7 +78,8 @@ private final class Session {
         admission = Admission(
             tokenizer: try Tokenizer(modelDirectory: URL(fileURLWithPath: path)), configuration: model.configuration,
             maxModelLength: .max)
-        generation = LocalGeneration(engine: try Engine(model: model, team: team), threads: options.threads)
+        generation = LocalGeneration(
+            engine: try Engine(model: model, team: team), threads: options.threads, kvFormat: options.kvDtype)
     }
 
     func answer(_ submission: Submission) throws -> Answer {

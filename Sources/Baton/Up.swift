@@ -79,6 +79,9 @@ struct ClusterOptions: ParsableArguments {
     @Option(help: "Number format of the weights: auto, float32, bfloat16 or int8.")
     var dtype = "auto"
 
+    @Option(help: "Number format of KV: auto (as the weights), float32, bfloat16 or int8.")
+    var kvDtype = "auto"
+
     @Option(help: "Memory for KV blocks of each worker.")
     var kvCacheMemory = ByteSize(bytes: 256 << 20)
 
@@ -96,7 +99,8 @@ struct ClusterOptions: ParsableArguments {
             programs: Self.programs, model: model, prefillWorkers: prefillWorkers, decodeWorkers: decodeWorkers,
             rpc: rpc, workers: try freeLoopbackEndpoint(), threads: threads, logs: logs)
         plan.workerArguments = [
-            "--dtype", dtype, "--kv-cache-memory", String(kvCacheMemory.bytes), "--max-num-seqs", String(maxNumSeqs),
+            "--dtype", dtype, "--kv-dtype", kvDtype, "--kv-cache-memory", String(kvCacheMemory.bytes),
+            "--max-num-seqs", String(maxNumSeqs),
         ]
         return plan
     }

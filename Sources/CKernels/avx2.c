@@ -13,7 +13,9 @@
 #define BK_TILE_ROWS 6
 #define BK_TILE_VECTORS 1
 #include "gemm.inc"
+#define BK_REGISTERS 8
 #include "attention.inc"
+#include "kv.inc"
 #include "rows.inc"
 #include "quantize.inc"
 
@@ -63,11 +65,9 @@ BK_INLINE bk_vi dot_vnni(bk_vi acc, bk_vi w, bk_vi x) {
 #include "gemm_int8.inc"
 #pragma clang attribute pop
 
-#define BK_AVX2_TABLE(NAME, ISA, GEMM_INT8)                                                                        \
-    {.name = NAME, .bf16_family = "fma", .isa = ISA,                                                                \
-     .gemm_f32 = gemm_f32, .round_rows = round_rows_fma, .gemm_bf16 = gemm_bf16_fma, .quantize_rows = quantize_rows, \
-     .gemm_int8 = GEMM_INT8, .attention = attention, .rms_norm = rms_norm, .swiglu = swiglu, .add = add, .rope = rope, \
-     .exp = exp_all, .argmax = argmax}
+#define BK_AVX2_TABLE(NAME, ISA, GEMM_INT8)                                                      \
+    {.name = NAME, .bf16_family = "fma", .isa = ISA, .round_rows = round_rows_fma,                \
+     .gemm_bf16 = gemm_bf16_fma, .gemm_int8 = GEMM_INT8, BK_COMMON_KERNELS}
 
 const bk_kernels bk_avx2 = BK_AVX2_TABLE("avx2", BK_AVX2, gemm_int8);
 const bk_kernels bk_avx2vnni = BK_AVX2_TABLE("avx2vnni", BK_AVX2VNNI, gemm_int8_vnni);

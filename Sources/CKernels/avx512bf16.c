@@ -13,7 +13,9 @@
 #define BK_TILE_ROWS 6
 #define BK_TILE_VECTORS 4
 #include "gemm.inc"
+#define BK_REGISTERS 32
 #include "attention.inc"
+#include "kv.inc"
 #include "rows.inc"
 #include "quantize.inc"
 
@@ -113,10 +115,7 @@ static void round_rows_dp(const float *x, size_t ldx, void *out, size_t m, size_
 
 const bk_kernels bk_avx512bf16 = {
     .name = "avx512bf16", .bf16_family = "dpbf16", .isa = BK_AVX512BF16,
-    .gemm_f32 = gemm_f32, .round_rows = round_rows_dp, .gemm_bf16 = gemm_dpbf16,
-    .quantize_rows = quantize_rows, .gemm_int8 = gemm_int8, .attention = attention,
-    .rms_norm = rms_norm, .swiglu = swiglu, .add = add, .rope = rope, .exp = exp_all, .softmax_weights = softmax_weights,
-    .find_at_least = find_at_least, .argmax = argmax,
+    .round_rows = round_rows_dp, .gemm_bf16 = gemm_dpbf16, .gemm_int8 = gemm_int8, BK_COMMON_KERNELS,
 };
 #pragma clang attribute pop
 #endif

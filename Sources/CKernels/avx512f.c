@@ -13,7 +13,9 @@
 #define BK_TILE_ROWS 6
 #define BK_TILE_VECTORS 4
 #include "gemm.inc"
+#define BK_REGISTERS 32
 #include "attention.inc"
+#include "kv.inc"
 #include "rows.inc"
 #include "quantize.inc"
 
@@ -49,11 +51,9 @@ BK_INLINE bk_vi dot_vnni(bk_vi acc, bk_vi w, bk_vi x) {
 #include "gemm_int8.inc"
 #pragma clang attribute pop
 
-#define BK_AVX512F_TABLE(NAME, ISA, GEMM_INT8)                                                                     \
-    {.name = NAME, .bf16_family = "fma", .isa = ISA,                                                                \
-     .gemm_f32 = gemm_f32, .round_rows = round_rows_fma, .gemm_bf16 = gemm_bf16_fma, .quantize_rows = quantize_rows, \
-     .gemm_int8 = GEMM_INT8, .attention = attention, .rms_norm = rms_norm, .swiglu = swiglu, .add = add, .rope = rope, \
-     .exp = exp_all, .argmax = argmax}
+#define BK_AVX512F_TABLE(NAME, ISA, GEMM_INT8)                                                   \
+    {.name = NAME, .bf16_family = "fma", .isa = ISA, .round_rows = round_rows_fma,                \
+     .gemm_bf16 = gemm_bf16_fma, .gemm_int8 = GEMM_INT8, BK_COMMON_KERNELS}
 
 const bk_kernels bk_avx512f = BK_AVX512F_TABLE("avx512f", BK_AVX512F, gemm_int8);
 const bk_kernels bk_avx512vnni = BK_AVX512F_TABLE("avx512vnni", BK_AVX512VNNI, gemm_int8_vnni);

@@ -1,4 +1,4 @@
-/* Packing of weights, storing of K and V, conversions: once per weight or token, so plain C. */
+/* Packing of weights, conversions: once per weight, so plain C. */
 #include "baton_kernels.h"
 #include "elementary.h"
 
@@ -112,24 +112,6 @@ void bk_unpack_row_f32(const float *w, size_t k, size_t row, float *out) {
 void bk_unpack_row_bf16(const uint16_t *w, size_t k, size_t row, float *out) {
     const uint16_t *from = w + row / BK_PANEL * BK_PANEL * bk_padded_k(k) + row % BK_PANEL * 2;
     for (size_t i = 0; i < k; i++) out[i] = bk_of_bf16(from[i / 2 * BK_PANEL * 2 + i % 2]);
-}
-
-void bk_store_kv(const float *k, const float *v, void *block, bk_type kv_type, size_t kv_heads, size_t head_dim,
-                 size_t block_size, size_t slot) {
-    size_t head = block_size * head_dim;
-    size_t key = slot / BK_LANES * BK_LANES * head_dim + slot % BK_LANES, value = kv_heads * head + slot * head_dim;
-    for (size_t h = 0; h < kv_heads; h++)
-        for (size_t d = 0; d < head_dim; d++) {
-            size_t to_key = h * head + key + d * BK_LANES, to_value = h * head + value + d;
-            float from_key = k[h * head_dim + d], from_value = v[h * head_dim + d];
-            if (kv_type == BK_FLOAT32) {
-                ((float *)block)[to_key] = from_key;
-                ((float *)block)[to_value] = from_value;
-            } else {
-                ((uint16_t *)block)[to_key] = bk_to_bf16(from_key);
-                ((uint16_t *)block)[to_value] = bk_to_bf16(from_value);
-            }
-        }
 }
 
 void bk_widen(const void *src, bk_type src_type, float *out, size_t n) {

@@ -5,12 +5,15 @@
 
 #if defined(__aarch64__)
 #define BK_TILE_ROWS 6
+#define BK_REGISTERS 8
 #else
 #define BK_TILE_ROWS 1
+#define BK_REGISTERS 1
 #endif
 #define BK_TILE_VECTORS 1
 #include "gemm.inc"
 #include "attention.inc"
+#include "kv.inc"
 #include "rows.inc"
 #include "quantize.inc"
 
@@ -42,8 +45,5 @@ BK_INLINE bk_v load_f16(const unsigned char *p) {
 
 const bk_kernels bk_scalar = {
     .name = "scalar", .bf16_family = "fma", .isa = BK_SCALAR,
-    .gemm_f32 = gemm_f32, .round_rows = round_rows_fma, .gemm_bf16 = gemm_bf16_fma,
-    .quantize_rows = quantize_rows, .gemm_int8 = gemm_int8, .attention = attention,
-    .rms_norm = rms_norm, .swiglu = swiglu, .add = add, .rope = rope, .exp = exp_all, .softmax_weights = softmax_weights,
-    .find_at_least = find_at_least, .argmax = argmax,
+    .round_rows = round_rows_fma, .gemm_bf16 = gemm_bf16_fma, .gemm_int8 = gemm_int8, BK_COMMON_KERNELS,
 };

@@ -482,7 +482,7 @@ const ProtobufCMessageDescriptor baton__numerics__descriptor =
   (ProtobufCMessageInit) baton__numerics__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor baton__geometry__field_descriptors[5] =
+static const ProtobufCFieldDescriptor baton__geometry__field_descriptors[6] =
 {
   {
     "layer_count",
@@ -544,10 +544,23 @@ static const ProtobufCFieldDescriptor baton__geometry__field_descriptors[5] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "bytes_per_scale",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Geometry, bytes_per_scale),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned baton__geometry__field_indices_by_name[] = {
   1,   /* field[1] = block_size */
   4,   /* field[4] = bytes_per_element */
+  5,   /* field[5] = bytes_per_scale */
   3,   /* field[3] = head_dimension */
   2,   /* field[2] = key_value_heads */
   0,   /* field[0] = layer_count */
@@ -555,7 +568,7 @@ static const unsigned baton__geometry__field_indices_by_name[] = {
 static const ProtobufCIntRange baton__geometry__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor baton__geometry__descriptor =
 {
@@ -565,7 +578,7 @@ const ProtobufCMessageDescriptor baton__geometry__descriptor =
   "Baton__Geometry",
   "baton",
   sizeof(Baton__Geometry),
-  5,
+  6,
   baton__geometry__field_descriptors,
   baton__geometry__field_indices_by_name,
   1,  baton__geometry__number_ranges,

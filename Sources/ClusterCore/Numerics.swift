@@ -7,7 +7,7 @@ public struct NumericsClass: Sendable, Hashable {
     public var modelHash: String
     /// `float32`, `bfloat16` or `int8`.
     public var weightFormat: String
-    /// `float32` or `bfloat16`.
+    /// `float32`, `bfloat16` or `int8`.
     public var kvFormat: String
     /// The kernels' arithmetic, e.g. `bfloat16-dpbf16`.
     public var kernelFamily: String
@@ -31,19 +31,27 @@ public struct KVGeometry: Sendable, Hashable {
     public var blockSize: Int
     public var keyValueHeads: Int
     public var headDimension: Int
-    /// Bytes of one stored element: 4 or 2.
+    /// Bytes of one stored element: 4, 2 or 1.
     public var bytesPerElement: Int
+    /// Bytes of the scale that each token's K has, and its V has, in each KV head: 4 for int8, else 0.
+    public var bytesPerScale: Int
 
-    public init(layerCount: Int, blockSize: Int, keyValueHeads: Int, headDimension: Int, bytesPerElement: Int) {
+    public init(
+        layerCount: Int, blockSize: Int, keyValueHeads: Int, headDimension: Int, bytesPerElement: Int,
+        bytesPerScale: Int = 0
+    ) {
         self.layerCount = layerCount
         self.blockSize = blockSize
         self.keyValueHeads = keyValueHeads
         self.headDimension = headDimension
         self.bytesPerElement = bytesPerElement
+        self.bytesPerScale = bytesPerScale
     }
 
-    /// Bytes of one layer block: `[K, V] × keyValueHeads × blockSize × headDimension`.
-    public var bytesPerLayerBlock: Int { 2 * keyValueHeads * blockSize * headDimension * bytesPerElement }
+    /// Bytes of one layer block: `[K, V] × keyValueHeads × blockSize × headDimension`, and as many scales as vectors.
+    public var bytesPerLayerBlock: Int {
+        2 * keyValueHeads * blockSize * (headDimension * bytesPerElement + bytesPerScale)
+    }
 
     /// Blocks that hold `tokenCount` tokens.
     public func blockCount(forTokens tokenCount: Int) -> Int { (tokenCount + blockSize - 1) / blockSize }

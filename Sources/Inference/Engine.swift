@@ -45,7 +45,7 @@ public final class Engine {
         try check(batch, kv)
         if let cores { try team.place(on: cores) }
         guard batch.rowCount > 0 else { return try logits(ofRows: 0) }
-        try scratch.prepare(batch)
+        try scratch.prepare(batch, threads: threads)
         clock.begin()
         let step = ForwardStep(engine: self, batch: batch, kv: kv, threads: threads)
         try step.embed()

@@ -16,17 +16,22 @@ final class ForwardScratch {
     let rowPerThread: Rows         // [threads, widest row]
     private let threadMemory: Memory
     private let rowMemory: Memory
-    /// Block tables of the batch, one after the other, and where each begins.
-    private(set) var tables: [Int32] = []
-    private(set) var tableStarts: [Int] = []
-    /// How attention is cut into tasks: over all rows, and over the rows whose logits are wanted.
-    private(set) var tiles: [AttentionTile] = []
-    private(set) var logitTiles: [AttentionTile] = []
-    private let rowsPerTile: Int
+    private(set) var rowTables = RowTables()
+    /// How attention is cut into tasks, one plan for each sliding window that a layer has: over all rows, and over the
+    /// rows whose logits are wanted.
+    private var plans: [AttentionPlan]
+    private var logitPlan: AttentionPlan
+    private let planOfLayer: [Int]
+    /// `[…][64]`: results of partitions that another unit folds.
+    private let parts: ScratchRows
 
     init(model: Model, maxThreads: Int) throws(KernelError) {
         let c = model.configuration
-        rowsPerTile = max(1, PagedAttention.queriesPerTile / c.groupSize)
+        let windows = Array(Set(c.windows))
+        planOfLayer = c.windows.map { windows.firstIndex(of: $0) ?? 0 }
+        plans = windows.map { AttentionPlan(configuration: c, window: $0) }
+        logitPlan = AttentionPlan(configuration: c, window: c.windows.last ?? nil)
+        parts = try ScratchRows(columns: Self.partColumns)
         hidden = try ScratchRows(columns: c.hiddenSize)
         qkv = try ScratchRows(columns: c.queryWidth + 2 * c.kvWidth)
         attention = try ScratchRows(columns: c.queryWidth)
@@ -50,15 +55,18 @@ final class ForwardScratch {
                             stride: widest)
     }
 
-    func prepare(_ batch: TokenBatch) throws(KernelError) {
+    private static let partColumns = 64
+
+    /// The plan of a layer, and memory for its parts.
+    func attentionPlan(layer: Int, onlyLogitRows: Bool) throws(KernelError) -> (AttentionPlan, parts: Rows) {
+        let plan = onlyLogitRows ? logitPlan : plans[planOfLayer[layer]]
+        return (plan, try parts.rows(max(1, (plan.partCount + Self.partColumns - 1) / Self.partColumns)))
+    }
+
+    func prepare(_ batch: TokenBatch, threads: Int) throws(KernelError) {
         for activations in [normed, attended, activated] { try activations.reserve(batch.rowCount) }
-        tables.removeAll(keepingCapacity: true)
-        tableStarts.removeAll(keepingCapacity: true)
-        for table in batch.blockTables {
-            tableStarts.append(tables.count)
-            tables.append(contentsOf: table)
-        }
-        AttentionTile.cut(batch, atMost: rowsPerTile, onlyLogitRows: false, into: &tiles)
-        AttentionTile.cut(batch, atMost: rowsPerTile, onlyLogitRows: true, into: &logitTiles)
+        rowTables.update(batch)
+        for index in plans.indices { plans[index].update(batch, onlyLogitRows: false, threads: threads) }
+        logitPlan.update(batch, onlyLogitRows: true, threads: threads)
     }
 }

@@ -93,7 +93,7 @@ struct ForwardStep {
 
     /// Biases, head norms and rope on `qkv`, then K and V into the cache.
     private func storeKeysAndValues(_ layer: Model.Layer, index: Int) throws {
-        let c = model.configuration, kernels = model.kernels, batch = batch, kv = kv
+        let c = model.configuration, kernels = model.kernels, positions = batch.positions, kv = kv, tables = scratch.rowTables
         let qkv = try scratch.qkv.rows(batch.rowCount), rope = try scratch.rope.rows(batch.rowCount)
         forEachRow(batch.rowCount, width: qkv.columns) { row, _ in
             let q = qkv.base + row * qkv.stride, k = q + c.queryWidth, v = k + c.kvWidth
@@ -103,9 +103,9 @@ struct ForwardStep {
             let cosine = rope.base + row * rope.stride
             kernels.rotate(q, heads: c.headCount + c.kvHeadCount, headDim: c.headDim, cosine: cosine,
                            sine: cosine + c.headDim / 2)
-            let position = Int(batch.positions[row])
-            let block = batch.blockTables[Int(batch.sequences[row])][position / kv.blockSize]
-            kv.layout.store(k: k, v: v, slot: position % kv.blockSize, of: kv.address(layer: index, block: block))
+            let position = Int(positions[row]), block = tables.block(row: row, index: position / kv.blockSize)
+            kv.layout.store(k: k, v: v, slot: position % kv.blockSize, of: kv.address(layer: index, block: block),
+                            kernels: kernels)
         }
     }
 
@@ -119,28 +119,17 @@ struct ForwardStep {
     }
 
     private func attend(layer: Int, onlyLogitRows: Bool) throws {
-        let c = model.configuration, kernels = model.kernels, batch = batch, kv = kv
-        let tiles = onlyLogitRows ? scratch.logitTiles : scratch.tiles, tables = scratch.tables, starts = scratch.tableStarts
-        let qkv = try scratch.qkv.rows(batch.rowCount), perThread = scratch.perThread
-        let out = try scratch.attention.rows(onlyLogitRows ? batch.logitRows.count : batch.rowCount)
-        let scale = 1 / Float(c.headDim).squareRoot(), window = c.windows[layer]
-        team.forEachRange(of: tiles.count * c.kvHeadCount, chunk: 1, threads: threads) { range, thread in
-            tables.withUnsafeBufferPointer { tables in
-                batch.positions.withUnsafeBufferPointer { positions in
-                    guard let table = tables.baseAddress, let position = positions.baseAddress else { return }
-                    for item in range {
-                        let tile = tiles[item / c.kvHeadCount]
-                        let task = PagedAttention.Task(
-                            q: qkv.base + tile.row * qkv.stride, out: out.base + tile.out * out.stride,
-                            queryStride: qkv.stride, outStride: out.stride, pool: kv.address(layer: layer, block: 0),
-                            blockStride: kv.bytesPerBlockPerLayer, table: table + starts[Int(batch.sequences[tile.row])],
-                            positions: position + tile.row, rowCount: tile.count, kvHead: item % c.kvHeadCount,
-                            group: c.groupSize, window: window, scale: scale)
-                        PagedAttention.run(task, layout: kv.layout, kernels: kernels,
-                                           scratch: UnsafeMutableRawPointer(perThread.base + thread * perThread.stride))
-                    }
-                }
-            }
+        let (plan, parts) = try scratch.attentionPlan(layer: layer, onlyLogitRows: onlyLogitRows)
+        let pass = AttentionPass(
+            plan: plan, q: try scratch.qkv.rows(batch.rowCount),
+            out: try scratch.attention.rows(onlyLogitRows ? batch.logitRows.count : batch.rowCount), parts: parts,
+            perThread: scratch.perThread, positions: batch.positions, tables: scratch.rowTables, kv: kv, layer: layer,
+            kernels: model.kernels)
+        team.forEachRange(of: plan.units.count, chunk: 1, threads: plan.threads) { units, thread in
+            for index in units { pass.run(plan.units[index], thread) }
+        }
+        team.forEachRange(of: plan.folds.count, chunk: 1, threads: plan.threads) { folds, thread in
+            for index in folds { pass.fold(plan.folds[index], thread) }
         }
     }
 

@@ -23,12 +23,15 @@ public enum KVFormat: String, Sendable, Hashable, CaseIterable {
     /// As the weights; bfloat16 for int8 weights.
     case auto
     case float32, bfloat16
+    /// With a scale per token and KV head.
+    case int8
 
     public func resolved(weights: NumberFormat) -> NumberFormat {
         switch self {
         case .auto: weights == .int8 ? .bfloat16 : weights
         case .float32: .float32
         case .bfloat16: .bfloat16
+        case .int8: .int8
         }
     }
 }

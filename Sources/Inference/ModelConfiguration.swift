@@ -45,7 +45,9 @@ public struct ModelConfiguration: Sendable, Hashable {
     public var kvWidth: Int { kvHeadCount * headDim }
 
     /// Bytes of K and V of one token, over all layers.
-    public func kvBytesPerToken(_ format: NumberFormat) -> Int { 2 * layerCount * kvWidth * format.byteCount }
+    public func kvBytesPerToken(_ format: NumberFormat) -> Int {
+        2 * layerCount * (kvWidth * format.byteCount + (format == .int8 ? 4 * kvHeadCount : 0))
+    }
 
     /// Number of weights, all tensors of the architecture counted (tied ones once).
     public var parameterCount: Int {

@@ -17,33 +17,32 @@ enum ModelHash {
             guard let (tensor, bytes) = checkpoint.tensor(name) else { continue }
             hasher.update(data: Array("\(name)\u{0}\(tensor.type.rawValue)\u{0}\(tensor.shape)\u{0}".utf8))
             for start in stride(from: 0, to: bytes.count, by: piece) {
-                let end = min(start + piece, bytes.count)
-                pieces.append(Piece(bytes: UnsafeRawBufferPointer(rebasing: bytes[start..<end])))
+                pieces.append(Piece(tensor: name, range: start..<min(start + piece, bytes.count)))
             }
         }
-        for digest in digests(of: pieces, team: team, threads: threads) { hasher.update(data: digest) }
+        for digest in digests(of: pieces, checkpoint: checkpoint, team: team, threads: threads) { hasher.update(data: digest) }
         return hasher.finalize().map { byte in
             let digits = String(byte, radix: 16)
             return digits.count == 1 ? "0" + digits : digits
         }.joined()
     }
 
-    /// Unchecked: read-only bytes of a map that outlives the computation.
-    private struct Piece: @unchecked Sendable { let bytes: UnsafeRawBufferPointer }
+    private struct Piece: Sendable {
+        var tensor: String
+        var range: Range<Int>
+    }
 
-    private static func digests(of pieces: [Piece], team: ThreadTeam, threads: Int) -> [[UInt8]] {
-        let size = SHA256.byteCount
-        var all = [UInt8](repeating: 0, count: pieces.count * size)
-        all.withUnsafeMutableBytes { buffer in
-            nonisolated(unsafe) let out = buffer // Each piece has its own bytes of it.
-            team.forEachRange(of: pieces.count, chunk: 1, threads: threads) { range, _ in
-                for i in range {
-                    SHA256.hash(data: pieces[i].bytes).withUnsafeBytes { digest in
-                        for (offset, byte) in digest.enumerated() { out[i * size + offset] = byte }
-                    }
-                }
+    private static func digests(
+        of pieces: [Piece], checkpoint: CheckpointIndex, team: ThreadTeam, threads: Int
+    ) -> [[UInt8]] {
+        var lanes = [[(piece: Int, digest: [UInt8])]](repeating: [], count: threads)
+        team.forEachRange(of: pieces.count, chunk: 1, lanes: &lanes) { range, lane in
+            for i in range {
+                guard let bytes = checkpoint.tensor(pieces[i].tensor)?.bytes else { continue }
+                let digest = SHA256.hash(data: UnsafeRawBufferPointer(rebasing: bytes[pieces[i].range]))
+                lane.append((i, Array(digest)))
             }
         }
-        return stride(from: 0, to: all.count, by: size).map { Array(all[$0..<$0 + size]) }
+        return lanes.joined().sorted { $0.piece < $1.piece }.map(\.digest)
     }
 }

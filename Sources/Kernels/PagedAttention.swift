@@ -1,7 +1,8 @@
 import CKernels
 
 /// Geometry of one (layer, block) of the KV cache: a contiguous byte range, K part
-/// `[kvHeads][blockSize / 16][headDim][16]`, then V part `[kvHeads][blockSize][headDim]`.
+/// `[kvHeads][blockSize / 16][headDim][16]`, then V part `[kvHeads][blockSize][headDim]`; for int8 the float32 scales of
+/// K and of V follow, each `[kvHeads][blockSize]`.
 public struct KVBlockLayout: Sendable, Hashable {
     public let kvHeads: Int
     public let headDim: Int
@@ -22,14 +23,16 @@ public struct KVBlockLayout: Sendable, Hashable {
         self.format = format
     }
 
-    public var byteCount: Int { 2 * kvHeads * blockSize * headDim * format.byteCount }
+    /// Bytes of the scale that a token's K has, and its V has, in each KV head.
+    public var scaleByteCount: Int { format == .int8 ? 4 : 0 }
+    public var byteCount: Int { 2 * kvHeads * blockSize * (headDim * format.byteCount + scaleByteCount) }
 
     /// Stores one token's `k` and `v`, each `[kvHeads, headDim]`, into `slot` of `block`, rounded to the format.
     public func store(
-        k: UnsafePointer<Float>, v: UnsafePointer<Float>, slot: Int, of block: UnsafeMutableRawPointer
+        k: UnsafePointer<Float>, v: UnsafePointer<Float>, slot: Int, of block: UnsafeMutableRawPointer, kernels: KernelSet
     ) {
         precondition(slot >= 0 && slot < blockSize, "slot \(slot) of \(blockSize)")
-        bk_store_kv(k, v, block, format.cType, kvHeads, headDim, blockSize, slot)
+        kernels.table.store_kv(k, v, block, format.cType, kvHeads, headDim, blockSize, slot)
     }
 }
 
@@ -39,7 +42,9 @@ public enum PagedAttention {
     /// Queries (rows x heads of a group) that share each load of K and V best.
     public static let queriesPerTile = Int(BK_ATTENTION_QUERIES)
     /// Bytes of scratch of one call, 64-byte aligned.
-    public static let scratchByteCount = ((Int(BK_ATTENTION_QUERIES) * (Int(BK_PARTITION) + 2 * Int(BK_MAX_HEAD_DIM))) * 4)
+    public static let scratchByteCount = 4 * bk_attention_scratch()
+    /// Floats of one partition's results, as ``run(_:partitions:into:layout:kernels:scratch:)`` leaves them.
+    public static func partCount(queries: Int, headDim: Int) -> Int { bk_attention_part(queries, headDim) }
 
     /// Attention of some rows of one sequence over one KV head.
     public struct Task {
@@ -88,15 +93,42 @@ public enum PagedAttention {
     public static func run(
         _ task: Task, layout: KVBlockLayout, kernels: KernelSet, scratch: UnsafeMutableRawPointer
     ) {
+        var attention = describe(task, layout)
+        kernels.table.attention(&attention, scratch.assumingMemoryBound(to: Float.self))
+    }
+
+    /// The first of two steps that give the bits of ``run(_:layout:kernels:scratch:)``: `partitions` alone, their results
+    /// left in `parts`, ``partCount(queries:headDim:)`` floats each, 64-byte aligned. At most ``queriesPerTile`` queries.
+    public static func run(
+        _ task: Task, partitions: Range<Int>, into parts: UnsafeMutablePointer<Float>, layout: KVBlockLayout,
+        kernels: KernelSet, scratch: UnsafeMutableRawPointer
+    ) {
+        precondition(task.rowCount * task.group <= queriesPerTile, "\(task.rowCount) rows of \(task.group) heads in parts")
+        precondition(partitions.lowerBound >= 0 && !partitions.isEmpty, "partitions \(partitions)")
+        var attention = describe(task, layout)
+        kernels.table.attention_parts(
+            &attention, partitions.lowerBound, partitions.upperBound, parts, scratch.assumingMemoryBound(to: Float.self))
+    }
+
+    /// The second step: folds the parts of all partitions that the task sees, from the first of them on.
+    public static func fold(
+        _ task: Task, parts: UnsafePointer<Float>, layout: KVBlockLayout, kernels: KernelSet,
+        scratch: UnsafeMutableRawPointer
+    ) {
+        precondition(task.rowCount * task.group <= queriesPerTile, "\(task.rowCount) rows of \(task.group) heads in parts")
+        var attention = describe(task, layout)
+        kernels.table.attention_fold(&attention, parts, scratch.assumingMemoryBound(to: Float.self))
+    }
+
+    private static func describe(_ task: Task, _ layout: KVBlockLayout) -> bk_attention {
         precondition(task.kvHead >= 0 && task.kvHead < layout.kvHeads, "KV head \(task.kvHead) of \(layout.kvHeads)")
         precondition(task.group >= 1 && task.rowCount >= 1, "\(task.rowCount) rows of \(task.group) heads")
         precondition(task.window.map { $0 >= 1 } ?? true, "window \(task.window ?? 0)")
-        var attention = bk_attention(
+        return bk_attention(
             q: task.q, out: task.out, ldq: task.queryStride, ldo: task.outStride,
             pool: task.pool.assumingMemoryBound(to: UInt8.self), block_stride: task.blockStride, table: task.table,
             positions: task.positions, row_count: task.rowCount, block_size: layout.blockSize, kv_heads: layout.kvHeads,
             kv_head: task.kvHead, group: task.group, head_dim: layout.headDim, window: task.window ?? 0,
             scale: task.scale, kv_type: layout.format.cType)
-        kernels.table.attention(&attention, scratch.assumingMemoryBound(to: Float.self))
     }
 }

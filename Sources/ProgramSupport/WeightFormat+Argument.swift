@@ -2,3 +2,4 @@ import ArgumentParser
 import Inference
 
 extension WeightFormat: ExpressibleByArgument {}
+extension KVFormat: ExpressibleByArgument {}

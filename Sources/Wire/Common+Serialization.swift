@@ -26,6 +26,7 @@ extension Arena {
             $0.key_value_heads = UInt32(clamping: geometry.keyValueHeads)
             $0.head_dimension = UInt32(clamping: geometry.headDimension)
             $0.bytes_per_element = UInt32(clamping: geometry.bytesPerElement)
+            $0.bytes_per_scale = UInt32(clamping: geometry.bytesPerScale)
         }
     }
 
@@ -81,13 +82,14 @@ extension FieldReader {
 
     func geometry(_ pointer: UnsafeMutablePointer<Baton__Geometry>?) throws(WireError) -> KVGeometry {
         let geometry = try required(pointer, "geometry").pointee
-        // Bounds far above any model, low enough that products of all five cannot overflow.
+        // Bounds far above any model, low enough that products of all cannot overflow.
         return KVGeometry(
             layerCount: try count(geometry.layer_count, "layer_count", in: 1...4096),
             blockSize: try count(geometry.block_size, "block_size", in: 1...4096),
             keyValueHeads: try count(geometry.key_value_heads, "key_value_heads", in: 1...4096),
             headDimension: try count(geometry.head_dimension, "head_dimension", in: 1...4096),
-            bytesPerElement: try count(geometry.bytes_per_element, "bytes_per_element", in: 1...8))
+            bytesPerElement: try count(geometry.bytes_per_element, "bytes_per_element", in: 1...8),
+            bytesPerScale: try count(geometry.bytes_per_scale, "bytes_per_scale", in: 0...8))
     }
 
     func numerics(_ pointer: UnsafeMutablePointer<Baton__Numerics>?) throws(WireError) -> NumericsClass {

@@ -26,8 +26,11 @@ public struct WorkerOptions: ParsableArguments {
     @Option(help: "Compute threads.")
     public var threads = 1
 
-    @Option(help: "Number format of weights and KV: auto (as the checkpoint is stored), float32, bfloat16 or int8 (weights; KV in bfloat16).")
+    @Option(help: "Number format of the weights: auto (as the checkpoint is stored), float32, bfloat16 or int8.")
     public var dtype = WeightFormat.auto
+
+    @Option(help: "Number format of KV: auto (as the weights), float32, bfloat16 or int8.")
+    public var kvDtype = KVFormat.auto
 
     @Option(help: "Memory for KV blocks, e.g. 512MiB or 2GiB.")
     public var kvCacheMemory = ByteSize(bytes: 512 << 20)
@@ -75,7 +78,7 @@ public struct WorkerOptions: ParsableArguments {
             worker: WorkerID(workerId ?? Self.defaultName(role)), role: role,
             coordinator: try Endpoint(coordinator), listen: try Endpoint(listen),
             advertise: try advertise.map { try Endpoint($0) }, security: try network.security(binding: [listen]),
-            model: model, weightFormat: dtype, threads: threads, kvCacheBytes: kvCacheMemory.bytes, blockSize: blockSize,
-            maxSequences: maxNumSeqs, maxBatchedTokens: maxNumBatchedTokens, maxModelLength: maxModelLen)
+            model: model, weightFormat: dtype, kvFormat: kvDtype, threads: threads, kvCacheBytes: kvCacheMemory.bytes,
+            blockSize: blockSize, maxSequences: maxNumSeqs, maxBatchedTokens: maxNumBatchedTokens, maxModelLength: maxModelLen)
     }
 }

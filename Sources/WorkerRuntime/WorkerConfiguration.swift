@@ -16,6 +16,7 @@ public struct WorkerConfiguration: Sendable {
     /// Directory of a Hugging Face checkpoint.
     public var model: String
     public var weightFormat: WeightFormat
+    public var kvFormat: KVFormat
     /// Compute threads.
     public var threads: Int
     /// Memory for KV blocks.
@@ -31,8 +32,8 @@ public struct WorkerConfiguration: Sendable {
 
     public init(
         worker: WorkerID, role: WorkerRole, coordinator: Endpoint, listen: Endpoint, advertise: Endpoint?,
-        security: LinkSecurity, model: String, weightFormat: WeightFormat, threads: Int, kvCacheBytes: Int,
-        blockSize: Int, maxSequences: Int, maxBatchedTokens: Int, maxModelLength: Int?
+        security: LinkSecurity, model: String, weightFormat: WeightFormat, kvFormat: KVFormat = .auto, threads: Int,
+        kvCacheBytes: Int, blockSize: Int, maxSequences: Int, maxBatchedTokens: Int, maxModelLength: Int?
     ) {
         self.worker = worker
         self.role = role
@@ -42,6 +43,7 @@ public struct WorkerConfiguration: Sendable {
         self.security = security
         self.model = model
         self.weightFormat = weightFormat
+        self.kvFormat = kvFormat
         self.threads = threads
         self.kvCacheBytes = kvCacheBytes
         self.blockSize = blockSize

@@ -39,7 +39,7 @@ final class WorkerEngine {
         threads = configuration.threads
         sampler = Sampler(kernels: kernels)
 
-        let layout = model.kvLayout(blockSize: configuration.blockSize)
+        let layout = model.kvLayout(blockSize: configuration.blockSize, format: configuration.kvFormat)
         let shape = model.configuration
         let needed = layout.byteCount * shape.layerCount
         let blockCount = min(configuration.kvCacheBytes / needed, Int(Int32.max))
@@ -49,10 +49,10 @@ final class WorkerEngine {
         let room = min(shape.maxPositions, blockCount * configuration.blockSize)
         facts = Facts(
             kv: try KVCache(layout: layout, layerCount: shape.layerCount, blockCount: blockCount),
-            identity: try engine.identity(threads: threads),
+            identity: try engine.identity(kvFormat: configuration.kvFormat, threads: threads),
             geometry: KVGeometry(
                 layerCount: shape.layerCount, blockSize: configuration.blockSize, keyValueHeads: shape.kvHeadCount,
-                headDimension: shape.headDim, bytesPerElement: layout.format.byteCount),
+                headDimension: shape.headDim, bytesPerElement: layout.format.byteCount, bytesPerScale: layout.scaleByteCount),
             maxModelLength: min(room, configuration.maxModelLength ?? room), weightByteCount: model.weightByteCount,
             kernels: kernels.description)
     }

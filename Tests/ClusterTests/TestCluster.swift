@@ -99,13 +99,13 @@ struct Workload {
     /// - Parameters:
     ///   - seed: equal seeds give equal requests.
     ///   - maxTokens: greatest length of an answer.
-    init(count: Int, seed: UInt64, maxTokens: Int32 = 60) async throws {
+    init(count: Int, seed: UInt64, maxTokens: Int32 = 60, kvFormat: KVFormat = .auto) async throws {
         items = try await Self.onThread {
             let team = try ThreadTeam(maxThreads: 1)
             let model = try Model(
                 directory: TestCluster.model, kernels: try KernelSet.select(environment: ProcessInfo.processInfo.environment),
                 team: team, threads: 1)
-            let local = LocalGeneration(engine: try Engine(model: model, team: team), threads: 1)
+            let local = LocalGeneration(engine: try Engine(model: model, team: team), threads: 1, kvFormat: kvFormat)
             var random = SplitMix(state: seed)
             return try (0..<count).map { number in
                 let submission = Self.submission(number, vocabulary: model.configuration.vocabularySize, maxTokens, &random)

@@ -67,16 +67,27 @@ import Testing
         return (0..<length).map { _ in TokenID(random.next() % UInt64(vocabulary)) }
     }
 
-    @Test(arguments: Oracle.names, [WeightFormat.float32, .bfloat16, .int8])
-    func digestIsTheSameInEveryBatchAndChunk(name: String, format: WeightFormat) throws {
-        let engine = try Oracle.engine(name, format: format), vocabulary = engine.model.configuration.vocabularySize
+    struct Formats: Sendable, CustomTestStringConvertible {
+        var weights: WeightFormat, kv: KVFormat
+        var testDescription: String { "\(weights), KV \(kv)" }
+    }
+
+    static let formats = [
+        Formats(weights: .float32, kv: .auto), Formats(weights: .bfloat16, kv: .auto), Formats(weights: .bfloat16, kv: .int8),
+        Formats(weights: .int8, kv: .auto),
+    ]
+
+    @Test(arguments: Oracle.names, formats)
+    func digestIsTheSameInEveryBatchAndChunk(name: String, formats: Formats) throws {
+        let engine = try Oracle.engine(name, format: formats.weights), vocabulary = engine.model.configuration.vocabularySize
         let probe = probe(vocabulary)
         let alone = try probeDigest(engine, requests(probe: probe, count: 1, place: 0, vocabulary: vocabulary, blockSize: 16),
-                                    chunk: probe.count, threads: 1)
+                                    chunk: probe.count, threads: 1, kvFormat: formats.kv)
         for count in [1, 2, 7, 32] {
             for chunk in [1, 7, 64, probe.count] {
                 let requests = requests(probe: probe, count: count, place: count / 2, vocabulary: vocabulary, blockSize: 16)
-                let digest = try probeDigest(engine, requests, chunk: chunk, threads: 1 + (count + chunk) % 2)
+                let digest = try probeDigest(engine, requests, chunk: chunk, threads: 1 + (count + chunk) % 2,
+                                             kvFormat: formats.kv)
                 #expect(digest == alone, "batch of \(count), chunks of \(chunk)")
             }
         }
@@ -109,13 +120,13 @@ import Testing
         #expect(engine.model.kernelFamily.hasPrefix("float32-openblas-"))
     }
 
-    @Test(arguments: ["llama3", "mistral"], [WeightFormat.bfloat16, .int8])
-    func digestDoesNotDependOnTheBlockSize(name: String, format: WeightFormat) throws {
-        let engine = try Oracle.engine(name, format: format), vocabulary = engine.model.configuration.vocabularySize
+    @Test(arguments: ["llama3", "mistral"], formats)
+    func digestDoesNotDependOnTheBlockSize(name: String, formats: Formats) throws {
+        let engine = try Oracle.engine(name, format: formats.weights), vocabulary = engine.model.configuration.vocabularySize
         let probe = probe(vocabulary, length: 250) // Ends short of mistral's 256 positions.
         let digests = try KVBlockLayout.blockSizes.map { size in
             try probeDigest(engine, requests(probe: probe, count: 3, place: 1, vocabulary: vocabulary, blockSize: size),
-                            chunk: 50, threads: 2, blockSize: size)
+                            chunk: 50, threads: 2, blockSize: size, kvFormat: formats.kv)
         }
         #expect(Set(digests).count == 1)
     }
@@ -172,15 +183,15 @@ import Testing
     }
 
     @Test func instructionSetsOfOneFamilyAgree() throws {
-        for format in [WeightFormat.float32, .bfloat16, .int8] {
+        for formats in Self.formats {
             var identities: [String: Set<EngineIdentity>] = [:]
             for instructions in KernelSet.available {
-                let engine = try Oracle.engine("qwen3", format: format, kernels: KernelSet(instructions))
-                let identity = try engine.identity(threads: 2)
+                let engine = try Oracle.engine("qwen3", format: formats.weights, kernels: KernelSet(instructions))
+                let identity = try engine.identity(kvFormat: formats.kv, threads: 2)
                 identities[identity.kernelFamily, default: []].insert(identity)
             }
             for (family, members) in identities { #expect(members.count == 1, "\(family)") }
-            if format != .bfloat16 { #expect(identities.count == 1, "\(format)") }
+            if formats.weights != .bfloat16 { #expect(identities.count == 1, "\(formats)") }
         }
     }
 }

@@ -40,12 +40,14 @@ import Testing
         let rounded = try Oracle.engine("llama2", format: .bfloat16).identity(threads: 1)
         let cache = try Oracle.engine("llama2", format: .float32).identity(kvFormat: .bfloat16, threads: 1)
         let quantized = try Oracle.engine("llama2", format: .int8).identity(threads: 1)
+        let small = try Oracle.engine("llama2", format: .float32).identity(kvFormat: .int8, threads: 1)
         let other = try Oracle.engine("qwen2", format: .float32).identity(threads: 1)
         #expect(a == again)
         #expect(a.modelHash == rounded.modelHash && a.modelHash != other.modelHash && a.modelHash.count == 64)
         #expect(rounded.weightFormat == "bfloat16" && rounded.kvFormat == "bfloat16" && a.weightFormat == "float32")
         #expect(quantized.weightFormat == "int8" && quantized.kvFormat == "bfloat16" && quantized.kernelFamily == "int8-g64")
-        #expect(Set([a, rounded, quantized, cache, other].map(\.canary)).count == 5)
+        #expect(small.kvFormat == "int8")
+        #expect(Set([a, rounded, quantized, cache, small, other].map(\.canary)).count == 6)
     }
 
     @Test(arguments: [WeightFormat.bfloat16, .int8])

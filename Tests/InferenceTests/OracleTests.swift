@@ -59,10 +59,23 @@ import Testing
         }
     }
 
-    private func firstLogits(_ engine: Engine, _ prompt: [TokenID]) throws -> [Float] {
+    /// int8 KV against KV of the weights' format, the same weights otherwise.
+    @Test(arguments: Oracle.names)
+    func int8KVLogitsAreClose(name: String) throws {
+        let engine = try Oracle.engine(name, format: .float32)
+        for prompt in try Oracle.expected(name) {
+            let exact = try firstLogits(engine, prompt.prompt), rounded = try firstLogits(engine, prompt.prompt, .int8)
+            let error = zip(exact, rounded).reduce(0.0) { $0 + pow(Double($1.0 - $1.1), 2) }
+            let norm = exact.reduce(0.0) { $0 + pow(Double($1), 2) }
+            let relative = (error / norm).squareRoot()
+            #expect(relative < 0.02 && relative > 0, "prompt of \(prompt.prompt.count): \(relative)")
+        }
+    }
+
+    private func firstLogits(_ engine: Engine, _ prompt: [TokenID], _ kvFormat: KVFormat = .auto) throws -> [Float] {
         let blocks = (prompt.count + 15) / 16
         var batch = TokenBatch()
         batch.append(prompt, at: 0, blockTable: (0..<Int32(blocks)).map { $0 })
-        return try engine.forward(batch, kv: engine.cache(blocks: blocks), threads: 2).copy(0)
+        return try engine.forward(batch, kv: engine.cache(blocks: blocks, format: kvFormat), threads: 2).copy(0)
     }
 }

@@ -2,53 +2,6 @@
 import Testing
 
 @Suite struct PagedAttentionTests {
-    /// One sequence's K and V in a pool with blocks in shuffled places, everything else NaN.
-    final class Pool {
-        let layout: KVBlockLayout
-        let table: [Int32]
-        let memory: Memory
-        let keys: [[Float]], values: [[Float]] // [positions][kvHeads * headDim], as stored
-
-        init(layout: KVBlockLayout, keys: [[Float]], values: [[Float]], seed: UInt64) throws {
-            self.layout = layout
-            let round = layout.format == .float32 ? { (x: Float) in x } : Reference.bfloat16
-            self.keys = keys.map { $0.map(round) }
-            self.values = values.map { $0.map(round) }
-            let count = (keys.count + layout.blockSize - 1) / layout.blockSize, blocks = count + 3
-            var random = TestRandom(seed), order = (0..<Int32(blocks)).map { $0 }
-            for i in order.indices.reversed() { order.swapAt(i, random.int(0...i)) }
-            table = Array(order.prefix(count))
-            memory = try Memory(byteCount: blocks * layout.byteCount)
-            memory.base.initializeMemory(as: UInt8.self, repeating: 0xff, count: memory.byteCount) // NaN in both formats
-            for (p, (k, v)) in zip(keys, values).enumerated() {
-                let block = memory.base + Int(table[p / layout.blockSize]) * layout.byteCount
-                layout.store(k: k, v: v, slot: p % layout.blockSize, of: block)
-            }
-        }
-
-        /// [rows][heads * headDim]
-        func attend(
-            _ q: [Float], positions: [Int32], group: Int, window: Int32?, kernels: KernelSet
-        ) throws -> [[Float]] {
-            let width = layout.kvHeads * group * layout.headDim
-            var out = [Float](repeating: .nan, count: positions.count * width)
-            let scratch = try Memory(byteCount: PagedAttention.scratchByteCount)
-            for head in 0..<layout.kvHeads {
-                q.withUnsafeBufferPointer { q in
-                    out.withUnsafeMutableBufferPointer { out in
-                        guard let q = q.baseAddress, let out = out.baseAddress else { return }
-                        let task = PagedAttention.Task(
-                            q: q, out: out, queryStride: width, outStride: width, pool: UnsafeRawPointer(memory.base),
-                            blockStride: layout.byteCount, table: table, positions: positions, rowCount: positions.count,
-                            kvHead: head, group: group, window: window, scale: 1 / Float(layout.headDim).squareRoot())
-                        PagedAttention.run(task, layout: layout, kernels: kernels, scratch: scratch.base)
-                    }
-                }
-            }
-            return stride(from: 0, to: out.count, by: width).map { Array(out[$0..<$0 + width]) }
-        }
-    }
-
     struct Case: CustomTestStringConvertible, Sendable {
         var headDim: Int, kvHeads: Int, group: Int, length: Int, window: Int32?, format: NumberFormat
         var testDescription: String { "\(length) tokens, \(kvHeads)x\(group) heads of \(headDim), window \(window ?? 0), \(format)" }
@@ -61,6 +14,9 @@ import Testing
         Case(headDim: 130, kvHeads: 1, group: 3, length: 530, window: 261, format: .bfloat16),
         Case(headDim: 24, kvHeads: 1, group: 40, length: 260, window: 40, format: .float32),
         Case(headDim: 256, kvHeads: 1, group: 1, length: 257, window: nil, format: .float32),
+        Case(headDim: 64, kvHeads: 2, group: 7, length: 300, window: nil, format: .int8),
+        Case(headDim: 80, kvHeads: 1, group: 9, length: 300, window: 270, format: .int8),
+        Case(headDim: 6, kvHeads: 3, group: 2, length: 50, window: nil, format: .int8),
     ]
 
     /// Every instruction set, block size, placement and tile of rows gives the bits of the plain formula, with NaN in
@@ -78,27 +34,72 @@ import Testing
         var expected: [[UInt32]]?
         for blockSize in KVBlockLayout.blockSizes {
             let layout = KVBlockLayout(kvHeads: test.kvHeads, headDim: test.headDim, blockSize: blockSize, format: test.format)
-            let pool = try Pool(layout: layout, keys: keys, values: values, seed: UInt64(blockSize))
-            if expected == nil { expected = reference(q, positions, test, pool) }
             for kernels in KernelSet.all {
-                let out = try pool.attend(q, positions: positions, group: test.group, window: test.window, kernels: kernels)
-                #expect(out.map(bits) == expected, "\(kernels), blocks of \(blockSize)")
+                let pool = try TestKVPool(layout: layout, keys: keys, values: values, seed: UInt64(blockSize), kernels: kernels)
+                let wanted = expected ?? reference(q, positions, test, pool)
+                expected = wanted
+                let out = try pool.attend(q, positions: positions, group: test.group, window: test.window)
+                #expect(out.map(bits) == wanted, "\(kernels), blocks of \(blockSize)")
                 let one = try pool.attend(Array(q.suffix(heads * test.headDim)), positions: positions.suffix(1),
-                                          group: test.group, window: test.window, kernels: kernels)
-                #expect(one.map(bits) == expected.map { [$0[rows - 1]] }, "\(kernels), blocks of \(blockSize), one row")
+                                          group: test.group, window: test.window)
+                #expect(one.map(bits) == [wanted[rows - 1]], "\(kernels), blocks of \(blockSize), one row")
             }
         }
     }
 
-    private func reference(_ q: [Float], _ positions: [Int32], _ test: Case, _ pool: Pool) -> [[UInt32]] {
+    private func reference(_ q: [Float], _ positions: [Int32], _ test: Case, _ pool: TestKVPool) -> [[UInt32]] {
         let dim = test.headDim, width = test.kvHeads * test.group * dim
         return positions.enumerated().map { row, position in
             (0..<test.kvHeads * test.group).flatMap { head in
-                let query = Array(q[row * width + head * dim..<row * width + (head + 1) * dim]), from = head / test.group * dim
+                let query = Array(q[row * width + head * dim..<row * width + (head + 1) * dim])
                 return bits(Reference.attention(
                     query, position: Int(position), window: test.window.map(Int.init),
-                    key: { Array(pool.keys[$0][from..<from + dim]) }, value: { Array(pool.values[$0][from..<from + dim]) }))
+                    key: { pool.stored(pool.keys[$0], head: head / test.group) },
+                    value: { pool.stored(pool.values[$0], head: head / test.group) }))
             }
+        }
+    }
+
+    /// Random shapes: every instruction set as the scalar one, whole or in any shares of partitions.
+    @Test(arguments: 0..<60)
+    func instructionSetsAndSharesAgree(seed: Int) throws {
+        var random = TestRandom(UInt64(seed) &* 977)
+        let headDim = [32, 64, 64, 80, 96, 128, 256, 34][random.int(0...7)], group = random.int(1...8), kvHeads = random.int(1...3)
+        let rows = random.int(0...2) == 0 ? 1 : random.int(1...20), length = rows + random.int(0...1100)
+        let window = random.int(0...2) == 0 ? Int32(random.int(1...600)) : nil
+        let layout = KVBlockLayout(
+            kvHeads: kvHeads, headDim: headDim, blockSize: KVBlockLayout.blockSizes[random.int(0...4)],
+            format: NumberFormat.allCases[seed % 3])
+        let keys = (0..<length).map { _ in random.floats(kvHeads * headDim) }
+        let values = (0..<length).map { _ in random.floats(kvHeads * headDim) }
+        let q = random.floats(rows * kvHeads * group * headDim), positions = (length - rows..<length).map(Int32.init)
+        var expected: [[UInt32]]?
+        for kernels in KernelSet.all {
+            let pool = try TestKVPool(layout: layout, keys: keys, values: values, seed: UInt64(seed), kernels: kernels)
+            let whole = try pool.attend(q, positions: positions, group: group, window: window).map(bits)
+            #expect(whole == expected ?? whole, "\(kernels), \(layout)")
+            expected = expected ?? whole
+            guard rows * group <= PagedAttention.queriesPerTile else { continue }
+            let shared = try pool.attend(q, positions: positions, group: group, window: window, shares: random.int(1...5))
+            #expect(shared.map(bits) == whole, "\(kernels), \(layout), in shares")
+        }
+    }
+
+    /// The bits of the kernel that walked one query tile and one partition at a time, before there were others.
+    @Test(arguments: [
+        (NumberFormat.float32, Int32?.none, UInt64(0x1f1a_10f6_7f8f_774f)), (.float32, 300, 0x4e40_3571_cd4f_f705),
+        (.bfloat16, nil, 0x8970_0cdc_9da1_c578), (.bfloat16, 300, 0x7471_49f4_a1d2_e90d),
+    ])
+    func bitsAreThoseOfTheFirstKernel(format: NumberFormat, window: Int32?, digest: UInt64) throws {
+        var random = TestRandom(2024)
+        let layout = KVBlockLayout(kvHeads: 2, headDim: 64, blockSize: 16, format: format)
+        let keys = (0..<600).map { _ in random.floats(128).map { $0 * 3 } }
+        let values = (0..<600).map { _ in random.floats(128) }, q = random.floats(20 * 14 * 64)
+        for kernels in KernelSet.all {
+            let pool = try TestKVPool(layout: layout, keys: keys, values: values, seed: 1, kernels: kernels)
+            let out = try pool.attend(q, positions: (580..<600).map(Int32.init), group: 7, window: window)
+            let found = out.joined().reduce(UInt64(0xcbf2_9ce4_8422_2325)) { ($0 ^ UInt64($1.bitPattern)) &* 0x100_0000_01b3 }
+            #expect(found == digest, "\(kernels)")
         }
     }
 }

@@ -30,6 +30,16 @@ enum Reference {
         return Float(bitPattern: (bits &+ 0x7fff &+ (bits >> 16 & 1)) & 0xffff_0000)
     }
 
+    /// One head vector as int8 KV keeps it: whole numbers and their scale.
+    static func int8(_ x: [Float]) -> (q: [Float], scale: Float) {
+        let zeros = [Float](repeating: 0, count: x.count)
+        guard x.allSatisfy(\.isFinite) else { return (zeros, .nan) }
+        let largest = x.reduce(Float(0)) { max($0, $1.magnitude) }
+        guard largest >= 0x1p-119 else { return (zeros, 0) }
+        let factor = 127 / largest
+        return (x.map { ($0 * factor).rounded(.toNearestOrEven) }, largest / 127)
+    }
+
     /// One output: fma over k, ascending.
     static func dot(_ x: ArraySlice<Float>, _ w: ArraySlice<Float>) -> Float {
         zip(x, w).reduce(Float(0)) { $0.addingProduct($1.0, $1.1) }
@@ -44,21 +54,25 @@ enum Reference {
         return lanes[0]
     }
 
-    /// Attention of one query over visible positions, as baton_kernels.h states it. `key(p)`, `value(p)`: [headDim].
+    /// Attention of one query over visible positions, as baton_kernels.h states it. `key(p)`, `value(p)`: [headDim] and
+    /// its scale, 1 where there is none (then multiplying by it is exact).
     static func attention(
-        _ q: [Float], position: Int, window: Int?, key: (Int) -> [Float], value: (Int) -> [Float]
+        _ q: [Float], position: Int, window: Int?, key: (Int) -> ([Float], Float), value: (Int) -> ([Float], Float)
     ) -> [Float] {
         let low = window.map { max(0, position - $0 + 1) } ?? 0, scale = 1 / Float(q.count).squareRoot()
         var total: (m: Float, l: Float, o: [Float])?
         for partition in (low / 256)...(position / 256) {
             let visible = max(low, partition * 256)...min(position, partition * 256 + 255)
-            let scores = visible.map { dot(q[...], key($0)[...]) * scale }
+            let scores = visible.map { p in
+                let (k, keyScale) = key(p)
+                return scale * (keyScale * dot(q[...], k[...]))
+            }
             let m = scores.reduce(-Float.infinity) { max($0, $1) }
             var lanes = [Float](repeating: 0, count: 16), o = [Float](repeating: 0, count: q.count)
             for (p, score) in zip(visible, scores) {
-                let weight = Elementary.exp(score - m), v = value(p)
+                let weight = Elementary.exp(score - m), (v, valueScale) = value(p)
                 lanes[p % 16] += weight
-                for d in o.indices { o[d] = o[d].addingProduct(weight, v[d]) }
+                for d in o.indices { o[d] = o[d].addingProduct(weight * valueScale, v[d]) }
             }
             let part = (m: m, l: tree(lanes), o: o)
             guard let old = total else { total = part; continue }

@@ -49,6 +49,9 @@ extension Refusal {
             "elements of 9 bytes", header(10) { registration(&$0, geometry: [1, 1, 1, 1, 9]) },
             value(worker, "bytes_per_element", 9)),
         control(
+            "scales of 9 bytes", header(10) { registration(&$0, geometry: [1, 1, 1, 1, 1, 9]) },
+            value(worker, "bytes_per_scale", 9)),
+        control(
             "no sequences", header(10) { registration(&$0, geometry: [1, 1, 1, 1, 1]) }, value(worker, "max_sequences", 0)),
         control(
             "2^31 blocks",

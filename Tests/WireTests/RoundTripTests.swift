@@ -54,8 +54,9 @@ import Testing
     /// A model of the largest shape that is allowed still has a size.
     @Test func theGreatestGeometryDoesNotOverflow() {
         let greatest = KVGeometry(
-            layerCount: 4096, blockSize: 4096, keyValueHeads: 4096, headDimension: 4096, bytesPerElement: 8)
-        #expect(greatest.bytesPerLayerBlock == 1 << 40)
+            layerCount: 4096, blockSize: 4096, keyValueHeads: 4096, headDimension: 4096, bytesPerElement: 8,
+            bytesPerScale: 8)
+        #expect(greatest.bytesPerLayerBlock == 1 << 40 + 1 << 28)
     }
 
     @Test(arguments: [

@@ -141,7 +141,7 @@ extension SeededGenerator {
     private mutating func geometry() -> KVGeometry {
         KVGeometry(
             layerCount: int(1...4096), blockSize: int(1...4096), keyValueHeads: int(1...4096),
-            headDimension: int(1...4096), bytesPerElement: int(1...8))
+            headDimension: int(1...4096), bytesPerElement: int(1...8), bytesPerScale: int(0...8))
     }
 
     // MARK: Clients

@@ -14,6 +14,15 @@ import Wire
 
     @Test(arguments: ["llama2", "llama3", "mistral", "qwen2", "qwen3"], [WeightFormat.float32, .bfloat16])
     func logitsHaveTheSameBitsAfterKVCrossedTheWire(checkpoint: String, format: WeightFormat) async throws {
+        try await cross(checkpoint, format, .auto)
+    }
+
+    @Test(arguments: ["llama2", "llama3", "mistral", "qwen2", "qwen3"])
+    func int8KVHasTheSameBitsAfterItCrossedTheWire(checkpoint: String) async throws {
+        try await cross(checkpoint, .bfloat16, .int8)
+    }
+
+    private func cross(_ checkpoint: String, _ format: WeightFormat, _ kvFormat: KVFormat) async throws {
         let directory = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .appendingPathComponent("Fixtures/checkpoints/\(checkpoint)").path
         let team = try ThreadTeam(maxThreads: 1)
@@ -24,17 +33,17 @@ import Wire
         let blockCount = (tokens.count + Self.blockSize - 1) / Self.blockSize
 
         // Here: whole, then the last token as a decode row.
-        let stayed = try cache(model, blocks: blockCount)
+        let stayed = try cache(model, kvFormat, blocks: blockCount)
         let straight = (0..<Int32(blockCount)).map { $0 }
         _ = try forward(engine, tokens.dropLast(), stayed, straight)
         let expected = try forward(engine, tokens.suffix(1), stayed, straight)
 
         // There: prefilled in chunks in one pool, sent, and decoded from other blocks of another pool.
-        let source = try cache(model, blocks: blockCount)
+        let source = try cache(model, kvFormat, blocks: blockCount)
         for chunk in stride(from: 0, to: tokens.count - 1, by: 7) {
             _ = try forward(engine, tokens[chunk..<min(chunk + 7, tokens.count - 1)], source, straight)
         }
-        let target = try cache(model, blocks: 3 * blockCount)
+        let target = try cache(model, kvFormat, blocks: 3 * blockCount)
         let scattered = (0..<Int32(blockCount)).map { 3 * (Int32(blockCount) - 1 - $0) + 1 }
         try await Crossing.carry(from: source, straight, to: target, scattered)
         let moved = try forward(engine, tokens.suffix(1), target, scattered)
@@ -42,10 +51,10 @@ import Wire
         #expect(moved == expected)
     }
 
-    private func cache(_ model: Model, blocks: Int) throws -> KVCache {
+    private func cache(_ model: Model, _ format: KVFormat, blocks: Int) throws -> KVCache {
         try KVCache(
-            layout: model.kvLayout(blockSize: Self.blockSize), layerCount: model.configuration.layerCount,
-            blockCount: blocks)
+            layout: model.kvLayout(blockSize: Self.blockSize, format: format),
+            layerCount: model.configuration.layerCount, blockCount: blocks)
     }
 
     /// Runs a slice of the tokens at its own positions: the digest of the last row's logits.

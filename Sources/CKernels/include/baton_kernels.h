@@ -32,7 +32,7 @@
 #define BK_PARTITION 256
 #define BK_LANES 16
 /* Queries (token rows x heads of a group) that one call of `attention` keeps in its scratch at a time. */
-#define BK_ATTENTION_QUERIES 32
+#define BK_ATTENTION_QUERIES 64
 #define BK_MAX_HEAD_DIM 256
 /* Elements that share a sum of `softmax_weights`. */
 #define BK_SUM_BLOCK 1024
@@ -47,12 +47,14 @@ typedef enum {
  *
  * The KV pool of a layer is an array of blocks of `block_stride` bytes, each
  *     K [kv_heads][block_size / 16][head_dim][16]   then   V [kv_heads][block_size][head_dim]
- * of `kv_type`. Position p of the sequence lives in slot p % block_size of block table[p / block_size].
+ * of `kv_type`; BK_INT8 adds   K scales [kv_heads][block_size]   and   V scales [kv_heads][block_size]   in float32.
+ * Position p of the sequence lives in slot p % block_size of block table[p / block_size].
  * Row r sees positions max(0, positions[r] - window + 1) ... positions[r]; window 0 means no window.
  *
  * Positions are split into partitions [256 i, 256 i + 256). Per query and partition, over its visible positions:
  *     s_j = scale * fold_d fma(q[d], k[d][j], acc);   m = max s_j;   p_j = exp(s_j - m);
  *     l = 16 lanes (position mod 16), then the tree;  o[d] = fold_j fma(p_j, v[j][d], o[d]), from +0.
+ * For BK_INT8: s_j = scale * (kscale_j * fold_d ...), and fma(p_j * vscale_j, v[j][d], o[d]), each product rounded.
  * The first partition that is seen gives (M, L, O) = (m, l, o); each later one is folded in, left to right, as
  *     M' = max(M, m), a = exp(M - M'), b = exp(m - M'), L' = (L * a) + (l * b), O' = (O * a) + (o * b),
  * every product and every sum rounded on its own. The output is O / L. Slots that are not visible are never read into
@@ -73,11 +75,18 @@ typedef struct {
     size_t head_dim;          /* even, at most BK_MAX_HEAD_DIM */
     int32_t window;
     float scale;
-    bk_type kv_type;          /* BK_FLOAT32 or BK_BFLOAT16 */
+    bk_type kv_type;          /* BK_FLOAT32, BK_BFLOAT16 or BK_INT8 */
 } bk_attention;
 
 /* Floats of scratch that one call of `attention` needs, 64-byte aligned. */
-#define BK_ATTENTION_SCRATCH ((size_t)BK_ATTENTION_QUERIES * (BK_PARTITION + 2 * BK_MAX_HEAD_DIM))
+static inline size_t bk_attention_scratch(void) {
+    return (size_t)BK_ATTENTION_QUERIES * (BK_PARTITION + BK_LANES + 2 * BK_MAX_HEAD_DIM) + 64 * (size_t)BK_MAX_HEAD_DIM;
+}
+
+/* Floats of one partition's (m, l, o) of `queries` queries, as `attention_parts` leaves them. */
+static inline size_t bk_attention_part(size_t queries, size_t head_dim) {
+    return 2 * ((queries + 15) / 16 * 16) + queries * ((head_dim + 15) / 16 * 16);
+}
 
 /* The kernels of one instruction set. */
 typedef struct {
@@ -106,8 +115,19 @@ typedef struct {
     void (*gemm_int8)(const void *x, const uint8_t *w, float *y, size_t ldy,
                       size_t m, size_t k, size_t group, size_t panel0, size_t panel1);
 
-    /* `scratch`: BK_ATTENTION_SCRATCH floats, 64-byte aligned, owned by the calling thread. */
+    /* `scratch`: bk_attention_scratch() floats, 64-byte aligned, owned by the calling thread. */
     void (*attention)(const bk_attention *a, float *scratch);
+    /* The same in two steps, so that threads can share a long sequence; at most BK_ATTENTION_QUERIES queries. The first
+     * leaves (m, l, o) of partitions from ... to - 1 in `parts`, one behind the other, 64-byte aligned; the second folds
+     * those of all partitions that a query sees, left to right. Equal bits to `attention`. */
+    void (*attention_parts)(const bk_attention *a, size_t from, size_t to, float *parts, float *scratch);
+    void (*attention_fold)(const bk_attention *a, const float *parts, float *scratch);
+
+    /* Stores one token's K and V into slot `slot` of a block (layout above). bf16: nearest even. int8: q = nearest even
+     * of x * (127 / amax), scale amax / 127, amax the largest |x| of the head; amax below 2^-119 stores zeros and scale
+     * 0; a head with a NaN or an infinity stores zeros and scale NaN, so that it shows. k, v: [kv_heads][head_dim]. */
+    void (*store_kv)(const float *k, const float *v, void *block, bk_type kv_type,
+                     size_t kv_heads, size_t head_dim, size_t block_size, size_t slot);
 
     /* out[i] = (x[i] * (1 / sqrt(sum x^2 / n + eps))) * w[i]; x, w, out: [n]; out may be x. */
     void (*rms_norm)(const float *x, const float *w, float *out, size_t n, float eps);
@@ -118,8 +138,6 @@ typedef struct {
     /* Rotates head vectors in place, half-split layout: pairs (i, i + head_dim/2).
      * x: [heads][head_dim]; cosine, sine: [head_dim/2]. Products and sums rounded on their own. */
     void (*rope)(float *x, size_t heads, size_t head_dim, const float *cosine, const float *sine);
-    /* out[i] = exp(x[i]); [n]. Equal bits to bk_exp. */
-    void (*exp)(const float *x, float *out, size_t n);
     /* weights[i] = exp((x[i] - largest) / temperature); [n]. Sums in float64, one for each BK_SUM_BLOCK of them (the last
      * may be shorter), of those that are at least `least`: 16 lanes (index mod 16), ascending, then the fixed tree. */
     void (*softmax_weights)(const float *x, size_t n, float largest, float temperature, float least, float *weights,
@@ -180,11 +198,6 @@ void bk_pack_q8_0(const void *const rows[BK_PANEL], size_t k, uint8_t *dst);
 void bk_unpack_row_f32(const float *w, size_t k, size_t row, float *out);
 void bk_unpack_row_bf16(const uint16_t *w, size_t k, size_t row, float *out);
 void bk_unpack_row_int8(const uint8_t *w, size_t k, size_t group, size_t row, float *out);
-
-/* Stores one token's K and V into slot `slot` of a block (layout above), rounding to kv_type.
- * k, v: [kv_heads][head_dim]. */
-void bk_store_kv(const float *k, const float *v, void *block, bk_type kv_type,
-                 size_t kv_heads, size_t head_dim, size_t block_size, size_t slot);
 
 /* Converts n elements to float32. src may be unaligned. */
 void bk_widen(const void *src, bk_type src_type, float *out, size_t n);

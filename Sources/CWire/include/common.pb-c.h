@@ -73,10 +73,11 @@ struct  Baton__Geometry
   uint32_t key_value_heads;
   uint32_t head_dimension;
   uint32_t bytes_per_element;
+  uint32_t bytes_per_scale;
 };
 #define BATON__GEOMETRY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&baton__geometry__descriptor) \
-    , 0, 0, 0, 0, 0 }
+    , 0, 0, 0, 0, 0, 0 }
 
 
 struct  Baton__Load

@@ -22,6 +22,41 @@ import Testing
         }
     }
 
+    /// Every field of numerics class and geometry counts, and the refusal shows both values.
+    @Test func aWorkerThatDiffersInAnyFieldIsRefused() throws {
+        let numerics: [(WritableKeyPath<NumericsClass, String>, String)] = [
+            (\.modelHash, "other-model"), (\.weightFormat, "int4"), (\.kvFormat, "int8"), (\.kernelFamily, "other-family"),
+        ]
+        let shapes: [WritableKeyPath<KVGeometry, Int>] = [
+            \.layerCount, \.blockSize, \.keyValueHeads, \.headDimension, \.bytesPerElement, \.bytesPerScale,
+        ]
+        var others: [(Registration, String, String)] = numerics.map { field, value in
+            var other = SchedulerHarness.registration("q", .decode)
+            let ours = other.numerics[keyPath: field]
+            other.numerics[keyPath: field] = value
+            return (other, ours, value)
+        }
+        others += shapes.map { field in
+            var other = SchedulerHarness.registration("q", .decode)
+            let ours = other.geometry[keyPath: field]
+            other.geometry[keyPath: field] = ours + 7
+            return (other, "\(ours)", "\(ours + 7)")
+        }
+        var canary = SchedulerHarness.registration("q", .decode)
+        canary.numerics.canary += 1
+        others.append((canary, "canary: 1", "canary: 2"))
+        for (other, ours, theirs) in others {
+            var cluster = SchedulerHarness()
+            cluster.join("p", .prefill)
+            guard case .registrationRefused(let text)? = cluster.join(other).orders(to: "q").first else {
+                Issue.record("\(other) was accepted")
+                continue
+            }
+            #expect(text.contains(ours) && text.contains(theirs), "\(text)")
+            #expect(cluster.scheduler.status.workers.count == 1)
+        }
+    }
+
     @Test func repetitionChangesNothingAndRestartLosesTheOldOne() {
         var cluster = SchedulerHarness()
         let first = SchedulerHarness.registration("p", .prefill, nonce: 5)

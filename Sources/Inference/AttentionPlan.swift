@@ -1,0 +1,115 @@
+import Kernels
+
+/// How the attention of a step is cut into units, which threads take one by one, the costly ones first.
+///
+/// A unit is one KV head of one tile of rows. Where that leaves threads without work (few sequences, one far longer than
+/// the others), it is some partitions of one, and a fold joins their results afterwards, in order: the bits are the same.
+struct AttentionPlan: Sendable {
+    struct Unit: Sendable {
+        var tile: AttentionTile
+        var kvHead: Int
+        /// Partitions that the unit computes, and where their results go among the parts; `nil`: all, to the end.
+        var share: Share?
+        var cost: Int
+    }
+
+    struct Share: Sendable {
+        var partitions: Range<Int>
+        var offset: Int
+    }
+
+    /// Joins what the units of one KV head of one tile left from `offset` on.
+    struct Fold: Sendable {
+        var tile: AttentionTile
+        var kvHead: Int
+        var offset: Int
+    }
+
+    let window: Int32?
+    let group: Int
+    let headDim: Int
+    let kvHeads: Int
+    private(set) var units: [Unit] = []
+    private(set) var folds: [Fold] = []
+    /// Floats of all parts.
+    private(set) var partCount = 0
+    /// Threads worth waking.
+    private(set) var threads = 1
+    private var tiles: [AttentionTile] = []
+
+    init(configuration: ModelConfiguration, window: Int32?) {
+        self.window = window
+        group = configuration.groupSize
+        headDim = configuration.headDim
+        kvHeads = configuration.kvHeadCount
+    }
+
+    /// Plans the attention of all rows of `batch`, or of those whose logits are wanted, for `threads` threads.
+    mutating func update(_ batch: TokenBatch, onlyLogitRows: Bool, threads: Int) {
+        let rowsPerTile = max(1, PagedAttention.queriesPerTile / group)
+        AttentionTile.cut(batch, atMost: rowsPerTile, onlyLogitRows: onlyLogitRows, into: &tiles)
+        units.removeAll(keepingCapacity: true)
+        folds.removeAll(keepingCapacity: true)
+        partCount = 0
+        for tile in tiles {
+            let cost = cost(of: tile, batch)
+            for head in 0..<kvHeads { units.append(Unit(tile: tile, kvHead: head, share: nil, cost: cost)) }
+        }
+        let total = units.reduce(0) { $0 + $1.cost }
+        self.threads = total < Self.leastCostForThreads ? 1 : threads
+        guard self.threads > 1 else { return }
+        units.sort { $0.cost > $1.cost }
+        // 5 % more than an even share is not worth a second pass.
+        if greatestLoad() * threads * 20 > total * 21 { split(largerThan: total / (threads * 4), batch) }
+    }
+
+    /// About 20 microseconds of work.
+    private static let leastCostForThreads = 1 << 20
+
+    /// Multiplications per 4, with what loading a key costs whatever the number of queries.
+    private func cost(of tile: AttentionTile, _ batch: TokenBatch) -> Int {
+        let keys = Int(batch.positions[tile.row + tile.count - 1]) - lowestPosition(of: tile, batch) + 1
+        return keys * headDim * (tile.count * group + 4)
+    }
+
+    private func lowestPosition(of tile: AttentionTile, _ batch: TokenBatch) -> Int {
+        guard let window else { return 0 }
+        return max(0, Int(batch.positions[tile.row]) - Int(window) + 1)
+    }
+
+    /// What the busiest thread has to do when each takes the next unit as it gets free.
+    private func greatestLoad() -> Int {
+        var loads = [Int](repeating: 0, count: threads)
+        for unit in units {
+            let free = loads.indices.min { loads[$0] < loads[$1] } ?? 0
+            loads[free] += unit.cost
+        }
+        return loads.max() ?? 0
+    }
+
+    /// Cuts units that cost more than `grain` into runs of at least two partitions.
+    private mutating func split(largerThan grain: Int, _ batch: TokenBatch) {
+        guard group <= PagedAttention.queriesPerTile else { return }
+        let whole = units
+        units.removeAll(keepingCapacity: true)
+        for unit in whole {
+            let last = Int(batch.positions[unit.tile.row + unit.tile.count - 1])
+            let first = lowestPosition(of: unit.tile, batch) / PagedAttention.partition
+            let count = last / PagedAttention.partition + 1 - first
+            let shares = min((unit.cost + grain - 1) / max(1, grain), count / 2)
+            guard shares >= 2 else {
+                units.append(unit)
+                continue
+            }
+            let floats = PagedAttention.partCount(queries: unit.tile.count * group, headDim: headDim)
+            for index in 0..<shares {
+                let begin = count * index / shares, end = count * (index + 1) / shares
+                let share = Share(partitions: first + begin..<first + end, offset: partCount + begin * floats)
+                units.append(Unit(tile: unit.tile, kvHead: unit.kvHead, share: share, cost: unit.cost * (end - begin) / count))
+            }
+            folds.append(Fold(tile: unit.tile, kvHead: unit.kvHead, offset: partCount))
+            partCount += count * floats
+        }
+        units.sort { $0.cost > $1.cost }
+    }
+}
