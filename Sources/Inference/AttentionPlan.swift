@@ -60,7 +60,7 @@ struct AttentionPlan: Sendable {
         guard self.threads > 1 else { return }
         units.sort { $0.cost > $1.cost }
         // 5 % more than an even share is not worth a second pass.
-        if greatestLoad() * threads * 20 > total * 21 { split(largerThan: total / (threads * 4), batch) }
+        if greatestLoad() * threads * 20 > total * 21 { split(largerThan: total / (threads * 8), batch) }
     }
 
     /// About 20 microseconds of work.

@@ -16,7 +16,7 @@ struct WeightLoader {
         for (name, count) in zip(names, rows) {
             let (tensor, bytes) = try checkpoint.require(name, shape: [count, inputs])
             guard let base = bytes.baseAddress else { throw ModelError(checkpoint.directory, name, .shape) }
-            if let first = sources.first, first.type != tensor.type {
+            if let first = sources.first, first.layout != .plain(tensor.type) {
                 throw ModelError(checkpoint.directory, name, value: tensor.type.rawValue, .inconsistent)
             }
             sources.append(PackedMatrix.Source(base: base, rows: count, type: tensor.type))

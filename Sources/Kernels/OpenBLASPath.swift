@@ -43,7 +43,8 @@ public final class OpenBLASPath: Sendable {
         weights = try Memory(byteCount: outputs * inputs * 4)
         var target = weights.floats()
         for source in sources {
-            source.type.widen(source.base, into: target, count: source.rows * inputs)
+            guard case .plain(let type) = source.layout else { return nil }
+            type.widen(source.base, into: target, count: source.rows * inputs)
             target += source.rows * inputs
         }
         guard try isBatchInvariant() else { return nil }

@@ -15,28 +15,34 @@ public final class PackedMatrix: @unchecked Sendable {
     /// Set when OpenBLAS serves this shape (see ``OpenBLASPath``); then it serves every product.
     private let openBLAS: OpenBLASPath?
 
-    /// A run of consecutive weight rows in checkpoint memory: `[rows][inputs]`, row-major.
+    /// A run of consecutive weight rows in checkpoint memory, row-major.
     public struct Source: @unchecked Sendable { // Unchecked: a view of a read-only map, used during `init` only.
         public let base: UnsafeRawPointer
         public let rows: Int
-        public let type: StoredType
+        public let layout: Layout
+
+        public enum Layout: Sendable, Hashable {
+            /// `[rows][inputs]`
+            case plain(StoredType)
+            /// Quantized already, as GGUF's Q8_0: `[rows][inputs/32]` of a float16 scale and 32 signed bytes.
+            case q8Blocks
+        }
+
+        public init(base: UnsafeRawPointer, rows: Int, layout: Layout) {
+            self.base = base
+            self.rows = rows
+            self.layout = layout
+        }
 
         public init(base: UnsafeRawPointer, rows: Int, type: StoredType) {
-            self.base = base
-            self.rows = rows
-            self.type = type
+            self.init(base: base, rows: rows, layout: .plain(type))
         }
-    }
 
-    /// A run of consecutive weight rows that are quantized already, as GGUF's Q8_0: `[rows][inputs/32]` of a float16 scale
-    /// and 32 signed bytes.
-    public struct QuantizedSource: @unchecked Sendable { // Unchecked: as `Source`.
-        public let base: UnsafeRawPointer
-        public let rows: Int
-
-        public init(base: UnsafeRawPointer, rows: Int) {
-            self.base = base
-            self.rows = rows
+        func rowByteCount(inputs: Int) -> Int {
+            switch layout {
+            case .plain(let type): inputs * type.byteCount
+            case .q8Blocks: inputs / 32 * 34
+            }
         }
     }
 
@@ -44,85 +50,69 @@ public final class PackedMatrix: @unchecked Sendable {
 
     public var byteCount: Int { memory.byteCount }
 
-    /// Packs `sources`, one below the other, on `threads` threads. A source that is wider than `format` is rounded;
-    /// for int8, in groups of `group` inputs.
-    public convenience init(
+    /// Packs `sources`, one below the other and of one layout, on `threads` threads. A source that is wider than `format` is
+    /// rounded; for int8, in groups of `group` inputs. Q8_0 blocks become int8 in groups of 32 as they are, bytes and scales.
+    public init(
         _ sources: [Source], inputs: Int, format: NumberFormat, group: ScaleGroup = .of64, team: ThreadTeam, threads: Int,
         float32Path: Float32Path = .packed
     ) throws(KernelError) {
-        precondition(Set(sources.map(\.type)).count == 1, "sources of one matrix differ in type")
-        let type = sources[0].type.cType, runs = sources.map { Run(base: $0.base, rows: $0.rows) }
         let outputs = sources.reduce(0) { $0 + $1.rows }
-        let openBLAS = format == .float32 && float32Path == .openBLAS
-            ? try OpenBLASPath(sources, outputs: outputs, inputs: inputs) : nil
-        try self.init(
-            runs, rowBytes: inputs * sources[0].type.byteCount, inputs: inputs, format: format, group: group,
-            openBLAS: openBLAS, team: team, threads: threads
-        ) { rows, target in
-            switch format {
-            case .float32: bk_pack_f32(rows, type, inputs, target.assumingMemoryBound(to: Float.self))
-            case .bfloat16: bk_pack_bf16(rows, type, inputs, target.assumingMemoryBound(to: UInt16.self))
-            case .int8: bk_pack_int8(rows, type, inputs, group.rawValue, target.assumingMemoryBound(to: UInt8.self))
-            }
-        }
-    }
-
-    /// Packs `sources`, one below the other, on `threads` threads, as int8 in groups of 32. Bytes and scales stay as they
-    /// are. `inputs`: a multiple of 32.
-    public convenience init(
-        quantized sources: [QuantizedSource], inputs: Int, team: ThreadTeam, threads: Int
-    ) throws(KernelError) {
-        precondition(inputs % 32 == 0, "\(inputs) inputs in groups of 32")
-        try self.init(
-            sources.map { Run(base: $0.base, rows: $0.rows) }, rowBytes: inputs / 32 * 34, inputs: inputs, format: .int8,
-            group: .of32, openBLAS: nil, team: team, threads: threads
-        ) { rows, target in bk_pack_q8_0(rows, inputs, target.assumingMemoryBound(to: UInt8.self)) }
-    }
-
-    private struct Run: @unchecked Sendable { // Unchecked: as `Source`.
-        let base: UnsafeRawPointer
-        let rows: Int
-    }
-
-    private init(
-        _ runs: [Run], rowBytes: Int, inputs: Int, format: NumberFormat, group: ScaleGroup, openBLAS: OpenBLASPath?,
-        team: ThreadTeam, threads: Int,
-        pack: @Sendable (_ rows: UnsafePointer<UnsafeRawPointer?>, _ panel: UnsafeMutableRawPointer) -> Void
-    ) throws(KernelError) {
-        let outputs = runs.reduce(0) { $0 + $1.rows }
         precondition(outputs >= 1 && inputs >= 1, "matrix [\(outputs), \(inputs)]")
+        precondition(Set(sources.map(\.layout)).count == 1, "sources of one matrix differ in layout")
+        let layout = sources[0].layout
+        if layout == .q8Blocks {
+            precondition(inputs % 32 == 0 && format == .int8 && group == .of32, "\(inputs) inputs of Q8_0 as \(format), \(group)")
+        }
         self.outputs = outputs
         self.inputs = inputs
         self.format = format
         self.group = group
-        self.openBLAS = openBLAS
-        let panelBytes = switch format {
-        case .float32: Int(BK_PANEL) * inputs * 4
-        case .bfloat16: Int(BK_PANEL) * bk_padded_k(inputs) * 2
-        case .int8: bk_int8_panel_bytes(inputs, group.rawValue)
-        }
+        openBLAS = format == .float32 && float32Path == .openBLAS
+            ? try OpenBLASPath(sources, outputs: outputs, inputs: inputs) : nil
+        let panelBytes = Self.panelByteCount(inputs: inputs, format: format, group: group)
         let memory = try Memory(byteCount: bk_panels(outputs) * panelBytes)
         self.memory = memory
         team.forEachRange(of: bk_panels(outputs), chunk: 1, threads: threads) { panels, _ in
             for panel in panels {
-                let rows = Self.rows(ofPanel: panel, in: runs, rowBytes: rowBytes)
-                pack(rows, memory.base + panel * panelBytes)
+                let rows = Self.rows(ofPanel: panel, in: sources, inputs: inputs)
+                Self.pack(rows, layout, inputs: inputs, format: format, group: group, into: memory.base + panel * panelBytes)
             }
         }
     }
 
+    private static func panelByteCount(inputs: Int, format: NumberFormat, group: ScaleGroup) -> Int {
+        switch format {
+        case .float32: Int(BK_PANEL) * inputs * 4
+        case .bfloat16: Int(BK_PANEL) * bk_padded_k(inputs) * 2
+        case .int8: bk_int8_panel_bytes(inputs, group.rawValue)
+        }
+    }
+
     /// Where each row of a panel begins; nil for a row of padding.
-    private static func rows(ofPanel panel: Int, in runs: [Run], rowBytes: Int) -> [UnsafeRawPointer?] {
+    private static func rows(ofPanel panel: Int, in sources: [Source], inputs: Int) -> [UnsafeRawPointer?] {
         var rows = [UnsafeRawPointer?](repeating: nil, count: Int(BK_PANEL))
         var first = 0
-        for run in runs {
+        for source in sources {
             for column in rows.indices {
                 let row = panel * Int(BK_PANEL) + column - first
-                if row >= 0, row < run.rows { rows[column] = run.base + row * rowBytes }
+                if row >= 0, row < source.rows { rows[column] = source.base + row * source.rowByteCount(inputs: inputs) }
             }
-            first += run.rows
+            first += source.rows
         }
         return rows
+    }
+
+    private static func pack(
+        _ rows: [UnsafeRawPointer?], _ layout: Source.Layout, inputs: Int, format: NumberFormat, group: ScaleGroup,
+        into target: UnsafeMutableRawPointer
+    ) {
+        let bytes = target.assumingMemoryBound(to: UInt8.self)
+        switch (layout, format) {
+        case (.q8Blocks, _): bk_pack_q8_0(rows, inputs, bytes)
+        case (.plain(let type), .float32): bk_pack_f32(rows, type.cType, inputs, target.assumingMemoryBound(to: Float.self))
+        case (.plain(let type), .bfloat16): bk_pack_bf16(rows, type.cType, inputs, target.assumingMemoryBound(to: UInt16.self))
+        case (.plain(let type), .int8): bk_pack_int8(rows, type.cType, inputs, group.rawValue, bytes)
+        }
     }
 
     /// Weight row `row` (0 ..< outputs) as float32, `[inputs]`.
@@ -146,20 +136,33 @@ public final class PackedMatrix: @unchecked Sendable {
         if let openBLAS {
             return openBLAS.multiply(x.base.assumingMemoryBound(to: Float.self), into: y, team: team, threads: threads)
         }
-        let panels = bk_panels(outputs), chunk = max(1, panels / (threads * 8))
-        let memory = memory, inputs = inputs, format = format, group = group.rawValue
-        team.forEachRange(of: panels, chunk: chunk, threads: threads) { range, _ in
-            switch format {
-            case .float32:
-                x.kernels.table.gemm_f32(x.base.assumingMemoryBound(to: Float.self), inputs, memory.floats(), y.base, y.stride,
-                                         x.count, inputs, range.lowerBound, range.upperBound)
-            case .bfloat16:
-                x.kernels.table.gemm_bf16(x.base, memory.base.assumingMemoryBound(to: UInt16.self), y.base, y.stride,
-                                          x.count, inputs, range.lowerBound, range.upperBound)
-            case .int8:
-                x.kernels.table.gemm_int8(x.base, memory.base.assumingMemoryBound(to: UInt8.self), y.base, y.stride,
-                                          x.count, inputs, group, range.lowerBound, range.upperBound)
+        // Many rows are cut too: few panels alone would not balance the threads.
+        let panels = bk_panels(outputs), rowsPerCut = x.count > 2 * Self.rowsPerCut ? Self.rowsPerCut : x.count
+        let cuts = (x.count + rowsPerCut - 1) / rowsPerCut
+        team.forEachRange(of: panels * cuts, chunk: max(1, panels * cuts / (threads * 8)), threads: threads) { range, _ in
+            if cuts == 1 { return self.multiply(x, rows: 0..<x.count, into: y, panels: range) }
+            for item in range {
+                let first = item % cuts * rowsPerCut, panel = item / cuts
+                self.multiply(x, rows: first..<min(first + rowsPerCut, x.count), into: y, panels: panel..<panel + 1)
             }
+        }
+    }
+
+    /// A multiple of the kernels' tile height.
+    private static let rowsPerCut = 96
+
+    private func multiply(_ x: Activations.View, rows: Range<Int>, into y: Rows, panels: Range<Int>) {
+        let table = x.kernels.table, from = x.base + rows.lowerBound * x.rowBytes, to = y.base + rows.lowerBound * y.stride
+        switch format {
+        case .float32:
+            table.gemm_f32(from.assumingMemoryBound(to: Float.self), inputs, memory.floats(), to, y.stride, rows.count, inputs,
+                           panels.lowerBound, panels.upperBound)
+        case .bfloat16:
+            table.gemm_bf16(from, memory.base.assumingMemoryBound(to: UInt16.self), to, y.stride, rows.count, inputs,
+                            panels.lowerBound, panels.upperBound)
+        case .int8:
+            table.gemm_int8(from, memory.base.assumingMemoryBound(to: UInt8.self), to, y.stride, rows.count, inputs,
+                            group.rawValue, panels.lowerBound, panels.upperBound)
         }
     }
 
