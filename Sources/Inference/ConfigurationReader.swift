@@ -3,11 +3,14 @@ struct ConfigurationReader {
     let file: String
     let prefix: String
     let members: [String: JSON]
+    /// What the file calls its keys, where that is not what they are called here.
+    let names: [String: String]
 
-    init(file: String, prefix: String = "", members: [String: JSON]) {
+    init(file: String, prefix: String = "", members: [String: JSON], names: [String: String] = [:]) {
         self.file = file
         self.prefix = prefix
         self.members = members
+        self.names = names
     }
 
     /// The object in a JSON file of at most 4 MiB.
@@ -29,8 +32,11 @@ struct ConfigurationReader {
         return value
     }
 
+    /// A member's key as the file has it.
+    func name(of key: String) -> String { names[prefix + key] ?? prefix + key }
+
     func refuse(_ key: String, _ reason: ModelError.Reason) -> ModelError {
-        ModelError(file, prefix + key, value: members[key]?.brief ?? "", reason)
+        ModelError(file, name(of: key), value: members[key]?.brief ?? "", reason)
     }
 
     func integer(_ key: String, in range: ClosedRange<Int>) throws(ModelError) -> Int? {
@@ -77,7 +83,7 @@ struct ConfigurationReader {
     func object(_ key: String) throws(ModelError) -> ConfigurationReader? {
         guard let value = self[key] else { return nil }
         guard case .object(let members) = value else { throw refuse(key, .wrongType) }
-        return ConfigurationReader(file: file, prefix: prefix + key + ".", members: members)
+        return ConfigurationReader(file: file, prefix: prefix + key + ".", members: members, names: names)
     }
 
     func array(_ key: String) throws(ModelError) -> [JSON]? {

@@ -2,13 +2,13 @@ import Kernels
 
 /// How weights are kept in memory.
 public enum WeightFormat: String, Sendable, Hashable, CaseIterable {
-    /// bfloat16 if the checkpoint is stored so, else float32.
+    /// bfloat16 if the checkpoint is stored so or in quantized blocks, else float32.
     case auto
     case float32, bfloat16
 
     public func resolved(stored: StoredType) -> NumberFormat {
         switch self {
-        case .auto: stored == .bfloat16 ? .bfloat16 : .float32
+        case .auto: stored == .bfloat16 || stored.isQuantized ? .bfloat16 : .float32
         case .float32: .float32
         case .bfloat16: .bfloat16
         }
@@ -57,15 +57,15 @@ public final class Model: Sendable {
     let inverseFrequencies: [Float]  // [head dim / 2]
     private let float32Path: Float32Path
 
-    /// Loads a checkpoint directory (`config.json`, safetensors) and packs its weights on `threads` threads.
+    /// Loads a checkpoint directory (`config.json`, safetensors) or a GGUF file and packs its weights on `threads` threads.
     /// - Parameter progress: called with the share of layers packed, 0 ... 1.
     /// - Throws: ``ModelError`` for a checkpoint that cannot be used, `KernelError` if memory is refused.
     public init(
         directory: String, format: WeightFormat = .auto, kernels: KernelSet, team: ThreadTeam, threads: Int,
         float32Path: Float32Path = .packed, progress: (Double) -> Void = { _ in }
     ) throws {
-        let configuration = try ModelConfiguration(directory: directory)
-        let checkpoint = try CheckpointIndex(directory: directory)
+        let configuration = try ModelConfiguration(path: directory)
+        let checkpoint = try CheckpointIndex(path: directory)
         let embeddingName = "model.embed_tokens.weight"
         let shape = [configuration.vocabularySize, configuration.hiddenSize]
         let stored = try checkpoint.require(embeddingName, shape: shape).tensor.type
@@ -86,8 +86,7 @@ public final class Model: Sendable {
             return try loader.layer(index)
         }
         inverseFrequencies = configuration.rope.inverseFrequencies(headDim: configuration.headDim)
-        let config = try MappedFile.contents(of: directory + "/config.json", atMost: 4 << 20)
-        hash = ModelHash.compute(config: config, checkpoint: checkpoint, team: team, threads: threads)
+        hash = ModelHash.compute(config: try checkpoint.configurationBytes(), checkpoint: checkpoint, team: team, threads: threads)
         progress(1)
     }
 

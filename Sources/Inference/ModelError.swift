@@ -23,6 +23,10 @@ public struct ModelError: Error, Sendable, Hashable, CustomStringConvertible {
         case duplicate = "appears twice"
         case unsafePath = "is not a plain file name"
         case shape = "has the wrong shape"
+        case magic = "is not the start of a GGUF file"
+        case text = "is not valid UTF-8"
+        case depth = "is nested too deeply"
+        case misaligned = "is not a multiple of the alignment"
     }
 
     init(_ file: String, _ field: String = "", value: String = "", _ reason: Reason) {

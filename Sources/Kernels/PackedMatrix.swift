@@ -17,11 +17,18 @@ public final class PackedMatrix: @unchecked Sendable {
         public let base: UnsafeRawPointer
         public let rows: Int
         public let type: StoredType
+        public let order: RowOrder
 
-        public init(base: UnsafeRawPointer, rows: Int, type: StoredType) {
+        public init(base: UnsafeRawPointer, rows: Int, type: StoredType, order: RowOrder = .natural) {
             self.base = base
             self.rows = rows
             self.type = type
+            self.order = order
+        }
+
+        /// The stored bytes of weight row `row` (0 ..< rows), `[inputs]` of `type`.
+        func address(ofRow row: Int, inputs: Int) -> UnsafeRawPointer {
+            base + order.storedRow(row) * type.byteCount(elements: inputs)
         }
     }
 
@@ -65,7 +72,7 @@ public final class PackedMatrix: @unchecked Sendable {
             for column in rows.indices {
                 let row = panel * Int(BK_PANEL) + column - first
                 guard row >= 0, row < source.rows else { continue }
-                rows[column] = source.base + row * inputs * source.type.byteCount
+                rows[column] = source.address(ofRow: row, inputs: inputs)
             }
             first += source.rows
         }

@@ -31,7 +31,11 @@
 #define BK_ATTENTION_QUERIES 32
 #define BK_MAX_HEAD_DIM 256
 
-typedef enum { BK_FLOAT32 = 0, BK_BFLOAT16 = 1, BK_FLOAT16 = 2 } bk_type;
+/* Types of weights, KV and checkpoints. Those in blocks (Q…) are checkpoints' alone: see dequantize.c. */
+typedef enum {
+    BK_FLOAT32 = 0, BK_BFLOAT16 = 1, BK_FLOAT16 = 2,
+    BK_Q4_0 = 16, BK_Q4_1, BK_Q5_0, BK_Q5_1, BK_Q8_0, BK_Q4_K, BK_Q5_K, BK_Q6_K
+} bk_type;
 typedef enum { BK_SCALAR = 0, BK_AVX2 = 1, BK_AVX512F = 2, BK_AVX512BF16 = 3 } bk_isa;
 
 /*
@@ -118,8 +122,8 @@ const bk_kernels *bk_kernels_best(void);
 static inline size_t bk_panels(size_t n) { return (n + BK_PANEL - 1) / BK_PANEL; }
 static inline size_t bk_padded_k(size_t k) { return (k + 1) & ~(size_t)1; }
 
-/* Packs one panel. rows: the panel's 64 weight rows, each [k] of src_type (unaligned, little-endian), NULL for a row of
- * zeros. dst: the panel's [k][64] float32 or [K/2][64][2] bf16 (nearest even). */
+/* Packs one panel. rows: the panel's 64 weight rows, each [k] of src_type (unaligned, little-endian; k whole blocks of it), NULL
+ * for a row of zeros. dst: the panel's [k][64] float32 or [K/2][64][2] bf16 (nearest even). */
 void bk_pack_f32(const void *const rows[BK_PANEL], bk_type src_type, size_t k, float *dst);
 void bk_pack_bf16(const void *const rows[BK_PANEL], bk_type src_type, size_t k, uint16_t *dst);
 /* Reads weight row `row` back, as float32. w: the packed matrix; out: [k]. */
@@ -131,8 +135,10 @@ void bk_unpack_row_bf16(const uint16_t *w, size_t k, size_t row, float *out);
 void bk_store_kv(const float *k, const float *v, void *block, bk_type kv_type,
                  size_t kv_heads, size_t head_dim, size_t block_size, size_t slot);
 
-/* Converts n elements to float32. src may be unaligned. */
+/* Converts n elements (whole blocks) to float32. src may be unaligned. */
 void bk_widen(const void *src, bk_type src_type, float *out, size_t n);
+/* Converts x: [n] to BK_FLOAT32, BK_FLOAT16, BK_BFLOAT16 (nearest even) or BK_Q8_0 (n whole blocks); out may be unaligned. */
+void bk_narrow(const float *x, bk_type type, void *out, size_t n);
 
 /* Elementary functions; errors in units in the last place of the result, as tested. */
 float bk_exp(float x);      /* < 1 ulp; 0 below the smallest normal result, +inf above 88.722835 */
