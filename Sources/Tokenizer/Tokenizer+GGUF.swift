@@ -40,7 +40,7 @@ private struct GGUFVocabularyReader {
             throw .unsupported(file: source.file, key: key("pre"), value: name.debugDescription)
         }
         guard let merges = source.merges else { throw missing("merges") }
-        let types = try types(), vocabulary = try vocabulary()
+        let types = try types(), vocabulary = try vocabulary(types)
         let model = try BPE(
             vocabulary: vocabulary, merges: merges, ignoresMerges: pre.ignoresMerges, file: source.file, key: key("merges"))
         return Tokenizer(
@@ -51,7 +51,7 @@ private struct GGUFVocabularyReader {
 
     /// Llama 2's kind: characters with `▁` for a space, merged by score, and bytes for what is no token.
     func sentencePiece() throws(TokenizerError) -> Tokenizer {
-        let types = try types(), vocabulary = try vocabulary(), ranks = try ranks(types)
+        let types = try types(), vocabulary = try vocabulary(types), ranks = try ranks(types)
         let addsSpace = source.addsSpacePrefix ?? true
         let spaces = Normalizer.replace(.literal([0x20]), with: Self.space)
         return Tokenizer(
@@ -64,14 +64,15 @@ private struct GGUFVocabularyReader {
             postProcessor: try postProcessor(addsBOS: true), configuration: try configuration())
     }
 
-    private func vocabulary() throws(TokenizerError) -> Vocabulary {
-        for (id, token) in source.tokens.enumerated() {
+    /// Unused ids stand for nothing, whatever is written in their place.
+    private func vocabulary(_ types: [GGUFVocabulary.TokenType]) throws(TokenizerError) -> Vocabulary {
+        for (id, token) in source.tokens.enumerated() where types[id] != .unused {
             if token.isEmpty { throw invalid("tokens[\(id)]", "\"\"", .emptyToken) }
             guard (try? UTF8Span(validating: token.span)) != nil else {
                 throw invalid("tokens[\(id)]", Vocabulary.shown(token), .invalidText)
             }
         }
-        return try Vocabulary(tokens: source.tokens, file: source.file, key: key("tokens"))
+        return try Vocabulary(tokens: source.tokens, unused: { types[$0] == .unused }, file: source.file, key: key("tokens"))
     }
 
     private func types() throws(TokenizerError) -> [GGUFVocabulary.TokenType] {

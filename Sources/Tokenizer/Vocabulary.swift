@@ -35,12 +35,12 @@ struct Vocabulary: Sendable {
         }
     }
 
-    /// Tokens by id.
+    /// Tokens by id, those of `unused` left out.
     /// - Parameter key: of the list, for errors.
-    init(tokens: [[UInt8]], file: String, key: String) throws(TokenizerError) {
+    init(tokens: [[UInt8]], unused: (Int) -> Bool, file: String, key: String) throws(TokenizerError) {
         self.init(capacity: tokens.count)
         var byteCount = 0
-        for (id, token) in tokens.enumerated() {
+        for (id, token) in tokens.enumerated() where !unused(id) {
             // Places in the buffer are 32 bits wide, and so are ids.
             byteCount += token.count
             guard id < Int(TokenID.max), byteCount <= Int(UInt32.max) else {

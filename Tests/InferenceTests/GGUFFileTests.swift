@@ -95,7 +95,7 @@ import Testing
         Bad("first.offset", .offsets) { $0.tensors[1] = GGUFMaker.tensor("first", [1 << 50, 2]) },
         Bad("second.offset", .overlap) { $0.tensors[0] = GGUFMaker.tensor("second", [32], type: 8, offset: 0) },
         Bad("second.offset", .overlap) { $0.tensors[1] = GGUFMaker.tensor("first", [17], offset: 0) },
-        Bad("first.offset", .overlap) { $0.tensors[1] = GGUFMaker.tensor("first", [1], offset: 192); $0.dataCount = 196 },
+        Bad("second.offset", .overlap) { $0.tensors[1] = GGUFMaker.tensor("first", [1], offset: 192); $0.dataCount = 196 },
         Bad("data", .overlap) { $0.trailing = 124 },
     ]
 

@@ -111,6 +111,8 @@ import Testing
         vocabulary.chatTemplate = "x"
         let copy = try Tokenizer(vocabulary)
         #expect(copy.chatTemplate == "x")
+        // An unused id stands for nothing.
+        #expect(copy.token(1005) == nil && copy.decode([1005]).isEmpty && copy.idBound == 1000)
         for line in lines { #expect(try copy.encode(line) == original.encode(line)) }
         // What the format cannot say is refused.
         for (kind, key) in [("llama2", "pre_tokenizer"), ("gpt2", "added_tokens"), ("qwen2", "added_tokens")] {
