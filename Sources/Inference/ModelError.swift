@@ -37,8 +37,20 @@ public struct ModelError: Error, Sendable, Hashable, CustomStringConvertible {
     }
 
     public var description: String {
+        let field = Self.onOneLine(field), value = Self.onOneLine(value)
         if field.isEmpty { return "\(file): \(reason.rawValue)" + (value.isEmpty ? "" : " (\(value))") }
         let what = [field, value.isEmpty ? "" : "= \(value)"].filter { !$0.isEmpty }.joined(separator: " ")
         return "\(file): \(what) \(reason.rawValue)"
+    }
+
+    /// A file's own text must not steer a terminal.
+    private static func onOneLine(_ text: String) -> String {
+        text.unicodeScalars.reduce(into: "") { shown, scalar in
+            if scalar.properties.generalCategory == .control {
+                shown += "\\u{\(String(scalar.value, radix: 16))}"
+            } else {
+                shown.unicodeScalars.append(scalar)
+            }
+        }
     }
 }

@@ -115,6 +115,7 @@ import Testing
             return error.description
         }
         #expect(description { $0.version = UInt32(2).byteSwapped } == "x: version = 2, big-endian is not supported")
+        #expect(description { $0.tensors[1] = GGUFMaker.tensor("a\u{1b}[2J", []) } == "x: a\\u{1b}[2J.rank = 0 is out of range")
         #expect(description { $0.version = 1 } == "x: version = 1 is not supported")
         #expect(description { $0.tensors[1] = GGUFMaker.tensor("first", [256], type: 11) } == "x: first.type = Q3_K is not supported")
     }
