@@ -41,7 +41,8 @@ import Testing
             compared += 1
         }
         #expect(compared > 2300)
-        for sample in expected.samples where !sample.kept.contains("<") {
+        for sample in expected.samples {
+            if sample.kept.contains("<") || Self.indescribable[kind, default: []].contains(where: { sample.kept.contains($0) }) { continue }
             #expect(sameBytes(tokenizer.decode(sample.ids, skipSpecialTokens: false), sample.kept))
         }
     }
