@@ -10,7 +10,7 @@ import Tokenizer
 
 /// The engine of `--local`.
 struct LocalEngineOptions: ParsableArguments {
-    @Option(help: "Directory of a Hugging Face model, for --local.")
+    @Option(help: "Directory of a Hugging Face model, or a GGUF file, for --local.")
     var model: String?
 
     @Option(help: "Number format of the weights with --local: auto, float32, bfloat16 or int8.")
@@ -76,7 +76,7 @@ private final class Session {
             directory: path, format: options.dtype, kernels: try KernelSet.select(environment: environment), team: team,
             threads: options.threads, float32Path: try Float32Path.select(environment: environment))
         admission = Admission(
-            tokenizer: try Tokenizer(modelDirectory: URL(fileURLWithPath: path)), configuration: model.configuration,
+            tokenizer: try Tokenizer(modelPath: path), configuration: model.configuration,
             maxModelLength: .max)
         generation = LocalGeneration(
             engine: try Engine(model: model, team: team), threads: options.threads, kvFormat: options.kvDtype)

@@ -1,22 +1,28 @@
 import ArgumentParser
 import Foundation
+import Generation
 import Inference
 import Kernels
 import ProgramSupport
+import RequestAdmission
+import Tokenizer
 
 struct ModelCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "model", abstract: "Look at a model, or make one of random weights.",
-        subcommands: [Inspect.self, Make.self])
+        commandName: "model", abstract: "Look at a model, make one of random weights, or turn one into a GGUF file.",
+        subcommands: [Inspect.self, Make.self, Convert.self])
 }
 
 extension ModelCommand {
     struct Inspect: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Show architecture, shapes, number format, KV bytes per token and the memory needed.")
+            abstract: "Show architecture, shapes, number formats, KV bytes per token and the memory needed.")
 
-        @Argument(help: "Directory of a Hugging Face model.")
+        @Argument(help: "Directory of a Hugging Face model, or a GGUF file.")
         var path: String
+
+        @Option(help: "Number format that the weights are loaded to: auto, float32 or bfloat16.")
+        var dtype = WeightFormat.auto
 
         @Flag(help: "Print one JSON object.")
         var json = false
@@ -25,14 +31,18 @@ extension ModelCommand {
         var config: String?
 
         func run() throws {
-            let report = try ModelReport(directory: path)
+            let report = try ModelReport(path: path, format: dtype)
             if json { try printJSON(report) } else { print(report.table) }
         }
     }
 
     struct Make: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Write a checkpoint of random weights in a known shape, for benchmarks (it has no tokenizer).")
+            abstract: "Write a checkpoint of random weights in a known shape, for benchmarks.",
+            discussion: """
+                A directory in Hugging Face's layout has no tokenizer; a GGUF file has a made-up one of the right size, and the \
+                same weights for the same seed.
+                """)
 
         @Option(help: "\(ModelShape.allCases.map(\.rawValue).joined(separator: ", ")), or a config.json.")
         var shape: String
@@ -40,11 +50,21 @@ extension ModelCommand {
         @Option(help: "Equal seeds give equal weights.")
         var seed: UInt64 = 0
 
-        @Argument(help: "Directory to write to.")
+        @Option(help: "safetensors (a directory) or gguf (a file).")
+        var format = CheckpointFormat.safetensors
+
+        @Option(help: "Type of a GGUF file's matrices: bf16, f16, f32 or q8_0.")
+        var type: GGUFType?
+
+        @Argument(help: "Directory or file to write to.")
         var out: String
 
         @Option(help: "YAML file with the same names as these options.")
         var config: String?
+
+        func validate() throws {
+            if type != nil, format != .gguf { throw ValidationError("--type belongs to --format gguf") }
+        }
 
         func run() throws {
             let contents: [UInt8]
@@ -57,74 +77,61 @@ extension ModelCommand {
                 throw ValidationError("--shape \(shape): neither a file nor one of \(known)")
             }
             let progress = ProgressLine(title: "writing \(out)")
-            try RandomCheckpoint.write(config: contents, seed: seed, to: out) { progress.show($0) }
+            switch format {
+            case .safetensors: try RandomCheckpoint.write(config: contents, seed: seed, to: out) { progress.show($0) }
+            case .gguf:
+                let type = type?.stored ?? .bfloat16
+                try RandomCheckpoint.writeGGUF(config: contents, seed: seed, type: type, to: out) { progress.show($0) }
+            }
+            progress.finish()
+        }
+    }
+
+    struct Convert: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Turn a Hugging Face model into a GGUF file, with its tokenizer (byte-level BPE) and chat template.")
+
+        @Option(help: "Type of the matrices: bf16, f16, f32 or q8_0 (default: as they are stored).")
+        var type: GGUFType?
+
+        @Argument(help: "Directory of a Hugging Face model.")
+        var model: String
+
+        @Argument(help: "File to write.")
+        var out: String
+
+        @Option(help: "YAML file with the same names as these options.")
+        var config: String?
+
+        func run() throws {
+            let size = try ModelConfiguration(path: model).vocabularySize
+            let vocabulary = try GGUFVocabulary(Tokenizer(modelPath: model), file: model, size: size)
+            let progress = ProgressLine(title: "writing \(out)")
+            try GGUFConversion.write(
+                model, vocabulary: vocabulary.entries, endToken: vocabulary.eosToken.map { TokenID($0) }, type: type?.stored,
+                to: out
+            ) { progress.show($0) }
             progress.finish()
         }
     }
 }
 
-/// What `baton model inspect` prints.
-struct ModelReport: Encodable {
-    var architecture: String
-    var parameters: Int
-    var layers: Int
-    var hiddenSize: Int
-    var intermediateSize: Int
-    var heads: Int
-    var keyValueHeads: Int
-    var headDimension: Int
-    var vocabularySize: Int
-    var maxPositions: Int
-    var tiedEmbeddings: Bool
-    /// As the checkpoint is stored.
-    var dtype: String
-    var kvBytesPerToken: Int
-    var weightBytes: Int
-    /// Kernels that this machine would use.
-    var kernels: String
+enum CheckpointFormat: String, ExpressibleByArgument, CaseIterable {
+    case safetensors, gguf
+}
 
-    init(directory: String) throws {
-        let model = try ModelConfiguration(directory: directory)
-        let checkpoint = try CheckpointIndex(directory: directory)
-        let embedding = "model.embed_tokens.weight"
-        guard let stored = checkpoint[embedding]?.type else {
-            throw ValidationError("\(directory): no tensor \(embedding)")
+/// Types of matrices that a GGUF file is written with.
+enum GGUFType: String, ExpressibleByArgument, CaseIterable {
+    case bf16, f16, f32
+    case q8 = "q8_0"
+
+    var stored: StoredType {
+        switch self {
+        case .bf16: .bfloat16
+        case .f16: .float16
+        case .f32: .float32
+        case .q8: .q8_0
         }
-        let format = WeightFormat.auto.resolved(stored: stored)
-        let kernelSet = try KernelSet.select(environment: ProcessInfo.processInfo.environment)
-        architecture = model.architecture.rawValue
-        parameters = model.parameterCount
-        layers = model.layerCount
-        hiddenSize = model.hiddenSize
-        intermediateSize = model.intermediateSize
-        heads = model.headCount
-        keyValueHeads = model.kvHeadCount
-        headDimension = model.headDim
-        vocabularySize = model.vocabularySize
-        maxPositions = model.maxPositions
-        tiedEmbeddings = model.tiedEmbeddings
-        dtype = stored.rawValue
-        kvBytesPerToken = model.kvBytesPerToken(format)
-        weightBytes = model.parameterCount * format.byteCount
-        kernels = "\(kernelSet.family(for: format)) (\(kernelSet))"
-    }
-
-    var table: String {
-        let rows: [(String, String)] = [
-            ("architecture", architecture),
-            ("parameters", "\(parameters)"),
-            ("layers", "\(layers)"),
-            ("hidden size", "\(hiddenSize), intermediate \(intermediateSize)"),
-            ("attention", "\(heads) heads, \(keyValueHeads) KV heads, head dimension \(headDimension)"),
-            ("vocabulary", "\(vocabularySize)" + (tiedEmbeddings ? ", output tied to the embedding" : "")),
-            ("positions", "\(maxPositions)"),
-            ("stored as", dtype),
-            ("KV cache", "\(ByteSize(bytes: kvBytesPerToken)) a token, \(ByteSize(bytes: kvBytesPerToken * maxPositions)) for the longest sequence"),
-            ("weights in memory", "\(ByteSize(bytes: weightBytes))"),
-            ("kernels here", kernels),
-        ]
-        let width = rows.map(\.0.count).max() ?? 0
-        return rows.map { $0.0.padded(to: width) + "  " + $0.1 }.joined(separator: "\n")
     }
 }
 

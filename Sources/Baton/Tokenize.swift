@@ -2,12 +2,13 @@ import ArgumentParser
 import Foundation
 import Generation
 import ProgramSupport
+import RequestAdmission
 import Tokenizer
 
 struct Tokenize: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Show a text's tokens, or the text of tokens.")
 
-    @Option(help: "Directory of a Hugging Face model.")
+    @Option(help: "Directory of a Hugging Face model, or a GGUF file.")
     var model: String
 
     @Argument(help: "The text. Without it and --decode, standard input is read.")
@@ -23,7 +24,7 @@ struct Tokenize: ParsableCommand {
     var config: String?
 
     func run() throws {
-        let tokenizer = try Tokenizer(modelDirectory: URL(fileURLWithPath: model))
+        let tokenizer = try Tokenizer(modelPath: model)
         if let decode {
             let text = tokenizer.decode(decode.tokens, skipSpecialTokens: false)
             if json { try printJSON(["text": text]) } else { print(text) }

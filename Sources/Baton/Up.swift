@@ -64,7 +64,7 @@ private struct ClusterService: Service {
 
 /// The options that `up` and `demo` share.
 struct ClusterOptions: ParsableArguments {
-    @Option(help: "Directory of a Hugging Face model.")
+    @Option(help: "Directory of a Hugging Face model, or a GGUF file.")
     var model: String
 
     @Option(help: "Processes that compute prompts.")

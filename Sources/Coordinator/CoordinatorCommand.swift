@@ -19,10 +19,10 @@ struct CoordinatorCommand: AsyncParsableCommand {
             """,
         version: Version.current)
 
-    @Option(help: "Directory of a Hugging Face model; only its tokenizer and configuration are read.")
+    @Option(help: "Directory of a Hugging Face model, or a GGUF file; only its tokenizer and configuration are read.")
     var model: String
 
-    @Option(help: "Name under which the model is served (default: the directory's name).")
+    @Option(help: "Name under which the model is served (default: the directory's or file's name).")
     var servedModelName: String?
 
     @Option(help: "Where clients connect.")
@@ -58,16 +58,15 @@ struct CoordinatorCommand: AsyncParsableCommand {
     }
 
     private func makeSettings() throws -> CoordinatorShell.Settings {
-        let directory = URL(fileURLWithPath: model)
-        let configuration = try ModelConfiguration(directory: directory.path)
-        let tokenizer = try Tokenizer(modelDirectory: directory)
+        let configuration = try ModelConfiguration(path: model)
+        let tokenizer = try Tokenizer(modelPath: model)
         let admission = Admission(
             tokenizer: tokenizer, configuration: configuration, maxModelLength: maxModelLen ?? .max)
         return CoordinatorShell.Settings(
             rpc: try Endpoint(rpc), workers: try Endpoint(workers), security: try network.security(binding: [rpc, workers]),
             admission: admission,
             scheduler: Scheduler.Configuration(
-                modelName: servedModelName ?? directory.standardizedFileURL.lastPathComponent, maxModelLength: admission.maxModelLength,
+                modelName: servedModelName ?? URL(fileURLWithPath: model).standardizedFileURL.lastPathComponent, maxModelLength: admission.maxModelLength,
                 maxQueuedRequests: maxQueuedRequests))
     }
 }

@@ -5,11 +5,14 @@ struct ConfigurationReader {
     let file: String
     let prefix: String
     let members: JSONObject
+    /// What the file calls its keys, where that is not what they are called here.
+    let names: [String: String]
 
-    init(file: String, prefix: String = "", members: JSONObject) {
+    init(file: String, prefix: String = "", members: JSONObject, names: [String: String] = [:]) {
         self.file = file
         self.prefix = prefix
         self.members = members
+        self.names = names
     }
 
     /// The object in a JSON file of at most 4 MiB.
@@ -18,17 +21,20 @@ struct ConfigurationReader {
         try self.init(contents: contents, name: name)
     }
 
-    init(contents: [UInt8], name: String) throws(ModelError) {
+    init(contents: [UInt8], name: String, names: [String: String] = [:]) throws(ModelError) {
         let root = try JSONValue.root(of: contents, file: name)
         guard let members = root.object else { throw ModelError(name, value: root.shown, .wrongType) }
-        self.init(file: name, members: members)
+        self.init(file: name, members: members, names: names)
     }
 
     /// A member that is neither missing nor null.
     subscript(key: String) -> JSONValue? { members[key].flatMap { $0.isNull ? nil : $0 } }
 
+    /// A member's key as the file has it.
+    func name(of key: String) -> String { names[prefix + key] ?? prefix + key }
+
     func refuse(_ key: String, _ reason: ModelError.Reason) -> ModelError {
-        ModelError(file, prefix + key, value: members[key]?.shown ?? "", reason)
+        ModelError(file, name(of: key), value: members[key]?.shown ?? "", reason)
     }
 
     func integer(_ key: String, in range: ClosedRange<Int>) throws(ModelError) -> Int? {
@@ -70,7 +76,7 @@ struct ConfigurationReader {
     func object(_ key: String) throws(ModelError) -> ConfigurationReader? {
         guard let value = self[key] else { return nil }
         guard let members = value.object else { throw refuse(key, .wrongType) }
-        return ConfigurationReader(file: file, prefix: prefix + key + ".", members: members)
+        return ConfigurationReader(file: file, prefix: prefix + key + ".", members: members, names: names)
     }
 
     func array(_ key: String) throws(ModelError) -> JSONArray? {

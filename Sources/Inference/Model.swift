@@ -2,7 +2,8 @@ import Kernels
 
 /// How weights are kept in memory.
 public enum WeightFormat: String, Sendable, Hashable, CaseIterable {
-    /// bfloat16 if the checkpoint is stored so, else float32.
+    /// As the checkpoint is stored: bfloat16; Q8_0 as int8, bytes and scales as they are; other quantized blocks as bfloat16;
+    /// else float32.
     case auto
     case float32, bfloat16
     /// Quantized when loaded: a scale per output and group of inputs. Norms and biases stay float32.
@@ -10,12 +11,17 @@ public enum WeightFormat: String, Sendable, Hashable, CaseIterable {
 
     public func resolved(stored: StoredType) -> NumberFormat {
         switch self {
-        case .auto: stored == .bfloat16 ? .bfloat16 : .float32
+        case .auto: stored == .q8_0 ? .int8 : stored == .bfloat16 || stored.isQuantized ? .bfloat16 : .float32
         case .float32: .float32
         case .bfloat16: .bfloat16
         case .int8: .int8
         }
     }
+}
+
+extension ScaleGroup {
+    /// Groups of int8 weights made from a checkpoint of this type: those that it has already, if it does.
+    init(stored: StoredType) { self = stored == .q8_0 ? .of32 : .of64 }
 }
 
 /// How K and V are kept in memory.
@@ -54,7 +60,7 @@ public final class Model: Sendable {
     public let configuration: ModelConfiguration
     public let weightFormat: NumberFormat
     /// Of int8 weights.
-    let scaleGroup = ScaleGroup.of64
+    let scaleGroup: ScaleGroup
     public let kernels: KernelSet
     /// Hexadecimal SHA-256, see ``ModelHash``.
     public let hash: String
@@ -65,24 +71,25 @@ public final class Model: Sendable {
     let inverseFrequencies: [Float]  // [head dim / 2]
     private let float32Path: Float32Path
 
-    /// Loads a checkpoint directory (`config.json`, safetensors) and packs its weights on `threads` threads.
+    /// Loads a checkpoint directory (`config.json`, safetensors) or a GGUF file and packs its weights on `threads` threads.
     /// - Parameter progress: called with the share of layers packed, 0 ... 1.
     /// - Throws: ``ModelError`` for a checkpoint that cannot be used, `KernelError` if memory is refused.
     public init(
         directory: String, format: WeightFormat = .auto, kernels: KernelSet, team: ThreadTeam, threads: Int,
         float32Path: Float32Path = .packed, progress: (Double) -> Void = { _ in }
     ) throws {
-        let configuration = try ModelConfiguration(directory: directory)
-        let checkpoint = try CheckpointIndex(directory: directory)
+        let configuration = try ModelConfiguration(path: directory)
+        let checkpoint = try CheckpointIndex(path: directory)
         let embeddingName = "model.embed_tokens.weight"
         let shape = [configuration.vocabularySize, configuration.hiddenSize]
         let stored = try checkpoint.require(embeddingName, shape: shape).tensor.type
-        let weightFormat = format.resolved(stored: stored)
+        let weightFormat = format.resolved(stored: stored), scaleGroup = ScaleGroup(stored: stored)
         let loader = WeightLoader(
             checkpoint: checkpoint, configuration: configuration, format: weightFormat, group: scaleGroup, team: team,
             threads: threads, float32Path: float32Path)
         self.configuration = configuration
         self.weightFormat = weightFormat
+        self.scaleGroup = scaleGroup
         self.kernels = kernels
         self.float32Path = float32Path
         embedding = try loader.matrix([embeddingName], rows: [configuration.vocabularySize], inputs: configuration.hiddenSize)
@@ -94,8 +101,7 @@ public final class Model: Sendable {
             return try loader.layer(index)
         }
         inverseFrequencies = configuration.rope.inverseFrequencies(headDim: configuration.headDim)
-        let config = try MappedFile.contents(of: directory + "/config.json", atMost: 4 << 20)
-        hash = ModelHash.compute(config: config, checkpoint: checkpoint, team: team, threads: threads)
+        hash = ModelHash.compute(config: try checkpoint.configurationBytes(), checkpoint: checkpoint, team: team, threads: threads)
         progress(1)
     }
 

@@ -57,6 +57,16 @@ public struct ModelConfiguration: Sendable, Hashable {
         return layer * layerCount + hiddenSize + vocabularySize * hiddenSize * (tiedEmbeddings ? 1 : 2)
     }
 
+    /// Reads `config.json` of a checkpoint directory, or a GGUF file's metadata.
+    /// - Throws: ``ModelError``
+    public init(path: String) throws(ModelError) {
+        if GGUFFile.isCandidate(path) {
+            try self.init(GGUFFile(path: path))
+        } else {
+            try self.init(directory: path)
+        }
+    }
+
     /// Reads `config.json` of a checkpoint directory.
     /// - Throws: ``ModelError``
     public init(directory: String) throws(ModelError) {
@@ -73,6 +83,17 @@ public struct ModelConfiguration: Sendable, Hashable {
     /// - Throws: ``ModelError``
     public init(config contents: [UInt8], generationConfig: [UInt8]? = nil) throws(ModelError) {
         let config = try ConfigurationReader(contents: contents, name: "config.json")
+        let generation = try generationConfig.map { bytes throws(ModelError) in
+            try ConfigurationReader(contents: bytes, name: "generation_config.json")
+        }
+        try self.init(config, generation: generation)
+    }
+
+    /// Checks all that a model is made from, wherever it was read.
+    /// - Parameter ropeFactors: what the frequencies are divided by, `[headDim / 2]`, in place of a scaling in `config`.
+    init(
+        _ config: ConfigurationReader, generation: ConfigurationReader? = nil, ropeFactors: [Float]? = nil
+    ) throws(ModelError) {
         architecture = try Self.architecture(config)
         try Self.refuseUnsupported(config)
         vocabularySize = try config.requiredInteger("vocab_size", in: 1...(1 << 24))
@@ -91,11 +112,8 @@ public struct ModelConfiguration: Sendable, Hashable {
         qkvBias = architecture == .qwen2 || (attentionBias && architecture != .mistral)
         outputBias = attentionBias && (architecture == .llama || architecture == .qwen3)
         headNorm = architecture == .qwen3
-        rope = try RopeConfiguration(config)
+        rope = try RopeConfiguration(config, factors: ropeFactors)
         windows = try SlidingWindows.read(config, architecture: architecture, layerCount: layerCount)
-        let generation = try generationConfig.map { bytes throws(ModelError) in
-            try ConfigurationReader(contents: bytes, name: "generation_config.json")
-        }
         let range = 0...(vocabularySize - 1)
         let generationEnds = try generation.map { reader throws(ModelError) in try Self.tokens(reader, "eos_token_id", in: range) } ?? []
         endTokens = generationEnds.isEmpty ? try Self.tokens(config, "eos_token_id", in: range) : generationEnds
@@ -108,7 +126,7 @@ public struct ModelConfiguration: Sendable, Hashable {
         guard let names = try config.array("architectures") else { throw config.refuse("architectures", .missing) }
         guard names.count == 1, let name = names.first(where: { _ in true })?.text else { throw config.refuse("architectures", .wrongType) }
         guard let architecture = Architecture(rawValue: name) else {
-            throw ModelError(config.file, "architectures", value: name, .unsupported)
+            throw ModelError(config.file, config.name(of: "architectures"), value: name, .unsupported)
         }
         return architecture
     }

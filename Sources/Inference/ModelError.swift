@@ -23,6 +23,10 @@ public struct ModelError: Error, Sendable, Hashable, CustomStringConvertible {
         case duplicate = "appears twice"
         case unsafePath = "is not a plain file name"
         case shape = "has the wrong shape"
+        case magic = "is not the start of a GGUF file"
+        case text = "is not valid UTF-8"
+        case depth = "is nested too deeply"
+        case misaligned = "is not a multiple of the alignment"
     }
 
     init(_ file: String, _ field: String = "", value: String = "", _ reason: Reason) {
@@ -33,8 +37,20 @@ public struct ModelError: Error, Sendable, Hashable, CustomStringConvertible {
     }
 
     public var description: String {
+        let field = Self.onOneLine(field), value = Self.onOneLine(value)
         if field.isEmpty { return "\(file): \(reason.rawValue)" + (value.isEmpty ? "" : " (\(value))") }
         let what = [field, value.isEmpty ? "" : "= \(value)"].filter { !$0.isEmpty }.joined(separator: " ")
         return "\(file): \(what) \(reason.rawValue)"
+    }
+
+    /// A file's own text must not steer a terminal.
+    private static func onOneLine(_ text: String) -> String {
+        text.unicodeScalars.reduce(into: "") { shown, scalar in
+            if scalar.properties.generalCategory == .control {
+                shown += "\\u{\(String(scalar.value, radix: 16))}"
+            } else {
+                shown.unicodeScalars.append(scalar)
+            }
+        }
     }
 }

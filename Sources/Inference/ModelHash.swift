@@ -1,8 +1,8 @@
 import Crypto
 import Kernels
 
-/// Identity of a model's weights and configuration: SHA-256 over `config.json` and over name, type, shape and contents of
-/// every tensor in order of names, so that it does not depend on how a checkpoint is sharded.
+/// Identity of a model's weights and configuration: SHA-256 over `config.json` (or a GGUF file's metadata) and over name,
+/// type, shape and contents of every tensor in order of names, so that it does not depend on how a checkpoint is sharded.
 ///
 /// Contents enter as the digests of their 8 MiB pieces, which are computed on all threads: with SHA instructions a
 /// gigabyte costs about half a second of one core, less than reading it.

@@ -18,17 +18,28 @@ public enum RandomCheckpoint {
         let entries = TensorList.entries(of: try ModelConfiguration(config: config))
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         try bfloat16Config(config).write(to: URL(fileURLWithPath: directory + "/config.json"), options: .atomic)
-        let path = directory + "/model.safetensors", temporary = path + ".part"
-        guard FileManager.default.createFile(atPath: temporary, contents: nil) else {
-            throw ModelError(temporary, "", .unreadable)
+        try PartialFile.write(to: directory + "/model.safetensors") { file in
+            try writeTensors(entries, seed: seed, to: file, progress: progress)
         }
-        do {
-            try writeTensors(entries, seed: seed, to: temporary, progress: progress)
-            try? FileManager.default.removeItem(atPath: path)
-            try FileManager.default.moveItem(atPath: temporary, toPath: path)
-        } catch {
-            try? FileManager.default.removeItem(atPath: temporary)
-            throw error
+    }
+
+    /// Writes the same weights as a GGUF file, with a vocabulary of the right size.
+    /// - Parameters:
+    ///   - config: contents of a `config.json`.
+    ///   - type: of the matrices, see ``GGUFExport``; bfloat16 keeps them as they are, float32 their values.
+    /// - Throws: ``ModelError`` for a shape that is not supported, an error of Foundation if the disk refuses.
+    public static func writeGGUF(
+        config: [UInt8], seed: UInt64, type: StoredType, to path: String, progress: (Double) -> Void = { _ in }
+    ) throws {
+        let configuration = try ModelConfiguration(config: config)
+        let export = GGUFExport(
+            configuration: configuration, type: type, vocabulary: SyntheticVocabulary.entries(of: configuration))
+        var current: (number: Int, tensor: RandomTensor)?
+        try export.write(to: path, progress: progress) { number, entry, rows in
+            let begun = current.flatMap { $0.number == number ? $0.tensor : nil }
+            var values = begun ?? RandomTensor(entry, number: number, seed: seed)
+            defer { current = (number, values) }
+            return values.next(rows.count * entry.rowCount.columns).map { Float(bitPattern: UInt32($0) << 16) }
         }
     }
 
@@ -41,22 +52,20 @@ public enum RandomCheckpoint {
     }
 
     private static func writeTensors(
-        _ entries: [TensorList.Entry], seed: UInt64, to path: String, progress: (Double) -> Void
+        _ entries: [TensorList.Entry], seed: UInt64, to file: FileHandle, progress: (Double) -> Void
     ) throws {
-        let file = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
         try file.write(contentsOf: header(of: entries))
         let total = entries.reduce(0) { $0 + $1.count }, piece = 1 << 21
         var written = 0
         for (number, entry) in entries.enumerated() {
-            var generator = SplitMix64(state: SplitMix64.mix(seed ^ SplitMix64.mix(UInt64(number))))
+            var values = RandomTensor(entry, number: number, seed: seed)
             for start in stride(from: 0, to: entry.count, by: piece) {
                 let count = min(piece, entry.count - start)
-                try file.write(contentsOf: values(count, of: entry, from: &generator))
+                try file.write(contentsOf: values.next(count).withUnsafeBytes { Data($0) })
                 written += count
                 progress(Double(written) / Double(total))
             }
         }
-        try file.close()
     }
 
     /// Length and JSON, padded with spaces to a multiple of 8 bytes.
@@ -72,13 +81,25 @@ public enum RandomCheckpoint {
         let length = withUnsafeBytes(of: UInt64(text.utf8.count).littleEndian) { Data($0) }
         return length + Data(text.utf8)
     }
+}
 
-    private static func values(_ count: Int, of entry: TensorList.Entry, from generator: inout SplitMix64) -> Data {
-        let values = [UInt16](unsafeUninitializedCapacity: count) { buffer, initialized in
-            for i in 0..<count { buffer[i] = entry.isNorm ? 0x3f80 : generator.nearlyNormal() }
+/// The elements of one random tensor, from first to last.
+private struct RandomTensor {
+    private let isNorm: Bool
+    private var generator: SplitMix64
+
+    /// - Parameter number: its place in ``TensorList``.
+    init(_ entry: TensorList.Entry, number: Int, seed: UInt64) {
+        isNorm = entry.isNorm
+        generator = SplitMix64(state: SplitMix64.mix(seed ^ SplitMix64.mix(UInt64(number))))
+    }
+
+    /// The next `count`, bfloat16.
+    mutating func next(_ count: Int) -> [UInt16] {
+        [UInt16](unsafeUninitializedCapacity: count) { buffer, initialized in
+            for i in 0..<count { buffer[i] = isNorm ? 0x3f80 : generator.nearlyNormal() }
             initialized = count
         }
-        return values.withUnsafeBytes { Data($0) }
     }
 }
 

@@ -7,6 +7,8 @@ public struct RopeConfiguration: Sendable, Hashable {
         case linear(factor: Double)
         /// Llama 3.1: long wavelengths are stretched by `factor`, short ones kept, those between interpolated.
         case llama3(factor: Double, lowFrequencyFactor: Double, highFrequencyFactor: Double, originalPositions: Int)
+        /// Frequency `i` is divided by `factors[i]`; `[headDim / 2]`. What GGUF keeps of `llama3`.
+        case factors([Float])
     }
 
     public var theta: Double
@@ -21,14 +23,24 @@ public struct RopeConfiguration: Sendable, Hashable {
     public func inverseFrequencies(headDim: Int) -> [Float] {
         let exponent = Elementary.log2(theta)
         return (0..<headDim / 2).map { i in
-            Float(scaled(Elementary.exp2(-exponent * Double(2 * i) / Double(headDim))))
+            Float(scaled(Elementary.exp2(-exponent * Double(2 * i) / Double(headDim)), index: i))
         }
     }
 
-    private func scaled(_ frequency: Double) -> Double {
+    /// What the unscaled frequencies are divided by, `[headDim / 2]`, rounded to float32.
+    func factors(headDim: Int) -> [Float] {
+        let exponent = Elementary.log2(theta)
+        return (0..<headDim / 2).map { i in
+            let frequency = Elementary.exp2(-exponent * Double(2 * i) / Double(headDim))
+            return Float(frequency / scaled(frequency, index: i))
+        }
+    }
+
+    private func scaled(_ frequency: Double, index: Int) -> Double {
         switch scaling {
         case .none: return frequency
         case .linear(let factor): return frequency / factor
+        case .factors(let factors): return frequency / Double(factors[index])
         case .llama3(let factor, let low, let high, let original):
             let wavelength = 2 * Double.pi / frequency, positions = Double(original)
             if wavelength < positions / high { return frequency }
@@ -39,7 +51,9 @@ public struct RopeConfiguration: Sendable, Hashable {
     }
 
     /// From `rope_parameters` (current layout) or `rope_theta` and `rope_scaling` (older layout).
-    init(_ config: ConfigurationReader) throws(ModelError) {
+    ///
+    /// - Parameter factors: in place of a scaling, which there must not be then.
+    init(_ config: ConfigurationReader, factors: [Float]? = nil) throws(ModelError) {
         let current = try config.object("rope_parameters")
         let scalingReader: ConfigurationReader?
         if let current { scalingReader = current } else { scalingReader = try config.object("rope_scaling") }
@@ -54,7 +68,13 @@ public struct RopeConfiguration: Sendable, Hashable {
                 throw reader.refuse("partial_rotary_factor", .unsupported)
             }
         }
-        scaling = try scalingReader.map(Self.scaling) ?? .none
+        let declared = try scalingReader.map(Self.scaling) ?? .none
+        if let factors {
+            guard declared == .none else { throw config.refuse("rope_scaling", .inconsistent) }
+            scaling = .factors(factors)
+        } else {
+            scaling = declared
+        }
     }
 
     private static func scaling(_ reader: ConfigurationReader) throws(ModelError) -> Scaling {

@@ -3,14 +3,8 @@ import Kernels
 
 /// A safetensors file, mapped: `u64` header length, JSON header, data. Everything in the header is checked against the
 /// file before it is used: the tensors' ranges tile the data without gap or overlap and have the length of their shape.
-public final class SafetensorsFile: Sendable {
-    public struct Tensor: Sendable, Hashable {
-        public let name: String
-        public let type: StoredType
-        public let shape: [Int]
-        /// Bytes within the file.
-        public let range: Range<Int>
-    }
+public final class SafetensorsFile: TensorFile {
+    public typealias Tensor = StoredTensor
 
     public let path: String
     /// In the order of their data.
@@ -87,11 +81,11 @@ public final class SafetensorsFile: Sendable {
         }
         guard let fields = member.object else { throw ModelError(path, name, value: member.shown, .wrongType) }
         guard let typeName = fields["dtype"]?.text else { throw refuse("dtype", fields["dtype"], .wrongType) }
-        guard let type = StoredType(rawValue: typeName) else { throw refuse("dtype", fields["dtype"], .unsupported) }
+        guard let type = StoredType(rawValue: typeName), !type.isQuantized else { throw refuse("dtype", fields["dtype"], .unsupported) }
         guard let dimensions = fields["shape"]?.array, dimensions.count <= greatestRank else {
             throw refuse("shape", fields["shape"], .wrongType)
         }
-        var shape: [Int] = [], byteCount = type.byteCount
+        var shape: [Int] = [], byteCount = type.bytesPerBlock
         for dimension in dimensions {
             guard let size = dimension.integer, size >= 0 else { throw refuse("shape", dimension, .outOfRange) }
             let (product, overflow) = byteCount.multipliedReportingOverflow(by: size)

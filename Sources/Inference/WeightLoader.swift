@@ -15,14 +15,25 @@ struct WeightLoader {
         var sources: [PackedMatrix.Source] = []
         for (name, count) in zip(names, rows) {
             let (tensor, bytes) = try checkpoint.require(name, shape: [count, inputs])
-            guard let base = bytes.baseAddress else { throw ModelError(checkpoint.directory, name, .shape) }
-            if let first = sources.first, first.layout != .plain(tensor.type) {
-                throw ModelError(checkpoint.directory, name, value: tensor.type.rawValue, .inconsistent)
-            }
-            sources.append(PackedMatrix.Source(base: base, rows: count, type: tensor.type))
+            guard let base = bytes.baseAddress else { throw ModelError(checkpoint.path, name, .shape) }
+            sources.append(PackedMatrix.Source(base: base, rows: count, type: tensor.type, order: tensor.rowOrder))
         }
-        return try PackedMatrix(sources, inputs: inputs, format: format, group: group, team: team, threads: threads,
-                                float32Path: float32Path)
+        guard Set(sources.map(\.type)).count > 1 else { return try packed(sources, inputs: inputs) }
+        // Quantizers give the tensors of a layer types of their own; what they have in common is float32.
+        let values = UnsafeMutablePointer<Float>.allocate(capacity: rows.reduce(0, +) * inputs)
+        defer { values.deallocate() }
+        var next = values
+        let widened = sources.map { source in
+            defer { next += source.rows * inputs }
+            source.type.widen(source.base, into: next, count: source.rows * inputs)
+            return PackedMatrix.Source(base: next, rows: source.rows, type: .float32, order: source.order)
+        }
+        return try packed(widened, inputs: inputs)
+    }
+
+    private func packed(_ sources: [PackedMatrix.Source], inputs: Int) throws -> PackedMatrix {
+        try PackedMatrix(sources, inputs: inputs, format: format, group: group, team: team, threads: threads,
+                         float32Path: float32Path)
     }
 
     /// The vectors `names`, `[counts[i]]`, one after the other, as float32; rounded first if weights are bfloat16.
@@ -30,11 +41,12 @@ struct WeightLoader {
         var values: [Float] = []
         for (name, count) in zip(names, counts) {
             let (tensor, bytes) = try checkpoint.require(name, shape: [count])
-            guard let base = bytes.baseAddress else { throw ModelError(checkpoint.directory, name, .shape) }
-            values += [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
+            guard let base = bytes.baseAddress else { throw ModelError(checkpoint.path, name, .shape) }
+            let stored = [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
                 if let out = buffer.baseAddress { tensor.type.widen(base, into: out, count: count) }
                 initialized = count
             }
+            values += (0..<count).map { stored[tensor.rowOrder.storedRow($0)] }
         }
         return format == .bfloat16 ? values.map(Self.roundedToBfloat16) : values
     }

@@ -28,23 +28,3 @@ public enum ScaleGroup: Int, Sendable, Hashable, CaseIterable {
     /// For weights that are quantized here.
     case of64 = 64
 }
-
-/// Element type of a tensor in a checkpoint.
-public enum StoredType: String, Sendable, Hashable, CaseIterable {
-    case float32 = "F32", float16 = "F16", bfloat16 = "BF16"
-
-    public var byteCount: Int { self == .float32 ? 4 : 2 }
-
-    var cType: bk_type {
-        switch self {
-        case .float32: BK_FLOAT32
-        case .float16: BK_FLOAT16
-        case .bfloat16: BK_BFLOAT16
-        }
-    }
-
-    /// Converts `count` elements at `source` (unaligned, little-endian) to float32, exactly.
-    public func widen(_ source: UnsafeRawPointer, into destination: UnsafeMutablePointer<Float>, count: Int) {
-        bk_widen(source, cType, destination, count)
-    }
-}

@@ -43,9 +43,10 @@ public final class OpenBLASPath: Sendable {
         weights = try Memory(byteCount: outputs * inputs * 4)
         var target = weights.floats()
         for source in sources {
-            guard case .plain(let type) = source.layout else { return nil }
-            type.widen(source.base, into: target, count: source.rows * inputs)
-            target += source.rows * inputs
+            for row in 0..<source.rows {
+                source.type.widen(source.address(ofRow: row, inputs: inputs), into: target, count: inputs)
+                target += inputs
+            }
         }
         guard try isBatchInvariant() else { return nil }
     }

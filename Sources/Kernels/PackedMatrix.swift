@@ -19,30 +19,19 @@ public final class PackedMatrix: @unchecked Sendable {
     public struct Source: @unchecked Sendable { // Unchecked: a view of a read-only map, used during `init` only.
         public let base: UnsafeRawPointer
         public let rows: Int
-        public let layout: Layout
+        public let type: StoredType
+        public let order: RowOrder
 
-        public enum Layout: Sendable, Hashable {
-            /// `[rows][inputs]`
-            case plain(StoredType)
-            /// Quantized already, as GGUF's Q8_0: `[rows][inputs/32]` of a float16 scale and 32 signed bytes.
-            case q8Blocks
-        }
-
-        public init(base: UnsafeRawPointer, rows: Int, layout: Layout) {
+        public init(base: UnsafeRawPointer, rows: Int, type: StoredType, order: RowOrder = .natural) {
             self.base = base
             self.rows = rows
-            self.layout = layout
+            self.type = type
+            self.order = order
         }
 
-        public init(base: UnsafeRawPointer, rows: Int, type: StoredType) {
-            self.init(base: base, rows: rows, layout: .plain(type))
-        }
-
-        func rowByteCount(inputs: Int) -> Int {
-            switch layout {
-            case .plain(let type): inputs * type.byteCount
-            case .q8Blocks: inputs / 32 * 34
-            }
+        /// The stored bytes of weight row `row` (0 ..< rows), `[inputs]` of `type`.
+        func address(ofRow row: Int, inputs: Int) -> UnsafeRawPointer {
+            base + order.storedRow(row) * type.byteCount(elements: inputs)
         }
     }
 
@@ -50,7 +39,7 @@ public final class PackedMatrix: @unchecked Sendable {
 
     public var byteCount: Int { memory.byteCount }
 
-    /// Packs `sources`, one below the other and of one layout, on `threads` threads. A source that is wider than `format` is
+    /// Packs `sources`, one below the other and of one type, on `threads` threads. A source that is wider than `format` is
     /// rounded; for int8, in groups of `group` inputs. Q8_0 blocks become int8 in groups of 32 as they are, bytes and scales.
     public init(
         _ sources: [Source], inputs: Int, format: NumberFormat, group: ScaleGroup = .of64, team: ThreadTeam, threads: Int,
@@ -58,11 +47,8 @@ public final class PackedMatrix: @unchecked Sendable {
     ) throws(KernelError) {
         let outputs = sources.reduce(0) { $0 + $1.rows }
         precondition(outputs >= 1 && inputs >= 1, "matrix [\(outputs), \(inputs)]")
-        precondition(Set(sources.map(\.layout)).count == 1, "sources of one matrix differ in layout")
-        let layout = sources[0].layout
-        if layout == .q8Blocks {
-            precondition(inputs % 32 == 0 && format == .int8 && group == .of32, "\(inputs) inputs of Q8_0 as \(format), \(group)")
-        }
+        precondition(Set(sources.map(\.type)).count == 1, "sources of one matrix differ in type")
+        let type = sources[0].type
         self.outputs = outputs
         self.inputs = inputs
         self.format = format
@@ -75,7 +61,7 @@ public final class PackedMatrix: @unchecked Sendable {
         team.forEachRange(of: bk_panels(outputs), chunk: 1, threads: threads) { panels, _ in
             for panel in panels {
                 let rows = Self.rows(ofPanel: panel, in: sources, inputs: inputs)
-                Self.pack(rows, layout, inputs: inputs, format: format, group: group, into: memory.base + panel * panelBytes)
+                Self.pack(rows, type, inputs: inputs, format: format, group: group, into: memory.base + panel * panelBytes)
             }
         }
     }
@@ -95,7 +81,7 @@ public final class PackedMatrix: @unchecked Sendable {
         for source in sources {
             for column in rows.indices {
                 let row = panel * Int(BK_PANEL) + column - first
-                if row >= 0, row < source.rows { rows[column] = source.base + row * source.rowByteCount(inputs: inputs) }
+                if row >= 0, row < source.rows { rows[column] = source.address(ofRow: row, inputs: inputs) }
             }
             first += source.rows
         }
@@ -103,15 +89,15 @@ public final class PackedMatrix: @unchecked Sendable {
     }
 
     private static func pack(
-        _ rows: [UnsafeRawPointer?], _ layout: Source.Layout, inputs: Int, format: NumberFormat, group: ScaleGroup,
+        _ rows: [UnsafeRawPointer?], _ type: StoredType, inputs: Int, format: NumberFormat, group: ScaleGroup,
         into target: UnsafeMutableRawPointer
     ) {
         let bytes = target.assumingMemoryBound(to: UInt8.self)
-        switch (layout, format) {
-        case (.q8Blocks, _): bk_pack_q8_0(rows, inputs, bytes)
-        case (.plain(let type), .float32): bk_pack_f32(rows, type.cType, inputs, target.assumingMemoryBound(to: Float.self))
-        case (.plain(let type), .bfloat16): bk_pack_bf16(rows, type.cType, inputs, target.assumingMemoryBound(to: UInt16.self))
-        case (.plain(let type), .int8): bk_pack_int8(rows, type.cType, inputs, group.rawValue, bytes)
+        switch format {
+        case .float32: bk_pack_f32(rows, type.cType, inputs, target.assumingMemoryBound(to: Float.self))
+        case .bfloat16: bk_pack_bf16(rows, type.cType, inputs, target.assumingMemoryBound(to: UInt16.self))
+        case .int8 where type == .q8_0 && group == .of32: bk_pack_q8_0(rows, inputs, bytes)
+        case .int8: bk_pack_int8(rows, type.cType, inputs, group.rawValue, bytes)
         }
     }
 

@@ -16,6 +16,15 @@ struct AddedToken: Sendable {
     let isNormalized: Bool
     let isSpecial: Bool
 
+    /// One that is looked for as it is written.
+    init(id: TokenID, content: [UInt8], isSpecial: Bool) {
+        self.id = id
+        self.content = content
+        self.isSpecial = isSpecial
+        written = content
+        (isSingleWord, stripsLeft, stripsRight, isNormalized) = (false, false, false, false)
+    }
+
     init(_ value: JSONValue, idLimit: Int, normalizer: Normalizer?) throws(TokenizerError) {
         id = TokenID(try value.required("id").integer(below: idLimit, else: .idOutOfRange))
         let text = try value.required("content")
@@ -41,7 +50,18 @@ struct AddedTokens: Sendable {
     private var ids: [[UInt8]: TokenID] = [:]
     private var raw = TokenTrie()
     private var normalized = TokenTrie()
-    private let normalizer: Normalizer?
+    let normalizer: Normalizer?
+
+    /// Tokens of the vocabulary, each with an id and a content of its own, and none of them empty.
+    init(_ added: [AddedToken], normalizer: Normalizer?) {
+        self.normalizer = normalizer
+        for token in added {
+            let isNew = raw.insert(token)
+            precondition(isNew && !token.isNormalized, "added token \(token.id)")
+            ids[token.content] = token.id
+            tokens[token.id] = token
+        }
+    }
 
     /// Reads the array `added_tokens`.
     init(_ value: JSONValue?, vocabulary: Vocabulary, idLimit: Int, normalizer: Normalizer?) throws(TokenizerError) {

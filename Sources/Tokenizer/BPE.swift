@@ -17,7 +17,7 @@ struct BPE: Sendable {
     private let unknownToken: TokenID?
     private let fusesUnknown: Bool
     /// Whether a word that is a token stays whole, however its merges go.
-    private let ignoresMerges: Bool
+    let ignoresMerges: Bool
     /// The tokens of single characters below U+0800, by code point.
     private let characterTokens: [TokenID?]
     private let cache = WordCache()
@@ -34,11 +34,73 @@ struct BPE: Sendable {
         byteTokens = try value.bool("byte_fallback", default: false)
             ? (0...255).map { vocabulary.id(of: Array(Self.byteTokenName($0).utf8)) }
             : Array(repeating: nil, count: 256)
-        characterTokens = (UInt32(0)..<0x800).map { code in
-            Unicode.Scalar(code).flatMap { vocabulary.id(of: Array($0.utf8)) }
-        }
+        characterTokens = Self.characterTokens(vocabulary)
         try readMerges(value.required("merges"))
     }
+
+    /// Merges of pairs of tokens, in their order.
+    /// - Parameter key: of the list of merges, for errors.
+    init(
+        vocabulary: Vocabulary, merges pairs: [[UInt8]], ignoresMerges: Bool, file: String, key: String
+    ) throws(TokenizerError) {
+        self.init(vocabulary: vocabulary, unknownToken: nil, hasByteFallback: false, ignoresMerges: ignoresMerges)
+        merges.reserveCapacity(pairs.count)
+        for (rank, pair) in pairs.enumerated() {
+            let parts = pair.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false)
+            func refuse(_ defect: TokenizerError.Defect) -> TokenizerError {
+                .invalid(file: file, key: "\(key)[\(rank)]", value: Vocabulary.shown(pair), defect: defect)
+            }
+            guard parts.count == 2, let rank = UInt32(exactly: rank) else { throw refuse(.malformedMerge) }
+            guard let left = vocabulary.id(of: parts[0]), let right = vocabulary.id(of: parts[1]),
+                let result = vocabulary.id(of: Array(parts[0] + parts[1]))
+            else { throw refuse(.mergeOutOfVocabulary) }
+            merges[Self.pair(left, right)] = Merge(rank: rank, result: result)
+        }
+    }
+
+    /// SentencePiece's BPE: of all neighbours that are a token together, those go first whose token has the highest score.
+    ///
+    /// - Parameters:
+    ///   - ranks: by id, the place of the token's score, highest first, equal ones alike; `nil` for what no text merges into.
+    ///     Tokens with a rank are valid UTF-8.
+    init(vocabulary: Vocabulary, ranks: [UInt32?], unknownToken: TokenID?) {
+        self.init(vocabulary: vocabulary, unknownToken: unknownToken, hasByteFallback: true, ignoresMerges: false)
+        for (index, rank) in ranks.enumerated() {
+            guard let rank, let token = vocabulary.token(TokenID(index)) else { continue }
+            for (_, range) in ScalarRanges(token) where range.lowerBound > token.startIndex {
+                guard let left = vocabulary.id(of: token[..<range.lowerBound]), ranks[Int(left)] != nil,
+                    let right = vocabulary.id(of: token[range.lowerBound...]), ranks[Int(right)] != nil
+                else { continue }
+                merges[Self.pair(left, right)] = Merge(rank: rank, result: TokenID(index))
+            }
+        }
+    }
+
+    private init(vocabulary: Vocabulary, unknownToken: TokenID?, hasByteFallback: Bool, ignoresMerges: Bool) {
+        self.vocabulary = vocabulary
+        self.unknownToken = unknownToken
+        self.ignoresMerges = ignoresMerges
+        fusesUnknown = true
+        byteTokens = hasByteFallback
+            ? (0...255).map { vocabulary.id(of: Array(Self.byteTokenName($0).utf8)) } : Array(repeating: nil, count: 256)
+        characterTokens = Self.characterTokens(vocabulary)
+    }
+
+    private static func characterTokens(_ vocabulary: Vocabulary) -> [TokenID?] {
+        (UInt32(0)..<0x800).map { code in Unicode.Scalar(code).flatMap { vocabulary.id(of: Array($0.utf8)) } }
+    }
+
+    /// All merges in their order, as pairs of tokens.
+    var mergePairs: [(left: ArraySlice<UInt8>, right: ArraySlice<UInt8>)] {
+        merges.sorted { $0.value.rank < $1.value.rank }.compactMap { pair, _ in
+            guard let left = vocabulary.token(TokenID(truncatingIfNeeded: pair >> 32)),
+                let right = vocabulary.token(TokenID(truncatingIfNeeded: pair))
+            else { return nil }
+            return (left, right)
+        }
+    }
+
+    var hasByteFallback: Bool { byteTokens.contains { $0 != nil } }
 
     private static func byteTokenName(_ byte: Int) -> String {
         let digits = String(byte, radix: 16, uppercase: true)

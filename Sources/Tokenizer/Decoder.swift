@@ -42,6 +42,12 @@ struct Decoder: Sendable {
     private var isJoined = false
     private var growth = Growth()
 
+    init(tokenSteps: [TokenStep] = [], join: Join, textSteps: [TextStep] = []) {
+        self.tokenSteps = tokenSteps
+        self.join = join
+        self.textSteps = textSteps
+    }
+
     /// Reads the object `decoder`; without one, tokens are joined by spaces.
     init(_ value: JSONValue?) throws(TokenizerError) {
         if let value { try read(value) } else { join = .spaces }

@@ -6,7 +6,7 @@ final class Pattern: @unchecked Sendable {
     // Unchecked because of the pointer alone: the code is written by `init` and `deinit` and only read in between,
     // which PCRE2 allows from any number of threads. All that changes during a match belongs to the call.
     private let code: OpaquePointer
-    private let source: String
+    let source: String
 
     private static let maximumByteCount = 1 << 14
     /// In kibibytes; PCRE2's own limit is 20 GB.
@@ -29,6 +29,17 @@ final class Pattern: @unchecked Sendable {
                 file: value.document.file, key: value.path, value: "\(JSONValue.quoted(pattern)) (at \(error.construct))")
         }
         guard let code = Self.compile(Array(translated.utf8)) else { throw value.invalid(.patternDoesNotCompile) }
+        self.code = code
+        self.source = pattern
+        // Without JIT support every match is interpreted: slower, same result.
+        _ = pcre2_jit_compile_8(code, PCRE2_JIT_COMPLETE)
+    }
+
+    /// Compiles one of our own patterns.
+    init(known pattern: String) {
+        guard let translated = try? PatternSyntax.translate(pattern), let code = Self.compile(Array(translated.utf8)) else {
+            preconditionFailure("pattern \(pattern)")
+        }
         self.code = code
         self.source = pattern
         // Without JIT support every match is interpreted: slower, same result.

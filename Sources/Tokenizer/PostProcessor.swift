@@ -7,6 +7,11 @@ struct PostProcessor: Sendable {
     private(set) var suffix: [TokenID] = []
     private var hasTemplate = false
 
+    init(prefix: [TokenID], suffix: [TokenID]) {
+        self.prefix = prefix
+        self.suffix = suffix
+    }
+
     /// - Parameter isKnown: whether a token has this id.
     init(_ value: JSONValue, isKnown: (TokenID) -> Bool) throws(TokenizerError) {
         let type = try value.required("type")

@@ -2,17 +2,17 @@ import Foundation
 import Generation
 import JSONReader
 
-/// The tokenizer of a model, read from its `tokenizer.json`: text to tokens and back.
+/// The tokenizer of a model, read from its `tokenizer.json` or from a GGUF file's vocabulary: text to tokens and back.
 ///
 /// Gives the same ids and the same text as Hugging Face's `tokenizers` library for all that it loads, and loads
 /// byte-level and byte-fallback BPE. Whatever it does not do, it refuses when loading, by key and value.
 /// `truncation` and `padding` are not applied: a text is never shortened in silence.
 public struct Tokenizer: Sendable {
     let decoder: Decoder
-    private let addedTokens: AddedTokens
-    private let preTokenizer: PreTokenizer?
-    private let model: BPE
-    private let postProcessor: PostProcessor?
+    let addedTokens: AddedTokens
+    let preTokenizer: PreTokenizer?
+    let model: BPE
+    let postProcessor: PostProcessor?
     private let configuration: TokenizerConfiguration
 
     /// Reads `tokenizer.json`, and `tokenizer_config.json` and `chat_template.jinja` where they exist, from a model's
@@ -71,6 +71,19 @@ public struct Tokenizer: Sendable {
             self.configuration = TokenizerConfiguration()
         }
         self.chatTemplate = chatTemplate ?? self.configuration.chatTemplate
+    }
+
+    init(
+        model: BPE, addedTokens: AddedTokens, preTokenizer: PreTokenizer?, decoder: Decoder, postProcessor: PostProcessor?,
+        configuration: TokenizerConfiguration
+    ) {
+        self.model = model
+        self.addedTokens = addedTokens
+        self.preTokenizer = preTokenizer
+        self.decoder = decoder
+        self.postProcessor = postProcessor
+        self.configuration = configuration
+        chatTemplate = configuration.chatTemplate
     }
 
     private static func contents(of name: String, in directory: URL) throws(TokenizerError) -> Data? {

@@ -7,7 +7,11 @@ struct TokenizerConfiguration: Sendable {
     private(set) var eosToken: TokenID?
     private(set) var chatTemplate: String?
 
-    init() {}
+    init(bosToken: TokenID? = nil, eosToken: TokenID? = nil, chatTemplate: String? = nil) {
+        self.bosToken = bosToken
+        self.eosToken = eosToken
+        self.chatTemplate = chatTemplate
+    }
 
     /// - Parameter id: the id of a token by its bytes.
     init(_ value: JSONValue, id: (ArraySlice<UInt8>) -> TokenID?) throws(TokenizerError) {

@@ -36,6 +36,8 @@ public enum TokenizerError: Error, Sendable, Hashable {
         case patternDoesNotCompile = "pattern does not compile"
         case numberOutOfRange = "number out of range"
         case unboundedGrowth = "rewrites a text to many times its length"
+        case invalidText = "token is not valid UTF-8"
+        case tokenTooLong = "token is too long"
         case contradiction = "contradicts another key of the same object"
     }
 }

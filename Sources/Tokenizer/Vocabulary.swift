@@ -35,6 +35,27 @@ struct Vocabulary: Sendable {
         }
     }
 
+    /// Tokens by id, those of `unused` left out.
+    /// - Parameter key: of the list, for errors.
+    init(tokens: [[UInt8]], unused: (Int) -> Bool, file: String, key: String) throws(TokenizerError) {
+        self.init(capacity: tokens.count)
+        var byteCount = 0
+        for (id, token) in tokens.enumerated() where !unused(id) {
+            // Places in the buffer are 32 bits wide, and so are ids.
+            byteCount += token.count
+            guard id < Int(TokenID.max), byteCount <= Int(UInt32.max) else {
+                throw .invalid(file: file, key: "\(key)[\(id)]", value: "\(byteCount) bytes", defect: .idOutOfRange)
+            }
+            guard self.id(of: token) == nil else {
+                throw .invalid(file: file, key: "\(key)[\(id)]", value: Self.shown(token), defect: .duplicateToken)
+            }
+            insert(token[...], id: TokenID(id))
+        }
+    }
+
+    /// A token as an error shows it.
+    static func shown(_ token: some Collection<UInt8>) -> String { String(decoding: token.prefix(80), as: UTF8.self).debugDescription }
+
     /// The bound of ids in a file with `tokenCount` tokens: wide enough for holes and reserved ranges, and narrow
     /// enough that a table indexed by id stays in proportion to the file.
     static func idLimit(tokenCount: Int) -> Int {

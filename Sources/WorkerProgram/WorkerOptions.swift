@@ -20,7 +20,7 @@ public struct WorkerOptions: ParsableArguments {
     @Option(help: "Name in the cluster, one worker's alone and the same across restarts (default: role, host name and process id).")
     public var workerId: String?
 
-    @Option(help: "Directory of a Hugging Face model.")
+    @Option(help: "Directory of a Hugging Face model, or a GGUF file.")
     public var model: String
 
     @Option(help: "Compute threads.")
@@ -73,7 +73,7 @@ public struct WorkerOptions: ParsableArguments {
     /// - Throws: `TransportError` or `ModelError` naming what is wrong.
     func configuration(role: WorkerRole) throws -> WorkerConfiguration {
         // A wrong model path is found here, before anything is loaded.
-        _ = try ModelConfiguration(directory: model)
+        _ = try ModelConfiguration(path: model)
         return WorkerConfiguration(
             worker: WorkerID(workerId ?? Self.defaultName(role)), role: role,
             coordinator: try Endpoint(coordinator), listen: try Endpoint(listen),

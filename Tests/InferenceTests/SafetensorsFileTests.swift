@@ -86,7 +86,7 @@ import Testing
                 accepted += 1
                 for tensor in tensors {
                     #expect(tensor.range.upperBound <= bytes.count)
-                    #expect(tensor.range.count == tensor.shape.reduce(tensor.type.byteCount, *))
+                    #expect(tensor.range.count == tensor.type.byteCount(elements: tensor.shape.reduce(1, *)))
                 }
             }
         }

@@ -157,8 +157,8 @@ import Testing
         let matrix = try bytes.withUnsafeBytes { bytes in
             let base = try #require(bytes.baseAddress)
             return try PackedMatrix(
-                [.init(base: base, rows: counts[0], layout: .q8Blocks),
-                 .init(base: base + counts[0] * 102, rows: counts[1], layout: .q8Blocks)],
+                [.init(base: base, rows: counts[0], type: .q8_0),
+                 .init(base: base + counts[0] * 102, rows: counts[1], type: .q8_0)],
                 inputs: inputs, format: .int8, group: .of32, team: team, threads: 2)
         }
         #expect(matrix.outputs == 71 && matrix.group == .of32)

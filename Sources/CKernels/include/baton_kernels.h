@@ -37,7 +37,11 @@
 /* Elements that share a sum of `softmax_weights`. */
 #define BK_SUM_BLOCK 1024
 
-typedef enum { BK_FLOAT32 = 0, BK_BFLOAT16 = 1, BK_FLOAT16 = 2, BK_INT8 = 3 } bk_type;
+/* Types of weights, KV and checkpoints. Those in blocks (Q...) are checkpoints' alone: see dequantize.c. */
+typedef enum {
+    BK_FLOAT32 = 0, BK_BFLOAT16 = 1, BK_FLOAT16 = 2, BK_INT8 = 3,
+    BK_Q4_0 = 16, BK_Q4_1, BK_Q5_0, BK_Q5_1, BK_Q8_0, BK_Q4_K, BK_Q5_K, BK_Q6_K
+} bk_type;
 typedef enum {
     BK_SCALAR = 0, BK_AVX2 = 1, BK_AVX2VNNI = 2, BK_AVX512F = 3, BK_AVX512VNNI = 4, BK_AVX512BF16 = 5
 } bk_isa;
@@ -185,8 +189,8 @@ static inline size_t bk_int8_row_bytes(size_t k, size_t group) {
     return bk_int8_groups_offset(k) + ((8 * bk_int8_groups(k, group) + 63) & ~(size_t)63);
 }
 
-/* Packs one panel. rows: the panel's 64 weight rows, each [k] of src_type (unaligned, little-endian), NULL for a row of
- * zeros. dst: the panel's [k][64] float32 or [K/2][64][2] bf16 (nearest even). */
+/* Packs one panel. rows: the panel's 64 weight rows, each [k] of src_type (unaligned, little-endian; k whole blocks of it), NULL
+ * for a row of zeros. dst: the panel's [k][64] float32 or [K/2][64][2] bf16 (nearest even). */
 void bk_pack_f32(const void *const rows[BK_PANEL], bk_type src_type, size_t k, float *dst);
 void bk_pack_bf16(const void *const rows[BK_PANEL], bk_type src_type, size_t k, uint16_t *dst);
 /* The same, quantized; dst: bk_int8_panel_bytes(k, group), 64-byte aligned. */
@@ -199,8 +203,10 @@ void bk_unpack_row_f32(const float *w, size_t k, size_t row, float *out);
 void bk_unpack_row_bf16(const uint16_t *w, size_t k, size_t row, float *out);
 void bk_unpack_row_int8(const uint8_t *w, size_t k, size_t group, size_t row, float *out);
 
-/* Converts n elements to float32. src may be unaligned. */
+/* Converts n elements (whole blocks) to float32. src may be unaligned. */
 void bk_widen(const void *src, bk_type src_type, float *out, size_t n);
+/* Converts x: [n] to BK_FLOAT32, BK_FLOAT16, BK_BFLOAT16 (nearest even) or BK_Q8_0 (n whole blocks); out may be unaligned. */
+void bk_narrow(const float *x, bk_type type, void *out, size_t n);
 
 /* Elementary functions; errors in units in the last place of the result, as tested. */
 float bk_exp(float x);      /* < 1 ulp; 0 below the smallest normal result, +inf above 88.722835 */
