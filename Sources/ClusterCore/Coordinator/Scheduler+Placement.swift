@@ -8,12 +8,13 @@ extension Scheduler {
         guard greatestReach.servesAny else { return }
         while queue.count > 0, let id = nextInLine() {
             guard let slot = requests.slot(of: id) else { preconditionFailure("\(id) is queued but unknown") }
-            guard greatestReach.serves(requests[slot]) else {
+            let request = requests[slot]
+            guard greatestReach.serves(request) else {
                 queue.removeHead()
                 setAside.append(id)
                 continue
             }
-            guard let route = placement(of: requests[slot]) else { return }
+            guard let route = placement(of: request) else { return }
             queue.removeHead()
             assign(slot, to: route, into: &actions)
         }
@@ -46,7 +47,7 @@ extension Scheduler {
     }
 
     private func localPlacement(of request: ServingRequest) -> ServingRequest.Route? {
-        guard let geometry = membership.geometry else { return nil }
+        guard greatestReach.mixed != nil, let geometry = membership.geometry else { return nil }
         let budget = request.budget(
             forTokens: request.tokens.count, geometry: geometry, growth: configuration.growthBlocks)
         let worker = mixedOffers.lightest(
