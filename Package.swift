@@ -71,6 +71,7 @@ let targets: [Target] = [
     program("Simulate", ["ClusterSimulation", argumentParser]),
     program("PrefillWorker", ["WorkerProgram", "ProgramSupport", "ClusterCore", argumentParser]),
     program("DecodeWorker", ["WorkerProgram", "ProgramSupport", "ClusterCore", argumentParser]),
+    program("MixedWorker", ["WorkerProgram", "ProgramSupport", "ClusterCore", argumentParser]),
     program(
         "Baton",
         [
@@ -83,7 +84,7 @@ let targets: [Target] = [
         [
             "LocalCluster", "BatonClient", "Inference", "Kernels", "ClusterCore", "Wire", "Generation", "CZeroMQ", subprocess,
             systemPackage,
-            "Coordinator", "PrefillWorker", "DecodeWorker", "Baton",
+            "Coordinator", "PrefillWorker", "DecodeWorker", "MixedWorker", "Baton",
         ]),
     tests("House", [subprocess, yams, systemPackage]),
     tests(
@@ -107,6 +108,7 @@ let package = Package(
         .executable(name: "coordinator", targets: ["Coordinator"]),
         .executable(name: "prefill-worker", targets: ["PrefillWorker"]),
         .executable(name: "decode-worker", targets: ["DecodeWorker"]),
+        .executable(name: "mixed-worker", targets: ["MixedWorker"]),
         .executable(name: "baton", targets: ["Baton"]),
         .executable(name: "simulate", targets: ["Simulate"]),
         .library(name: "BatonClient", targets: ["BatonClient"]),

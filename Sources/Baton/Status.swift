@@ -40,18 +40,28 @@ struct StatusReport: Encodable {
         var role: String
         var state: String
         var endpoint: String
-        /// Rows of the batch in use (decode) or prompts in prefill.
+        /// Rows of the batch in use (decode, mixed) or prompts in prefill.
         var rows: Int
         var maxRows: Int
         var waiting: Int
         var blocksUsed: Int
         var blocks: Int
+        // What its engine has computed since the worker registered.
         var steps: UInt64
+        /// Steps with both chunks of prompts and rows of the batch.
+        var sharedSteps: UInt64
+        /// Token rows of prompts.
+        var prefillTokens: UInt64
+        /// Token rows of the batch.
+        var decodeTokens: UInt64
 
         enum CodingKeys: String, CodingKey {
             case name, role, state, endpoint, rows, waiting, blocks, steps
             case maxRows = "max_rows"
             case blocksUsed = "blocks_used"
+            case sharedSteps = "shared_steps"
+            case prefillTokens = "prefill_tokens"
+            case decodeTokens = "decode_tokens"
         }
     }
 
@@ -71,7 +81,8 @@ struct StatusReport: Encodable {
                 name: worker.worker.name, role: worker.role.rawValue, state: worker.state.rawValue,
                 endpoint: worker.endpoint, rows: worker.load.rows, maxRows: worker.maxSequences,
                 waiting: worker.load.waiting, blocksUsed: worker.load.referencedBlocks, blocks: worker.blockCount,
-                steps: worker.load.steps)
+                steps: worker.load.work.steps, sharedSteps: worker.load.work.sharedSteps,
+                prefillTokens: worker.load.work.prefillTokens, decodeTokens: worker.load.work.decodeTokens)
         }
     }
 

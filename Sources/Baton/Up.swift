@@ -73,6 +73,9 @@ struct ClusterOptions: ParsableArguments {
     @Option(help: "Processes that generate tokens.")
     var decodeWorkers = 1
 
+    @Option(help: "Processes that do both in the same steps.")
+    var mixedWorkers = 0
+
     @Option(help: "Compute threads of each worker.")
     var threads = 1
 
@@ -85,22 +88,29 @@ struct ClusterOptions: ParsableArguments {
     @Option(help: "Memory for KV blocks of each worker.")
     var kvCacheMemory = ByteSize(bytes: 256 << 20)
 
-    @Option(help: "Rows of each decode batch.")
+    @Option(help: "Rows of each batch.")
     var maxNumSeqs = 8
 
+    @Option(help: "Tokens in one step of a prefill or mixed worker.")
+    var maxNumBatchedTokens = 512
+
     func validate() throws {
-        guard prefillWorkers >= 1, decodeWorkers >= 1 else {
-            throw ValidationError("--prefill-workers and --decode-workers must be at least 1")
+        guard prefillWorkers >= 0, decodeWorkers >= 0, mixedWorkers >= 0 else {
+            throw ValidationError("--prefill-workers, --decode-workers and --mixed-workers must not be negative")
         }
+        guard (prefillWorkers > 0) == (decodeWorkers > 0) else {
+            throw ValidationError("--prefill-workers and --decode-workers need each other: both must be 0, or neither")
+        }
+        guard decodeWorkers + mixedWorkers > 0 else { throw ValidationError("a cluster needs workers") }
     }
 
     func plan(rpc: String, logs: URL) throws -> ClusterPlan {
         var plan = ClusterPlan(
             programs: Self.programs, model: model, prefillWorkers: prefillWorkers, decodeWorkers: decodeWorkers,
-            rpc: rpc, workers: try freeLoopbackEndpoint(), threads: threads, logs: logs)
+            mixedWorkers: mixedWorkers, rpc: rpc, workers: try freeLoopbackEndpoint(), threads: threads, logs: logs)
         plan.workerArguments = [
             "--dtype", dtype, "--kv-dtype", kvDtype, "--kv-cache-memory", String(kvCacheMemory.bytes),
-            "--max-num-seqs", String(maxNumSeqs),
+            "--max-num-seqs", String(maxNumSeqs), "--max-num-batched-tokens", String(maxNumBatchedTokens),
         ]
         return plan
     }

@@ -585,7 +585,7 @@ const ProtobufCMessageDescriptor baton__geometry__descriptor =
   (ProtobufCMessageInit) baton__geometry__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor baton__load__field_descriptors[4] =
+static const ProtobufCFieldDescriptor baton__load__field_descriptors[7] =
 {
   {
     "referenced_blocks",
@@ -635,17 +635,56 @@ static const ProtobufCFieldDescriptor baton__load__field_descriptors[4] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "shared_steps",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Load, shared_steps),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "prefill_tokens",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Load, prefill_tokens),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "decode_tokens",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Load, decode_tokens),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned baton__load__field_indices_by_name[] = {
+  6,   /* field[6] = decode_tokens */
+  5,   /* field[5] = prefill_tokens */
   0,   /* field[0] = referenced_blocks */
   1,   /* field[1] = rows */
+  4,   /* field[4] = shared_steps */
   3,   /* field[3] = steps */
   2,   /* field[2] = waiting */
 };
 static const ProtobufCIntRange baton__load__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 4 }
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor baton__load__descriptor =
 {
@@ -655,7 +694,7 @@ const ProtobufCMessageDescriptor baton__load__descriptor =
   "Baton__Load",
   "baton",
   sizeof(Baton__Load),
-  4,
+  7,
   baton__load__field_descriptors,
   baton__load__field_indices_by_name,
   1,  baton__load__number_ranges,

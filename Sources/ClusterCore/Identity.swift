@@ -56,6 +56,11 @@ public struct WorkerID: Sendable, Hashable, Comparable, CustomStringConvertible 
 public enum WorkerRole: String, Sendable, Hashable, CaseIterable {
     case prefill
     case decode
+    /// Both: computes prompts and decodes them in the same steps, out of one pool.
+    case mixed
+
+    public var computesPrompts: Bool { self != .decode }
+    public var decodes: Bool { self != .prefill }
 }
 
 /// Index of a KV block in one worker's pool.

@@ -29,6 +29,12 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case wrongBlock
     /// The next iteration starts before the last one's KV is written.
     case iterationEndedEarly
+    /// A mixed worker decodes a row before the last chunk of its prompt is written.
+    case lastChunkWrittenLate
+    /// A mixed worker does not count the blocks of its own prompts: others are given them as well.
+    case promptBlocksUncounted
+    /// A mixed worker does not count its rows when it fills a step's token budget.
+    case budgetForgetsRows
     /// The client's stream gets a token twice.
     case tokenEmittedTwice
     /// A failed stream looks finished.

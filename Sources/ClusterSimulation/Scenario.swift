@@ -79,7 +79,10 @@ struct Scenario {
                     role: role, blockCount: smallest + random.draw(0...smallest * 2), maxSequences: random.draw(1...4))
             }
         }
-        self.workers = workers(.prefill) + workers(.decode)
+        // Separated workers, mixed ones, or both.
+        let hasMixed = random.chance(0.45)
+        let hasPairs = !hasMixed || random.chance(0.6)
+        self.workers = (hasPairs ? workers(.prefill) + workers(.decode) : []) + (hasMixed ? workers(.mixed) : [])
         clientCount = random.draw(2...6)
         maxQueuedRequests = random.chance(0.2) ? random.draw(2...8) : 1000
         healing = Instant(nanoseconds: 0) + random.milliseconds(4_000...12_000)

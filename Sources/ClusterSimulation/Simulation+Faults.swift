@@ -34,9 +34,9 @@ extension Simulation {
             queue.push(.coordinatorResume(life: coordinator.life), at: end)
         case .controlPartition: partitionControl(worker)
         case .kvPartition:
-            partitionKV(
-                random.pick(workers.filter { $0.shape.role == .prefill }),
-                random.pick(workers.filter { $0.shape.role == .decode }))
+            let (from, to) = (workers.filter { $0.shape.role == .prefill }, workers.filter { $0.shape.role == .decode })
+            guard !from.isEmpty, !to.isEmpty else { return false }
+            partitionKV(random.pick(from), random.pick(to))
         case .connectionLoss: breakConnection(worker)
         case .clientGone: queue.push(.clientGone(random.below(scenario.clientCount)), at: now)
         }

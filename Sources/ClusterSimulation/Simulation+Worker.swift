@@ -24,7 +24,7 @@ extension Simulation {
             carryOut(worker.prefill?.handle(.reply(reply), at: now), worker)
         case .peerUnreachable(_, _, let peer):
             if !worker.isReleasing { carryOut(worker.prefill?.handle(.peerUnreachable(peer), at: now), worker) }
-        case .lateWrite(_, _, let iteration): write(iteration, worker)
+        case .lateWrite(_, _, let writes): write(writes, worker)
         default: preconditionFailure("\(event) is not for a worker")
         }
         settle(worker)
@@ -34,7 +34,8 @@ extension Simulation {
     private func settle(_ worker: WorkerProcess) {
         if worker.isReleasing {
             guard worker.isQuiescent else { return wake(worker) }
-            (worker.prefill, worker.decode, worker.isReleasing) = (nil, nil, false)
+            worker.dropRole()
+            worker.isReleasing = false
             run(.released, worker)
         }
         startStep(worker)
@@ -75,7 +76,7 @@ extension Simulation {
             tell("\(worker.id) is registered as \(cluster) \(epoch)")
             worker.epochs = (cluster, epoch)
             worker.orders = [:]
-            if !worker.hasRole { worker.makeRole(cluster, epoch) }
+            if !worker.hasRole { worker.makeRole(cluster, epoch, plant: plant) }
         case .deliver(let message): deliver(message, worker)
         case .reset(let reason):
             tell("\(worker.id) starts over: \(reason)")
@@ -110,6 +111,7 @@ extension Simulation {
         }
         carryOut(worker.prefill?.handle(.message(message), at: now), worker)
         carryOut(worker.decode?.handle(.message(message), at: now), worker)
+        carryOut(worker.mixed?.handle(.message(message), at: now), worker)
     }
 
     private func report(_ message: WorkerMessage, _ worker: WorkerProcess) {
@@ -128,7 +130,7 @@ extension Simulation {
 
     // MARK: Roles
 
-    private func carryOut(_ actions: [PrefillRole.Action]?, _ worker: WorkerProcess) {
+    func carryOut(_ actions: [PrefillRole.Action]?, _ worker: WorkerProcess) {
         for action in actions ?? [] {
             switch action {
             case .sendBlocks(_, _, let lease, _) where worker.isReleasing:
@@ -150,7 +152,7 @@ extension Simulation {
         }
     }
 
-    private func carryOut(_ actions: [DecodeRole.Action]?, _ worker: WorkerProcess) {
+    func carryOut(_ actions: [DecodeRole.Action]?, _ worker: WorkerProcess) {
         guard !worker.isReleasing else { return }
         for action in actions ?? [] {
             switch action {
@@ -158,6 +160,18 @@ extension Simulation {
             case .report(let message): report(message, worker)
             case .copyBlock(let from, let to):
                 worker.kv.copyBlock(from: from, to: to, layerCount: scenario.geometry.layerCount)
+            }
+        }
+    }
+
+    func carryOut(_ actions: [MixedRole.Action]?, _ worker: WorkerProcess) {
+        guard !worker.isReleasing else { return }
+        for action in actions ?? [] {
+            switch action {
+            case .report(let message): report(message, worker)
+            case .copyBlock(let from, let to):
+                worker.kv.copyBlock(
+                    from: real(from, worker), to: real(to, worker), layerCount: scenario.geometry.layerCount)
             }
         }
     }
@@ -229,125 +243,6 @@ extension Simulation {
             let event: DecodeRole.Event = payload.isDamaged ? .blocksCorrupt(peer, blocks) : .blocksStored(peer, blocks)
             carryOut(worker.decode?.handle(event, at: now), worker)
         }
-    }
-
-    // MARK: Engine
-
-    private func startStep(_ worker: WorkerProcess) {
-        guard worker.step == nil, !worker.isReleasing else { return }
-        if let (step, actions) = worker.prefill?.nextStep(at: now) {
-            carryOut(actions, worker)
-            if let step { start(step, worker) }
-        } else if let (iteration, actions) = worker.decode?.nextIteration(at: now) {
-            carryOut(actions, worker)
-            if let iteration { start(iteration, worker) }
-        }
-    }
-
-    private func start(_ step: PrefillStep, _ worker: WorkerProcess) {
-        for chunk in step.chunks { checkWork(chunk.attempt, worker) }
-        worker.step = .prefill(step)
-        let layerTime = random.microseconds(200...2_000) * worker.slowness + .microseconds(20 * step.tokenCount)
-        for layer in 0..<scenario.geometry.layerCount {
-            queue.push(
-                .layerStored(worker.index, life: worker.life, layer: layer), at: now + layerTime * (layer + 1))
-        }
-        let end = now + layerTime * scenario.geometry.layerCount + random.microseconds(100...1_000)
-        queue.push(.stepDone(worker.index, life: worker.life), at: end)
-    }
-
-    private func start(_ iteration: DecodeIteration, _ worker: WorkerProcess) {
-        for row in iteration.rows { checkWork(row.attempt, worker) }
-        worker.step = .decode(iteration)
-        let time = random.microseconds(3_000...15_000) * worker.slowness
-        queue.push(.stepDone(worker.index, life: worker.life), at: now + time)
-    }
-
-    /// Nobody works on what this registration was not given, nor for long on what has ended.
-    private func checkWork(_ attempt: AttemptID, _ worker: WorkerProcess) {
-        guard worker.orders[attempt] != nil else {
-            return violate("\(worker.id) works on \(attempt), which its registration was not given")
-        }
-        guard now > calm, worker.epochs?.cluster == coordinator.epoch, let index = checker.index(of: attempt.request),
-            let ended = checker.tracked[index].ended, now - max(ended, calm) > .milliseconds(150)
-        else { return }
-        violate("\(worker.id) still works on \(attempt), which ended at \(ended)")
-    }
-
-    private func storeLayer(_ layer: Int, _ worker: WorkerProcess) {
-        guard case .prefill(let step)? = worker.step else { preconditionFailure("a layer of no step") }
-        if plant != .layerAnnouncedEarly { compute(step, layer, worker) }
-        carryOut(worker.prefill?.handle(.layerStored(layer), at: now), worker)
-    }
-
-    private func compute(_ step: PrefillStep, _ layer: Int, _ worker: WorkerProcess) {
-        let model = scenario.model
-        for chunk in step.chunks {
-            var before = worker.kv.fold(layer: layer, count: chunk.start, table: chunk.blockTable, model)
-            for (offset, token) in chunk.tokens.enumerated() {
-                let position = chunk.start + offset
-                let slot = model.slot(layer: layer, position: position, token: token, before: before)
-                worker.kv[layer, position, chunk.blockTable] = slot
-                before = model.fold(before, slot)
-            }
-        }
-    }
-
-    private func finishStep(_ worker: WorkerProcess) {
-        guard let step = worker.step else { preconditionFailure("the end of no step") }
-        worker.step = nil
-        switch step {
-        case .prefill(let step): finish(step, worker)
-        case .decode(let iteration): finish(iteration, worker)
-        }
-    }
-
-    private func finish(_ step: PrefillStep, _ worker: WorkerProcess) {
-        if plant == .layerAnnouncedEarly {
-            for layer in 0..<scenario.geometry.layerCount { compute(step, layer, worker) }
-        }
-        let samples = step.chunks.compactMap { chunk -> Sample? in
-            guard let sampling = chunk.sampling else { return nil }
-            let count = chunk.start + chunk.tokens.count
-            return sample(chunk.attempt, sampling, count: count, table: chunk.blockTable, worker)
-        }
-        carryOut(worker.prefill?.handle(.stepFinished(samples), at: now), worker)
-    }
-
-    private func finish(_ iteration: DecodeIteration, _ worker: WorkerProcess) {
-        write(iteration, worker, isLate: plant == .iterationEndedEarly)
-        let samples = iteration.rows.map {
-            sample($0.attempt, $0.sampling, count: $0.length, table: $0.blockTable, worker)
-        }
-        carryOut(worker.decode?.handle(.iterationFinished(samples), at: now), worker)
-    }
-
-    /// The KV of the rows' input tokens.
-    private func write(_ iteration: DecodeIteration, _ worker: WorkerProcess, isLate: Bool = false) {
-        if isLate {
-            queue.push(.lateWrite(worker.index, life: worker.life, iteration), at: now + .milliseconds(20))
-            return
-        }
-        let model = scenario.model
-        for row in iteration.rows {
-            for layer in 0..<scenario.geometry.layerCount {
-                let before = worker.kv.fold(layer: layer, count: row.position, table: row.blockTable, model)
-                worker.kv[layer, row.position, row.blockTable] = model.slot(
-                    layer: layer, position: row.position, token: row.input, before: before)
-            }
-        }
-    }
-
-    /// The next token, from what the block table really holds.
-    private func sample(
-        _ attempt: AttemptID, _ sampling: SamplingContext, count: Int, table: [BlockID], _ worker: WorkerProcess
-    ) -> Sample {
-        let model = scenario.model
-        let folds = (0..<scenario.geometry.layerCount).map {
-            worker.kv.fold(layer: $0, count: count, table: table, model)
-        }
-        return Sample(
-            attempt: attempt, token: .success(model.sample(folds, sampling.parameters, index: sampling.index)))
     }
 }
 

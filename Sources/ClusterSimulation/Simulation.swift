@@ -24,7 +24,7 @@ public final class Simulation {
         case kv(Int, from: PeerID, KVMessage, payload: Payload?)
         case kvReply(Int, life: Int, KVReply)
         case peerUnreachable(Int, life: Int, WorkerID)
-        case lateWrite(Int, life: Int, DecodeIteration)
+        case lateWrite(Int, life: Int, [KVWrite])
         // From above.
         case fault
         case heal
@@ -42,6 +42,14 @@ public final class Simulation {
         var blocks: [BlockID]
         var lease: LeaseID?
         var destination: KVDestination
+    }
+
+    /// One token's KV of one layer.
+    struct KVWrite {
+        var layer: Int
+        var position: Int
+        var table: [BlockID]
+        var slot: UInt64
     }
 
     struct Payload {
@@ -245,6 +253,8 @@ public struct SimulationReport: Sendable, Equatable {
     public var registrations = 0
     public var evictions = 0
     public var retargets = 0
+    /// Steps of mixed workers with both rows and chunks.
+    public var sharedSteps = 0
     /// Of everything that happened, in order.
     public var digest: UInt64 = 0
 
@@ -268,6 +278,7 @@ public struct SimulationReport: Sendable, Equatable {
         registrations += other.registrations
         evictions += other.evictions
         retargets += other.retargets
+        sharedSteps += other.sharedSteps
         digest = SplitMix.mix(digest, other.digest)
     }
 }

@@ -7,6 +7,7 @@ final class WorkerProcess {
     enum Step {
         case prefill(PrefillStep)
         case decode(DecodeIteration)
+        case mixed(MixedStep)
     }
 
     let index: Int
@@ -26,6 +27,7 @@ final class WorkerProcess {
     var session: WorkerSession
     var prefill: PrefillRole?
     var decode: DecodeRole?
+    var mixed: MixedRole?
     /// The role was reset, but its engine or its transport is still at work.
     var isReleasing = false
     var kv: FakeKV
@@ -65,34 +67,48 @@ final class WorkerProcess {
         backlog = []
         slowness = 1
         session = WorkerSession(Self.registration(id, shape, scenario, nonce: nonce))
-        (prefill, decode, step, epochs, isReleasing, orders) = (nil, nil, nil, nil, false, [:])
+        (prefill, decode, mixed, step, epochs, isReleasing, orders) = (nil, nil, nil, nil, nil, false, [:])
         kv = FakeKV(
             layerCount: scenario.geometry.layerCount, blockCount: shape.blockCount,
             blockSize: scenario.geometry.blockSize, seed: nonce)
         (sessionWake, scheduledWake) = (nil, nil)
     }
 
-    func makeRole(_ cluster: ClusterEpoch, _ worker: WorkerEpoch) {
+    func makeRole(_ cluster: ClusterEpoch, _ worker: WorkerEpoch, plant: PlantedBug?) {
+        let decodeConfiguration = DecodeRole.Configuration(
+            clusterEpoch: cluster, workerEpoch: worker, modelHash: Simulation.numerics.modelHash,
+            geometry: scenario.geometry,
+            blockCount: shape.blockCount * (plant == .promptBlocksUncounted && shape.role == .mixed ? 2 : 1),
+            maxSequences: shape.maxSequences, maxModelLength: scenario.maxModelLength,
+            creditWindow: scenario.creditWindow)
         switch shape.role {
         case .prefill:
             prefill = PrefillRole(
                 PrefillRole.Configuration(
                     clusterEpoch: cluster, workerEpoch: worker, modelHash: Simulation.numerics.modelHash,
                     geometry: scenario.geometry, blockCount: shape.blockCount, maxSequences: shape.maxSequences,
-                    maxBatchedTokens: scenario.maxBatchedTokens, maxModelLength: scenario.maxModelLength))
-        case .decode:
-            decode = DecodeRole(
-                DecodeRole.Configuration(
-                    clusterEpoch: cluster, workerEpoch: worker, modelHash: Simulation.numerics.modelHash,
-                    geometry: scenario.geometry, blockCount: shape.blockCount, maxSequences: shape.maxSequences,
-                    maxModelLength: scenario.maxModelLength, creditWindow: scenario.creditWindow))
+                    maxBatchedTokens: tokenBudget, maxModelLength: scenario.maxModelLength))
+        case .decode: decode = DecodeRole(decodeConfiguration)
+        case .mixed:
+            let forgotten = plant == .budgetForgetsRows ? shape.maxSequences : 0
+            mixed = MixedRole(
+                MixedRole.Configuration(decode: decodeConfiguration, maxBatchedTokens: tokenBudget + forgotten))
         }
     }
 
-    var hasRole: Bool { prefill != nil || decode != nil }
-    var load: WorkerLoad { prefill?.load ?? decode?.load ?? WorkerLoad() }
+    /// Tokens that one step may have.
+    var tokenBudget: Int {
+        shape.role == .mixed ? max(scenario.maxBatchedTokens, shape.maxSequences) : scenario.maxBatchedTokens
+    }
+
+    func dropRole() { (prefill, decode, mixed) = (nil, nil, nil) }
+
+    var hasRole: Bool { prefill != nil || decode != nil || mixed != nil }
+    var load: WorkerLoad { prefill?.load ?? decode?.load ?? mixed?.load ?? WorkerLoad() }
     /// Neither engine nor transport touches a block.
-    var isQuiescent: Bool { step == nil && prefill?.isQuiescent ?? true && !(decode?.isIterating ?? false) }
+    var isQuiescent: Bool {
+        step == nil && prefill?.isQuiescent ?? true && !(decode?.isIterating ?? false) && !(mixed?.isComputing ?? false)
+    }
     var nextWake: Instant? {
         let roleWake = isReleasing ? nil : prefill?.timeOfNextWakeUp ?? decode?.timeOfNextWakeUp
         return [sessionWake, roleWake].compactMap { $0 }.min()
@@ -102,6 +118,7 @@ final class WorkerProcess {
         session.checkInvariants()
         prefill?.checkInvariants()
         decode?.checkInvariants()
+        mixed?.checkInvariants()
     }
 }
 

@@ -7,6 +7,7 @@ public struct ClusterPlan: Sendable {
     public var model: String
     public var prefillWorkers: Int
     public var decodeWorkers: Int
+    public var mixedWorkers: Int
     /// Where clients reach the coordinator.
     public var rpc: String
     /// Where workers reach the coordinator.
@@ -21,13 +22,14 @@ public struct ClusterPlan: Sendable {
     public var environment: [String: String] = [:]
 
     public init(
-        programs: URL, model: String, prefillWorkers: Int = 1, decodeWorkers: Int = 1, rpc: String, workers: String,
-        threads: Int = 1, logs: URL
+        programs: URL, model: String, prefillWorkers: Int = 1, decodeWorkers: Int = 1, mixedWorkers: Int = 0,
+        rpc: String, workers: String, threads: Int = 1, logs: URL
     ) {
         self.programs = programs
         self.model = model
         self.prefillWorkers = prefillWorkers
         self.decodeWorkers = decodeWorkers
+        self.mixedWorkers = mixedWorkers
         self.rpc = rpc
         self.workers = workers
         self.threads = threads
@@ -37,7 +39,9 @@ public struct ClusterPlan: Sendable {
     public static let coordinatorName = "coordinator"
 
     public var workerNames: [String] {
-        (0..<prefillWorkers).map { "prefill-\($0)" } + (0..<decodeWorkers).map { "decode-\($0)" }
+        [("prefill", prefillWorkers), ("decode", decodeWorkers), ("mixed", mixedWorkers)].flatMap { role, count in
+            (0..<count).map { "\(role)-\($0)" }
+        }
     }
 
     public var processNames: [String] { [Self.coordinatorName] + workerNames }
@@ -53,6 +57,7 @@ public struct ClusterPlan: Sendable {
             "--coordinator", workers, "--listen", "tcp://127.0.0.1:*", "--worker-id", name, "--model", model,
             "--threads", String(threads),
         ]
-        return (name.hasPrefix("prefill") ? "prefill-worker" : "decode-worker", arguments + workerArguments + parent)
+        // Names begin with the role, as programs do.
+        return ("\(name.prefix { $0 != "-" })-worker", arguments + workerArguments + parent)
     }
 }

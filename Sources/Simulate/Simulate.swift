@@ -64,7 +64,8 @@ import ClusterSimulation
                 + "broken by the coordinator's death \(total.broken)")
         print(
             "tokens \(total.tokens), attempts \(total.attempts), retargets \(total.retargets), "
-                + "evictions \(total.evictions), registrations \(total.registrations)")
+                + "evictions \(total.evictions), registrations \(total.registrations), "
+                + "steps with rows and chunks \(total.sharedSteps)")
         let faults = zip(FaultKind.allCases, total.faults).map { "\($0.rawValue) \($1)" }
         print("faults: " + faults.joined(separator: ", "))
         print(

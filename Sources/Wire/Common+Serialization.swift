@@ -45,7 +45,10 @@ extension Arena {
             $0.referenced_blocks = UInt32(clamping: load.referencedBlocks)
             $0.rows = UInt32(clamping: load.rows)
             $0.waiting = UInt32(clamping: load.waiting)
-            $0.steps = load.steps
+            $0.steps = load.work.steps
+            $0.shared_steps = load.work.sharedSteps
+            $0.prefill_tokens = load.work.prefillTokens
+            $0.decode_tokens = load.work.decodeTokens
         }
     }
 
@@ -105,7 +108,10 @@ extension FieldReader {
         let load = try required(pointer, "load").pointee
         return WorkerLoad(
             referencedBlocks: try count(load.referenced_blocks, "referenced_blocks"),
-            rows: try count(load.rows, "rows"), waiting: try count(load.waiting, "waiting"), steps: load.steps)
+            rows: try count(load.rows, "rows"), waiting: try count(load.waiting, "waiting"),
+            work: WorkCounters(
+                steps: load.steps, sharedSteps: load.shared_steps, prefillTokens: load.prefill_tokens,
+                decodeTokens: load.decode_tokens))
     }
 
     func sampling(_ pointer: UnsafeMutablePointer<Baton__Sampling>?) throws(WireError) -> SamplingParameters {
@@ -125,6 +131,7 @@ extension FieldReader {
         switch value {
         case 1: return .prefill
         case 2: return .decode
+        case 3: return .mixed
         default: throw .value(message: message, field: "role", value: "\(value)")
         }
     }
@@ -146,7 +153,13 @@ extension FieldReader {
 }
 
 extension WorkerRole {
-    var wireValue: UInt32 { self == .prefill ? 1 : 2 }
+    var wireValue: UInt32 {
+        switch self {
+        case .prefill: 1
+        case .decode: 2
+        case .mixed: 3
+        }
+    }
 }
 
 extension FinishReason {

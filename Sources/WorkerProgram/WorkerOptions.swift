@@ -38,10 +38,10 @@ public struct WorkerOptions: ParsableArguments {
     @Option(help: "Tokens in a KV block: 16, 32, 64, 128 or 256.")
     public var blockSize = 16
 
-    @Option(help: "Rows of the batch (decode) or prompts in flight (prefill).")
+    @Option(help: "Rows of the batch (decode, mixed) or prompts in flight (prefill).")
     public var maxNumSeqs = 16
 
-    @Option(help: "Tokens in one prefill step.")
+    @Option(help: "Tokens in one step: chunks of prompts (prefill), or rows first and chunks in what they leave (mixed).")
     public var maxNumBatchedTokens = 512
 
     @Option(help: "Tokens of prompt and answer together (default: as the model allows).")
@@ -70,8 +70,12 @@ public struct WorkerOptions: ParsableArguments {
         return "\(role.rawValue)-\(process.hostName)-\(process.processIdentifier)"
     }
 
-    /// - Throws: `TransportError` or `ModelError` naming what is wrong.
+    /// - Throws: `ValidationError`, `TransportError` or `ModelError` naming what is wrong.
     func configuration(role: WorkerRole) throws -> WorkerConfiguration {
+        if role == .mixed, maxNumBatchedTokens < maxNumSeqs {
+            throw ValidationError(
+                "--max-num-batched-tokens \(maxNumBatchedTokens) must be at least --max-num-seqs \(maxNumSeqs)")
+        }
         // A wrong model path is found here, before anything is loaded.
         _ = try ModelConfiguration(path: model)
         return WorkerConfiguration(

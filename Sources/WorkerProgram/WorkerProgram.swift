@@ -4,7 +4,7 @@ import ProgramSupport
 import ServiceLifecycle
 import WorkerRuntime
 
-/// What the two worker programs have in common: everything but the role.
+/// What the worker programs have in common: everything but the role.
 public protocol WorkerProgram: AsyncParsableCommand {
     static var role: WorkerRole { get }
     var options: WorkerOptions { get }
@@ -18,6 +18,7 @@ public protocol ServingWorker: Sendable {
 
 extension PrefillWorker: ServingWorker {}
 extension DecodeWorker: ServingWorker {}
+extension MixedWorker: ServingWorker {}
 
 extension WorkerProgram {
     public func run() async throws {
@@ -29,6 +30,7 @@ extension WorkerProgram {
         switch Self.role {
         case .prefill: worker = try await PrefillWorker.start(configuration, logger: logger)
         case .decode: worker = try await DecodeWorker.start(configuration, logger: logger)
+        case .mixed: worker = try await MixedWorker.start(configuration, logger: logger)
         }
         try await Program.serve(WorkerService(worker: worker), logger: logger) { await worker.drain() }
     }

@@ -30,7 +30,7 @@ public actor PrefillWorker: WorkerShell {
     public static func start(_ configuration: WorkerConfiguration, logger: Logger) async throws -> PrefillWorker {
         let (engine, facts) = try await WorkerEngine.start(configuration, logger: logger)
         let worker = try PrefillWorker(configuration, engine: engine, facts: facts, logger: logger)
-        try await worker.open()
+        try await worker.joinClusterWithoutKV()
         return worker
     }
 
@@ -45,20 +45,6 @@ public actor PrefillWorker: WorkerShell {
         thread = try SocketThread(name: "prefill-sockets")
     }
 
-    private func open() throws {
-        let receiver = try KVReceiver(
-            thread: thread, bind: configuration.listen, security: configuration.security, maxFrameBytes: 4096,
-            logger: logger,
-            handler: KVReceiver.Handler(
-                message: { [weak self] peer, message in self?.assumeIsolated { $0.refuse(message, from: peer) } },
-                destination: { _, _ in nil }, stored: { _, _, _ in },
-                welcome: { [weak self] in
-                    self?.assumeIsolated { $0.welcome }
-                        ?? KVWelcome(worker: WorkerID(""), epoch: ClusterEpoch(0), modelHash: "", isRegistered: false)
-                }))
-        try joinCluster(receiver)
-    }
-
     /// Serves until ``drain()`` is done.
     /// - Throws: ``WorkerError/refused(_:)``.
     public func run() async throws { try await serve() }
@@ -67,11 +53,6 @@ public actor PrefillWorker: WorkerShell {
     public func drain() { leave() }
 
     var load: WorkerLoad? { role?.load }
-
-    private func refuse(_ message: KVMessage, from peer: PeerID) {
-        guard case .open(let open) = message else { return }
-        receiver?.reply(.refused(open.epoch, open.attempt, "a prefill worker takes no KV"), to: peer)
-    }
 }
 
 // MARK: - What arrives

@@ -23,9 +23,9 @@ public struct WorkerConfiguration: Sendable {
     public var kvCacheBytes: Int
     /// Tokens in a block.
     public var blockSize: Int
-    /// Rows of the batch (decode) or prompts in flight (prefill).
+    /// Rows of the batch (decode, mixed) or prompts in flight (prefill).
     public var maxSequences: Int
-    /// Tokens in one prefill step.
+    /// Tokens in one step (prefill, mixed); on a mixed worker at least `maxSequences`.
     public var maxBatchedTokens: Int
     /// Tokens of prompt and answer; `nil`: as the model allows.
     public var maxModelLength: Int?

@@ -61,24 +61,47 @@ final class WorkerEngine {
     /// - Returns: one sample for each chunk that asks for one, in order.
     func run(_ step: PrefillStep, onLayer: (Int) -> Void) -> [Sample] {
         batch.removeAll()
-        for chunk in step.chunks {
-            batch.append(
-                chunk.tokens, at: Int32(chunk.start), blockTable: chunk.blockTable.map { Int32($0.rawValue) },
-                logits: chunk.sampling == nil ? .none : .last)
-        }
-        let wanted = step.chunks.compactMap { chunk in chunk.sampling.map { (chunk.attempt, $0) } }
-        return sample(wanted, onLayer)
+        append(step.chunks)
+        return sample(wanted(by: step.chunks), onLayer)
     }
 
     /// - Returns: one sample for each row, in order.
     func run(_ iteration: DecodeIteration) -> [Sample] {
         batch.removeAll()
-        for row in iteration.rows {
+        append(iteration.rows)
+        return sample(wanted(by: iteration.rows)) { _ in }
+    }
+
+    /// - Returns: one sample for each row, then for each chunk that asks for one, in order.
+    func run(_ step: MixedStep) -> [Sample] {
+        batch.removeAll()
+        append(step.rows)
+        append(step.chunks)
+        return sample(wanted(by: step.rows) + wanted(by: step.chunks)) { _ in }
+    }
+
+    private func append(_ chunks: [PrefillStep.Chunk]) {
+        for chunk in chunks {
+            batch.append(
+                chunk.tokens, at: Int32(chunk.start), blockTable: chunk.blockTable.map { Int32($0.rawValue) },
+                logits: chunk.sampling == nil ? .none : .last)
+        }
+    }
+
+    private func append(_ rows: [DecodeIteration.Row]) {
+        for row in rows {
             batch.append(
                 CollectionOfOne(row.input), at: Int32(row.position),
                 blockTable: row.blockTable.map { Int32($0.rawValue) })
         }
-        return sample(iteration.rows.map { ($0.attempt, $0.sampling) }) { _ in }
+    }
+
+    private func wanted(by chunks: [PrefillStep.Chunk]) -> [(AttemptID, SamplingContext)] {
+        chunks.compactMap { chunk in chunk.sampling.map { (chunk.attempt, $0) } }
+    }
+
+    private func wanted(by rows: [DecodeIteration.Row]) -> [(AttemptID, SamplingContext)] {
+        rows.map { ($0.attempt, $0.sampling) }
     }
 
     private func sample(_ wanted: [(AttemptID, SamplingContext)], _ onLayer: (Int) -> Void) -> [Sample] {

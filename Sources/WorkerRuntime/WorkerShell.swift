@@ -4,7 +4,7 @@ import Logging
 import Transport
 import Wire
 
-/// What both workers do alike: join the cluster, say who they are, drain and end.
+/// What all workers do alike: join the cluster, say who they are, drain and end.
 protocol WorkerShell: Actor {
     var configuration: WorkerConfiguration { get }
     var thread: SocketThread { get }
@@ -37,6 +37,27 @@ extension WorkerShell {
             load: { [weak self] in (self?.assumeIsolated { $0.load } ?? nil) ?? WorkerLoad() },
             handle: { [weak self] event in self?.assumeIsolated { $0.receive(event) } })
         logger.info("listening on \(bound), advertised as \(registration.endpoint)")
+    }
+
+    /// Binds a KV socket that takes no KV but says who is there, and joins the cluster.
+    func joinClusterWithoutKV() throws {
+        let receiver = try KVReceiver(
+            thread: thread, bind: configuration.listen, security: configuration.security, maxFrameBytes: 4096,
+            logger: logger,
+            handler: KVReceiver.Handler(
+                message: { [weak self] peer, message in self?.assumeIsolated { $0.refuse(message, from: peer) } },
+                destination: { _, _ in nil }, stored: { _, _, _ in },
+                welcome: { [weak self] in
+                    self?.assumeIsolated { $0.welcome }
+                        ?? KVWelcome(worker: WorkerID(""), epoch: ClusterEpoch(0), modelHash: "", isRegistered: false)
+                }))
+        try joinCluster(receiver)
+    }
+
+    private func refuse(_ message: KVMessage, from peer: PeerID) {
+        guard case .open(let open) = message else { return }
+        let reason = "a \(configuration.role.rawValue) worker takes no KV"
+        receiver?.reply(.refused(open.epoch, open.attempt, reason), to: peer)
     }
 
     /// Who this worker is now.

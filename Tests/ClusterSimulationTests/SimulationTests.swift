@@ -46,5 +46,6 @@ import Testing
         #expect(total.retargets > 0 && total.evictions > 0 && total.payloadsDamaged > 0)
         #expect(total.messagesLost > 0 && total.messagesDuplicated > 0 && total.messagesReordered > 0)
         #expect(total.attempts > total.finished)
+        #expect(total.sharedSteps > 100)
     }
 }

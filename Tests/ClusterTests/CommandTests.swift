@@ -52,7 +52,8 @@ extension ClusterTests {
     @Test func aWrongCommandLineIsAUsageError() async throws {
         for arguments in [
             ["generate", "--temperature", "-1", "x"], ["generate", "x", "--prompt-tokens", "1,2"], ["nonsense"],
-            ["generate", "--prompt-tokens", "1,b"], ["up"], ["model", "make", "--shape", "no-such-shape", "/nowhere"],
+            ["generate", "--prompt-tokens", "1,b"], ["up"],
+            ["up", "--model", "x", "--prefill-workers", "0", "--mixed-workers", "1"], ["model", "make", "--shape", "no-such-shape", "/nowhere"],
         ] {
             let outcome = try await baton(arguments)
             #expect(outcome.code == .exited(2), "\(arguments)")

@@ -19,13 +19,13 @@ struct TestCluster {
 
     /// Runs `body` with a cluster of its own; every process of it is gone afterwards.
     static func run(
-        prefillWorkers: Int = 1, decodeWorkers: Int = 1, workerArguments: [String] = [],
+        prefillWorkers: Int = 1, decodeWorkers: Int = 1, mixedWorkers: Int = 0, workerArguments: [String] = [],
         _ body: (TestCluster) async throws -> Void
     ) async throws {
         let logs = FileManager.default.temporaryDirectory.appendingPathComponent("baton-test-\(UUID().uuidString)")
         var plan = ClusterPlan(
             programs: programs, model: model, prefillWorkers: prefillWorkers, decodeWorkers: decodeWorkers,
-            rpc: try freeLoopbackEndpoint(), workers: try freeLoopbackEndpoint(), logs: logs)
+            mixedWorkers: mixedWorkers, rpc: try freeLoopbackEndpoint(), workers: try freeLoopbackEndpoint(), logs: logs)
         plan.workerArguments = ["--kv-cache-memory", "64MiB"] + workerArguments
         let cluster = TestCluster(processes: LocalCluster(plan: plan))
         do {

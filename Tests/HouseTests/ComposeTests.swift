@@ -10,6 +10,7 @@ import Yams
         var name: String
         var command: [String]
         var healthCheck: [String]
+        var profiles: [String]
     }
 
     private func services() throws -> [Service] {
@@ -20,14 +21,17 @@ import Yams
             let check = try #require(body["healthcheck"] as? [String: Any], "\(name) has no health check")
             return Service(
                 name: name, command: try #require(body["command"] as? [String]),
-                healthCheck: try #require(check["test"] as? [String]))
+                healthCheck: try #require(check["test"] as? [String]), profiles: body["profiles"] as? [String] ?? [])
         }.sorted { $0.name < $1.name }
     }
 
     private var programs: URL { house.appendingPathComponent(".build/release") }
 
-    @Test func theThreeRolesAreServices() throws {
-        #expect(try services().map(\.name) == ["coordinator", "decode-worker", "prefill-worker"])
+    @Test func everyRoleIsAService() throws {
+        let services = try services()
+        #expect(services.map(\.name) == ["coordinator", "decode-worker", "mixed-worker", "prefill-worker"])
+        // Only on demand: the others are a cluster.
+        #expect(services.filter { !$0.profiles.isEmpty }.map(\.name) == ["mixed-worker"])
     }
 
     @Test func everyServiceStartsWithItsFlags() async throws {

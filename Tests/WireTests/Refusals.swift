@@ -36,7 +36,7 @@ extension Refusal {
         control("no attempt", header(16) { $0.varint(2, 1) }, .missing(message: worker, field: "attempt")),
         control("no geometry", header(10) { registration(&$0, geometry: nil) }, .missing(message: worker, field: "geometry")),
         control("no numerics", header(10) { $0.varint(2, 1) }, .missing(message: worker, field: "numerics")),
-        control("role 3", header(10) { $0.varint(2, 3) }, value(worker, "role", 3)),
+        control("role 4", header(10) { $0.varint(2, 4) }, value(worker, "role", 4)),
         control("no role", header(10), value(worker, "role", 0)),
         control("no layers", header(10) { registration(&$0, geometry: [0, 1, 1, 1, 1]) }, value(worker, "layer_count", 0)),
         control(

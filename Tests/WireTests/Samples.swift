@@ -193,7 +193,9 @@ extension SeededGenerator {
     private mutating func tokenEvent() -> TokenEvent { TokenEvent(attempt: attempt(), index: index(), token: index()) }
 
     private mutating func load() -> WorkerLoad {
-        WorkerLoad(referencedBlocks: count(), rows: count(), waiting: count(), steps: next())
+        WorkerLoad(
+            referencedBlocks: count(), rows: count(), waiting: count(),
+            work: WorkCounters(steps: next(), sharedSteps: next(), prefillTokens: next(), decodeTokens: next()))
     }
 
     private mutating func sampling() -> SamplingParameters {

@@ -25,14 +25,17 @@ struct Demo: AsyncParsableCommand {
     @Option(help: "Processes that generate tokens.")
     var decodeWorkers = 1
 
-    @Option(help: "Rows of the decode batch.")
+    @Option(help: "Processes that do both in the same steps.")
+    var mixedWorkers = 0
+
+    @Option(help: "Rows of each batch.")
     var maxNumSeqs = 6
 
     func run() async throws {
         let prompts = try DemoPrompt.load(besideModel: model)
         let options = try ClusterOptions.parse([
             "--model", model, "--prefill-workers", String(prefillWorkers), "--decode-workers", String(decodeWorkers),
-            "--max-num-seqs", String(maxNumSeqs),
+            "--mixed-workers", String(mixedWorkers), "--max-num-seqs", String(maxNumSeqs),
         ])
         let logs = FileManager.default.temporaryDirectory.appendingPathComponent("baton-demo-\(getpid())")
         let cluster = LocalCluster(plan: try options.plan(rpc: try freeLoopbackEndpoint(), logs: logs))
@@ -40,7 +43,7 @@ struct Demo: AsyncParsableCommand {
         defer { interrupt.stop() }
         let answers: [Answer]
         do {
-            print("starting a coordinator, \(prefillWorkers) prefill workers and \(decodeWorkers) decode worker (logs in \(logs.path))")
+            print("starting a coordinator, \(fleet) (logs in \(logs.path))")
             try await cluster.startAll()
             answers = try await withThrowingTaskGroup(of: [Answer].self) { group in
                 group.addTask {
@@ -64,6 +67,12 @@ struct Demo: AsyncParsableCommand {
         }
         print("\(equal) of \(prompts.count) answers equal the batch-of-one answer, token for token; all processes ended")
         try? FileManager.default.removeItem(at: logs)
+    }
+
+    /// Who works, for people.
+    private var fleet: String {
+        [("prefill", prefillWorkers), ("decode", decodeWorkers), ("mixed", mixedWorkers)].filter { $0.1 > 0 }
+            .map { "\($1) \($0) worker\($1 == 1 ? "" : "s")" }.joined(separator: ", ")
     }
 
     /// Sends the prompts one after the other, without waiting for answers, while the board shows what happens.

@@ -32,7 +32,7 @@ struct DemoBoard {
     /// - Parameters:
     ///   - titles: of the prompts, in the order in which they will be submitted.
     ///   - workers: that have joined already.
-    ///   - rowCount: rows to draw of each decode worker.
+    ///   - rowCount: rows to draw of each batch.
     init(titles: [String], workers: [WorkerStatus], rowCount: Int) {
         self.titles = titles
         self.workers = Dictionary(workers.map { ($0.worker, $0.role) }, uniquingKeysWith: { $1 })
@@ -82,11 +82,11 @@ extension DemoBoard {
     func frame(width: Int) -> [String] {
         let sorted = workers.sorted { $0.key < $1.key }
         var lines: [String] = ["waiting for a worker:  " + names { $0 == .waiting }]
-        for (worker, _) in sorted where workers[worker] == .prefill {
+        for (worker, _) in sorted where workers[worker]?.computesPrompts == true {
             lines.append("\(worker) prefills:   " + names { $0 == .prefill(worker) })
         }
         lines.append("KV on its way:         " + names { if case .transfer = $0 { true } else { false } })
-        for (worker, _) in sorted where workers[worker] == .decode {
+        for (worker, _) in sorted where workers[worker]?.decodes == true {
             lines.append("\(worker), KV whole:     " + names { $0 == .whole(worker) })
             for row in 0..<rowCount { lines.append("  row \(row) │ " + rowText(worker, row)) }
         }

@@ -87,10 +87,13 @@ struct  Baton__Load
   uint32_t rows;
   uint32_t waiting;
   uint64_t steps;
+  uint64_t shared_steps;
+  uint64_t prefill_tokens;
+  uint64_t decode_tokens;
 };
 #define BATON__LOAD__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&baton__load__descriptor) \
-    , 0, 0, 0, 0 }
+    , 0, 0, 0, 0, 0, 0, 0 }
 
 
 struct  Baton__Sampling

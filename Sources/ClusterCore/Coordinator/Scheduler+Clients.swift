@@ -41,10 +41,8 @@ extension Scheduler {
         return nil
     }
 
-    /// Tokens of prompt and answer that the model, and the largest worker of each role, can hold.
-    private var lengthLimit: Int {
-        min(configuration.maxModelLength, greatestReach.prefill ?? .max, greatestReach.decode ?? .max)
-    }
+    /// Tokens of prompt and answer that the model, and the largest workers here, can hold.
+    private var lengthLimit: Int { min(configuration.maxModelLength, greatestReach.limit ?? .max) }
 
     mutating func cancel(_ key: ClientRequestKey, into actions: inout [Action]) {
         guard let id = requestOfKey[key], let slot = requests.slot(of: id) else { return }
@@ -67,8 +65,7 @@ extension Scheduler {
     /// The time limit has passed.
     mutating func expire(_ slot: Int, into actions: inout [Action]) {
         let request = requests[slot]
-        let lacksWorkers = greatestReach.prefill == nil || greatestReach.decode == nil
-        if request.phase.isWaiting, request.emittedCount == 0, lacksWorkers {
+        if request.phase.isWaiting, request.emittedCount == 0, !greatestReach.servesAny {
             let role = greatestReach.prefill == nil ? WorkerRole.prefill : .decode
             fail(slot, .noWorker, "no \(role.rawValue) worker came before the time limit", into: &actions)
         } else {

@@ -49,7 +49,7 @@ extension Scheduler {
         public var maxModelLength: Int
         /// Requests without a worker beyond which new ones are refused as ``RequestFailure/Code/overloaded``.
         public var maxQueuedRequests: Int
-        /// Queries granted to a decode worker beyond its rows, so that KV waits for a row and not a row for KV.
+        /// Queries granted to a decode or mixed worker beyond its rows, so that KV waits for a row and not a row for KV.
         public var embedLookahead: Int
         /// Prompts ordered from a prefill worker beyond those it has in flight, so that it never runs dry.
         public var prefillLookahead: Int

@@ -5,18 +5,18 @@ import OrderedCollections
 extension Scheduler {
     /// Gives work out, in order of rank, until the first in line finds no room: it is never overtaken by a smaller one.
     mutating func dispatch(at now: Instant, into actions: inout [Action]) {
-        guard let prefillReach = greatestReach.prefill, let decodeReach = greatestReach.decode else { return }
+        guard greatestReach.servesAny else { return }
         while queue.count > 0, let id = nextInLine() {
             guard let slot = requests.slot(of: id) else { preconditionFailure("\(id) is queued but unknown") }
             let request = requests[slot]
-            if request.greatestLength > decodeReach || request.tokens.count > prefillReach {
+            guard greatestReach.serves(request) else {
                 queue.removeHead()
                 setAside.append(id)
                 continue
             }
-            guard let (prefill, decode, budget) = placement(of: request) else { return }
+            guard let route = placement(of: request) else { return }
             queue.removeHead()
-            assign(slot, prefill: prefill, decode: decode, budget: budget, at: now, into: &actions)
+            assign(slot, to: route, into: &actions)
         }
     }
 
@@ -24,7 +24,15 @@ extension Scheduler {
         queue.head { [requests] id in requests.slot(of: id) != nil }
     }
 
-    private func placement(of request: ServingRequest) -> (prefill: Int, decode: Int, budget: Int)? {
+    /// A prefill and a decode worker if both have room; else a mixed worker, if one has, for all of the request. After an
+    /// attempt has failed, a mixed worker is also preferred to meeting one of its workers again.
+    private func placement(of request: ServingRequest) -> ServingRequest.Route? {
+        let pair = pairPlacement(of: request)
+        if let pair, pair.prefill != request.avoided.prefill, pair.decode != request.avoided.decode { return pair }
+        return localPlacement(of: request) ?? pair
+    }
+
+    private func pairPlacement(of request: ServingRequest) -> ServingRequest.Route? {
         guard case .queued(let holder) = request.phase, let geometry = membership.geometry else { return nil }
         let count = holder == nil ? request.tokens.count : request.promptCount + request.emittedBeforePrefill
         let budget = request.budget(forTokens: count, geometry: geometry, growth: configuration.growthBlocks)
@@ -35,14 +43,24 @@ extension Scheduler {
             let decode = decodeOffers.lightest(
                 room: budget, reach: request.greatestLength, avoiding: request.avoided.decode)
         else { return nil }
-        return (prefill, decode, budget)
+        return ServingRequest.Route(prefill: prefill, decode: decode, charge: budget)
     }
 
-    /// Starts the next attempt. The grant goes out before the order, so that it is there before any KV.
-    private mutating func assign(
-        _ slot: Int, prefill: Int, decode: Int, budget: Int, at now: Instant, into actions: inout [Action]
-    ) {
+    private func localPlacement(of request: ServingRequest) -> ServingRequest.Route? {
+        guard greatestReach.mixed != nil, let geometry = membership.geometry else { return nil }
+        let budget = request.budget(
+            forTokens: request.tokens.count, geometry: geometry, growth: configuration.growthBlocks)
+        let worker = mixedOffers.lightest(
+            room: budget, reach: request.greatestLength, avoiding: request.avoided.decode)
+        return worker.map { ServingRequest.Route(prefill: $0, decode: $0, charge: budget) }
+    }
+
+    /// Starts the next attempt. The grant goes out before the order, so that it is there before any KV; to a mixed worker
+    /// it says everything.
+    private mutating func assign(_ slot: Int, to route: ServingRequest.Route, into actions: inout [Action]) {
+        guard let prefill = route.prefill else { preconditionFailure("\(route) has nobody to compute the prompt") }
         let former = requests[slot].attempt
+        if requests[slot].phase.prefill != prefill { release(slot, keepingPrefill: false, into: &actions) }
         let isRetarget = requests[slot].phase.prefill != nil
         requests[slot].ordinal += 1
         requests[slot].emittedBeforeAttempt = requests[slot].emittedCount
@@ -52,20 +70,20 @@ extension Scheduler {
             occupyPrefill(prefill, with: requests[slot])
             requests[slot].record.prefillWorker = membership.members.key(at: prefill)
         }
-        let route = ServingRequest.Route(prefill: prefill, decode: decode, charge: budget)
         requests[slot].phase = requests[slot].knowsFirstToken ? .transferring(route) : .prefilling(route)
-        occupyDecode(decode, with: requests[slot].id, blocks: budget)
+        occupyDecode(route.decode, with: requests[slot].id, blocks: route.charge)
 
         let request = requests[slot]
         let order = request.order
         let destination = KVDestination(
-            worker: membership.members.key(at: decode), endpoint: membership.members[decode].registration.endpoint)
-        send(.grant(Grant(sequence: order, budget: budget)), to: decode, into: &actions)
-        send(
-            isRetarget
-                ? .retarget(from: former, to: request.attempt, destination)
-                : .prefill(PrefillOrder(sequence: order, destination: destination)),
-            to: prefill, into: &actions)
+            worker: membership.members.key(at: route.decode),
+            endpoint: membership.members[route.decode].registration.endpoint)
+        send(.grant(Grant(sequence: order, budget: route.charge)), to: route.decode, into: &actions)
+        if isRetarget {
+            send(.retarget(from: former, to: request.attempt, destination), to: prefill, into: &actions)
+        } else if !route.isLocal {
+            send(.prefill(PrefillOrder(sequence: order, destination: destination)), to: prefill, into: &actions)
+        }
         observe(
             request.id, .assigned(prefill: membership.members.key(at: prefill), decode: destination.worker),
             into: &actions)
@@ -118,7 +136,7 @@ extension Scheduler {
         }
         if let prefill = phase.prefill, !keepingPrefill {
             vacatePrefill(slot)
-            send(.cancel(attempt), to: prefill, into: &actions)
+            if prefill != phase.decode { send(.cancel(attempt), to: prefill, into: &actions) }
         }
     }
 
@@ -166,13 +184,15 @@ extension Scheduler {
         guard membership.members.isOccupied(worker) else {
             prefillOffers.set(worker, to: nil)
             decodeOffers.set(worker, to: nil)
+            mixedOffers.set(worker, to: nil)
             return
         }
         let member = membership.members[worker]
-        if let assignments = prefillWorkers[worker] {
-            prefillOffers.set(worker, to: offer(of: member, assignments))
-        } else if let assignments = decodeWorkers[worker] {
-            decodeOffers.set(worker, to: offer(of: member, assignments))
+        switch member.registration.role {
+        case .prefill: prefillOffers.set(worker, to: prefillWorkers[worker].flatMap { offer(of: member, $0) })
+        case .decode: decodeOffers.set(worker, to: decodeWorkers[worker].flatMap { offer(of: member, $0) })
+        // What bounds it are rows and blocks; a prompt to compute has been given both.
+        case .mixed: mixedOffers.set(worker, to: decodeWorkers[worker].flatMap { offer(of: member, $0) })
         }
     }
 

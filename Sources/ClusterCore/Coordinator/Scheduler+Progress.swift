@@ -67,8 +67,12 @@ extension Scheduler {
         let request = requests[slot]
         guard !request.knowsFirstToken, Int(first.index) == request.emittedBeforePrefill else { return }
         observe(request.id, .firstToken(name(worker)), into: &actions)
+        if request.phase.isLocal {
+            completeKV(slot, at: now, into: &actions)
+            vacatePrefill(slot)
+        }
         var tokens = [first.token]
-        switch request.phase {
+        switch requests[slot].phase {
         case .queued, .pausing, .transferring: break
         case .prefilling(let route): requests[slot].phase = .transferring(route)
         case .decoding(var decoding):
@@ -124,11 +128,12 @@ extension Scheduler {
     // MARK: The decode side
 
     /// The decode worker has nothing of the request any more. As long as the KV was not whole there, the prefill worker
-    /// has it and can send it elsewhere.
+    /// has it and can send it elsewhere, unless it was the same one.
     mutating func loseDecode(of slot: Int, _ reason: String, at now: Instant, into actions: inout [Action]) {
         switch requests[slot].phase {
         case .queued, .pausing: preconditionFailure("\(requests[slot]) is on no decode worker")
-        case .prefilling, .transferring: retry(slot, reason, keepingPrefill: true, at: now, into: &actions)
+        case .prefilling(let route), .transferring(let route):
+            retry(slot, reason, keepingPrefill: !route.isLocal, at: now, into: &actions)
         case .decoding: retry(slot, reason, keepingPrefill: false, at: now, into: &actions)
         }
     }

@@ -59,10 +59,8 @@ extension Scheduler {
             prefillWorkers.append(nil)
             decodeWorkers.append(nil)
         }
-        switch role {
-        case .prefill: prefillWorkers[slot] = PrefillAssignments()
-        case .decode: decodeWorkers[slot] = DecodeAssignments()
-        }
+        if role.computesPrompts { prefillWorkers[slot] = PrefillAssignments() }
+        if role.decodes { decodeWorkers[slot] = DecodeAssignments() }
         refreshOffer(of: slot)
         refreshReach()
         for id in setAside {
@@ -79,6 +77,7 @@ extension Scheduler {
             switch membership.members[slot].registration.role {
             case .prefill: greatestReach.prefill = max(greatestReach.prefill ?? 0, reach)
             case .decode: greatestReach.decode = max(greatestReach.decode ?? 0, reach)
+            case .mixed: greatestReach.mixed = max(greatestReach.mixed ?? 0, reach)
             }
         }
     }

@@ -23,11 +23,12 @@ public struct Scheduler: Sendable {
     var setAside: [RequestID] = []
     var timers = TimerQueue()
 
-    /// By worker slot; `nil` where there is no worker.
+    /// By worker slot; `nil` where there is no worker of the kind. A mixed worker is of both.
     var prefillWorkers: [PrefillAssignments?] = []
     var decodeWorkers: [DecodeAssignments?] = []
     var prefillOffers = PlacementTree()
     var decodeOffers = PlacementTree()
+    var mixedOffers = PlacementTree()
     var greatestReach = GreatestReach()
 
     var isWatched = false
@@ -128,6 +129,7 @@ public struct Scheduler: Sendable {
         queue.checkInvariants()
         prefillOffers.checkInvariants()
         decodeOffers.checkInvariants()
+        mixedOffers.checkInvariants()
         checkRequests()
         checkAssignments()
     }

@@ -58,6 +58,9 @@ struct ServingRequest: Sendable {
         var decode: Int
         /// Blocks charged to the decode worker.
         var charge: Int
+
+        /// One mixed worker does both: there is no KV elsewhere, and no transfer.
+        var isLocal: Bool { prefill == decode }
     }
 
     struct Decoding: Sendable {
@@ -106,6 +109,8 @@ extension ServingRequest.Phase {
     }
 
     var decode: Int? { route?.decode }
+    /// A mixed worker is computing the prompt.
+    var isLocal: Bool { route?.isLocal ?? false }
 
     var isWaiting: Bool {
         switch self {

@@ -12,7 +12,8 @@ public enum CoordinatorMessage: Sendable, Hashable {
     case prefill(PrefillOrder)
     /// To a prefill worker: `from` lost its destination; send the same KV as `to` elsewhere. Not held any more: fails.
     case retarget(from: AttemptID, to: AttemptID, KVDestination)
-    /// To a decode worker: expect this query's KV, in this many blocks, and embed it when it is whole.
+    /// To a decode worker: expect this query's KV, in this many blocks, and embed it when it is whole. To a mixed worker:
+    /// compute that KV yourself, then the same; no order goes with it.
     case grant(Grant)
     /// Stop working on the attempt and free what it holds. Unknown attempts are ignored.
     case cancel(AttemptID)

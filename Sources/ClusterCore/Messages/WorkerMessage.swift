@@ -22,7 +22,8 @@ public enum WorkerMessage: Sendable, Hashable {
     case left(AttemptID, row: Int)
     /// The worker is shutting down: it finishes what it holds and takes nothing new.
     case leaving
-    /// The decode side gives the attempt up: the request has to be prefilled again, here or elsewhere.
+    /// The decode side gives the attempt up, or a mixed worker does: the request has to be prefilled again, here or
+    /// elsewhere.
     case decodeFailed(AttemptID, WorkFailure)
 }
 
@@ -64,7 +65,7 @@ public struct Registration: Sendable, Hashable {
     public var geometry: KVGeometry
     /// Blocks in its pool.
     public var blockCount: Int
-    /// Rows of its batch (decode) or prompts in flight at once (prefill).
+    /// Rows of its batch (decode, mixed) or prompts in flight at once (prefill).
     public var maxSequences: Int
     /// Longest sequence, in tokens, that the model and the pool allow.
     public var maxModelLength: Int
@@ -89,17 +90,36 @@ public struct Registration: Sendable, Hashable {
 public struct WorkerLoad: Sendable, Hashable {
     /// Blocks referenced by a query now.
     public var referencedBlocks: Int
-    /// Queries in the running batch (decode) or in prefill.
+    /// Queries in the running batch (decode, mixed) or in prefill.
     public var rows: Int
     /// Queries waiting: for chunks, for KV, or for a row.
     public var waiting: Int
-    /// Steps since the worker started. Stands still when the engine hangs with work in hand.
-    public var steps: UInt64
+    /// What its engine has done.
+    public var work: WorkCounters
 
-    public init(referencedBlocks: Int = 0, rows: Int = 0, waiting: Int = 0, steps: UInt64 = 0) {
+    public init(referencedBlocks: Int = 0, rows: Int = 0, waiting: Int = 0, work: WorkCounters = WorkCounters()) {
         self.referencedBlocks = referencedBlocks
         self.rows = rows
         self.waiting = waiting
+        self.work = work
+    }
+}
+
+/// What a worker's engine has computed since the worker registered.
+public struct WorkCounters: Sendable, Hashable {
+    /// Forward passes. Stands still when the engine hangs with work in hand.
+    public var steps: UInt64
+    /// Those in which chunks of prompts and rows of the batch were computed together.
+    public var sharedSteps: UInt64
+    /// Token rows computed of prompts.
+    public var prefillTokens: UInt64
+    /// Token rows computed of the batch.
+    public var decodeTokens: UInt64
+
+    public init(steps: UInt64 = 0, sharedSteps: UInt64 = 0, prefillTokens: UInt64 = 0, decodeTokens: UInt64 = 0) {
         self.steps = steps
+        self.sharedSteps = sharedSteps
+        self.prefillTokens = prefillTokens
+        self.decodeTokens = decodeTokens
     }
 }

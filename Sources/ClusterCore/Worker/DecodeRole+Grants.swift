@@ -61,7 +61,7 @@ extension DecodeRole {
         guard needed + reserved <= pool.availableCount, let blocks = try? pool.allocate(needed),
             (try? pool.reserve(reserved)) != nil
         else {
-            guard batch.isIterating, batch.hasLeavingRows else {
+            guard awaitsBlocks else {
                 refuse(grant, .refused("\(needed) + \(reserved) blocks wanted: \(pool)"), into: &actions)
                 return
             }
@@ -69,11 +69,24 @@ extension DecodeRole {
             holdings[attempt.request] = Holding(attempt: attempt, rank: rank, place: .deferred)
             return
         }
+        let query = DecodeQuery(order: grant.sequence, blocks: blocks, reserved: reserved)
+        holdings[attempt.request] = Holding(attempt: attempt, rank: rank, place: computesPrompts ? .prompt : .transfer)
+        if computesPrompts {
+            prompts.insert(query)
+        } else {
+            awaitTransfer(of: query, at: now, into: &actions)
+        }
+    }
+
+    /// Blocks come free when what the engine computes now is over.
+    private var awaitsBlocks: Bool { batch.isIterating && batch.hasLeavingRows || prompts.hasLeavingChunks }
+
+    private mutating func awaitTransfer(of query: DecodeQuery, at now: Instant, into actions: inout [Action]) {
+        let attempt = query.order.attempt
         let transfer = IncomingTransfer(
-            DecodeQuery(order: grant.sequence, blocks: blocks, reserved: reserved), layerCount: geometry.layerCount,
-            window: configuration.creditWindow, timings: configuration.timings, at: now)
+            query, layerCount: configuration.geometry.layerCount, window: configuration.creditWindow,
+            timings: configuration.timings, at: now)
         transfers[attempt.request] = transfer
-        holdings[attempt.request] = Holding(attempt: attempt, rank: rank, place: .transfer)
         wakeUp = min(wakeUp ?? transfer.nextWakeUp, transfer.nextWakeUp)
         openEarly(attempt, at: now, into: &actions)
     }
@@ -108,7 +121,7 @@ extension DecodeRole {
         actions.append(.report(.decodeFailed(holding.attempt, failure)))
     }
 
-    /// Forgets a query and frees its blocks; those of a row that is being computed when the iteration is over.
+    /// Forgets a query and frees its blocks; those that are being computed when that is over.
     mutating func drop(_ holding: Holding) {
         let request = holding.attempt.request
         holdings[request] = nil
@@ -120,6 +133,9 @@ extension DecodeRole {
                 preconditionFailure("\(holding) without a transfer")
             }
             free(transfer.query.blocks, reserved: transfer.query.reserved)
+        case .prompt:
+            let query = prompts.remove(request)
+            free(query.blocks, reserved: query.reserved)
         case .ready:
             let index = readyIndex(of: holding.rank)
             precondition(index < ready.count && ready[index].query.rank == holding.rank, "\(holding) is not ready")
@@ -140,6 +156,12 @@ extension DecodeRole {
         pool.unreserve(reserved)
     }
 
+    /// The KV is whole and the next token known: the query embeds when there is a row.
+    mutating func makeReady(_ query: DecodeQuery, next: TokenEvent) {
+        ready.insert(ReadyQuery(query: query, next: next), at: readyIndex(of: query.rank))
+        holdings[query.order.attempt.request]?.place = .ready
+    }
+
     /// Index of the first ready query that does not come before `rank`.
     func readyIndex(of rank: Rank) -> Int {
         var low = 0, high = ready.count
@@ -154,7 +176,7 @@ extension DecodeRole {
 extension DecodeRole.Place {
     var isWhole: Bool {
         switch self {
-        case .deferred, .transfer: false
+        case .deferred, .transfer, .prompt: false
         case .ready, .row: true
         }
     }

@@ -75,7 +75,8 @@ extension DecodeRole {
 
     /// Everybody who holds blocks, first the one to keep longest.
     private func rankedHoldings() -> [Rank] {
-        (batch.slots.compactMap { $0?.rank } + ready.map(\.query.rank) + transfers.values.map(\.query.rank)).sorted()
+        let waiting = ready.map(\.query.rank) + transfers.values.map(\.query.rank) + prompts.ranks
+        return (batch.slots.compactMap { $0?.rank } + waiting).sorted()
     }
 
     mutating func finishIteration(_ samples: [Sample], at now: Instant, into actions: inout [Action]) {
@@ -112,6 +113,13 @@ extension DecodeRole {
             transfer.checkInvariants()
             check(transfer.query.order.attempt, is: .transfer)
             (references, reserved) = (references + transfer.query.blocks.count, reserved + transfer.query.reserved)
+            held += 1
+        }
+        prompts.checkInvariants()
+        references += prompts.runningReferences
+        for query in prompts.queries.values {
+            check(query.order.attempt, is: .prompt)
+            (references, reserved) = (references + query.blocks.count, reserved + query.reserved)
             held += 1
         }
         for query in ready.map(\.query) {

@@ -19,7 +19,7 @@ extension DecodeRole {
         if let holding = holdings[attempt.request], attempt <= holding.attempt {
             guard attempt == holding.attempt else { return ended.answer(to: attempt) == .complete ? .whole : .over }
             switch holding.place {
-            case .deferred: return .unknown
+            case .deferred, .prompt: return .unknown
             case .ready, .row: return .whole
             case .transfer:
                 guard let index = transfers.index(forKey: attempt.request) else {
@@ -175,8 +175,7 @@ extension DecodeRole {
         let (request, transfer) = transfers.remove(at: index)
         guard let next = transfer.next else { preconditionFailure("\(request) is whole but not committed") }
         let attempt = transfer.query.order.attempt
-        ready.insert(ReadyQuery(query: transfer.query, next: next), at: readyIndex(of: transfer.query.rank))
-        holdings[request]?.place = .ready
+        makeReady(transfer.query, next: next)
         actions.append(.reply(peer, .complete(configuration.clusterEpoch, attempt)))
         actions.append(.report(.kvWhole(attempt)))
     }

@@ -70,6 +70,8 @@ public struct DecodeRole: Sendable {
         /// Waits for blocks that come free when the running iteration is over.
         case deferred
         case transfer
+        /// Its prompt is computed here: on a mixed worker.
+        case prompt
         /// Whole, waiting for a row.
         case ready
         case row(slot: Int)
@@ -86,6 +88,9 @@ public struct DecodeRole: Sendable {
     var holdings: [RequestID: Holding] = [:]
     var deferred: [Grant] = []
     var transfers: OrderedDictionary<RequestID, IncomingTransfer> = [:]
+    /// Where KV comes from: computed here, or else by transfer.
+    let computesPrompts: Bool
+    var prompts = LocalPrompts()
     /// By rank.
     var ready: Deque<ReadyQuery> = []
     var batch: DecodeBatch
@@ -94,12 +99,16 @@ public struct DecodeRole: Sendable {
     /// No timer is due earlier; may be too early, never too late.
     var wakeUp: Instant?
 
-    public init(_ configuration: Configuration) {
+    public init(_ configuration: Configuration) { self.init(configuration, computesPrompts: false) }
+
+    /// With `computesPrompts` it is the half of a ``MixedRole`` that keeps blocks and rows.
+    init(_ configuration: Configuration, computesPrompts: Bool) {
         let longest = configuration.geometry.blockCount(forTokens: configuration.maxModelLength)
         precondition(
             configuration.maxModelLength > 0 && longest <= configuration.blockCount,
             "a sequence of \(configuration.maxModelLength) tokens does not fit \(configuration.blockCount) blocks")
         self.configuration = configuration
+        self.computesPrompts = computesPrompts
         pool = BlockPool(blockCount: configuration.blockCount)
         batch = DecodeBatch(maxSequences: configuration.maxSequences, blockSize: configuration.geometry.blockSize)
     }
@@ -124,7 +133,8 @@ public struct DecodeRole: Sendable {
     public var load: WorkerLoad {
         WorkerLoad(
             referencedBlocks: pool.referencedCount, rows: batch.count,
-            waiting: deferred.count + transfers.count + ready.count, steps: counters.iterations)
+            waiting: deferred.count + transfers.count + prompts.count + ready.count,
+            work: WorkCounters(steps: counters.iterations, decodeTokens: counters.rows))
     }
 
     /// Whether the engine runs an iteration; a shell replaces the role only when it does not.
@@ -136,7 +146,7 @@ public struct DecodeCounters: Sendable, Hashable {
     public var grants: UInt64 = 0
     public var embeds: UInt64 = 0
     public var iterations: UInt64 = 0
-    /// Token rows computed.
+    /// Token rows of the batch computed.
     public var rows: UInt64 = 0
     /// Layer blocks stored.
     public var layerBlocks: UInt64 = 0

@@ -37,19 +37,12 @@ extension PrefillRole {
     private mutating func begin(_ chunk: PrefillQueue.Chunk) -> RunningPrefill.Chunk {
         guard let sequence = sequences[chunk.request] else { preconditionFailure("\(chunk) without a sequence") }
         pool.retain(sequence.blocks)
-        return RunningPrefill.Chunk(
-            attempt: sequence.order.attempt, range: chunk.range, endsPrompt: chunk.endsPrompt, blocks: sequence.blocks)
+        return RunningPrefill.Chunk(chunk, of: sequence.order, in: sequence.blocks)
     }
 
     private func describe(_ chunk: PrefillQueue.Chunk) -> PrefillStep.Chunk {
         guard let sequence = sequences[chunk.request] else { preconditionFailure("\(chunk) without a sequence") }
-        let order = sequence.order
-        let sampling = SamplingContext(
-            parameters: order.sampling, index: order.firstIndex,
-            history: order.sampling.usesPenalties ? order.tokens : nil, promptCount: order.promptCount)
-        return PrefillStep.Chunk(
-            attempt: order.attempt, tokens: order.tokens[chunk.range], start: chunk.range.lowerBound,
-            blockTable: sequence.blocks, sampling: chunk.endsPrompt ? sampling : nil)
+        return PrefillStep.Chunk(chunk, of: sequence.order, in: sequence.blocks)
     }
 
     mutating func storeLayer(_ layer: Int, at now: Instant, into actions: inout [Action]) {

@@ -103,7 +103,7 @@ public struct PrefillRole: Sendable {
     public var load: WorkerLoad {
         WorkerLoad(
             referencedBlocks: pool.referencedCount, rows: placesTaken, waiting: sequences.count - placesTaken,
-            steps: counters.steps)
+            work: WorkCounters(steps: counters.steps, prefillTokens: counters.tokens))
     }
 
     /// Neither the engine nor the transport uses any block.

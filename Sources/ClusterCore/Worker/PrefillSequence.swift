@@ -71,6 +71,13 @@ struct RunningPrefill: Sendable {
         var blocks: [BlockID]
         /// The sequence is still wanted, under this name or a newer one.
         var isLive = true
+
+        init(_ chunk: PrefillQueue.Chunk, of order: SequenceOrder, in blocks: [BlockID]) {
+            attempt = order.attempt
+            range = chunk.range
+            endsPrompt = chunk.endsPrompt
+            self.blocks = blocks
+        }
     }
 
     var chunks: [Chunk]

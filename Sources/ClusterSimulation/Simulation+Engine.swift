@@ -1,0 +1,182 @@
+import ClusterCore
+import Generation
+
+// The workers' engines: steps of fake KV, and tokens from what the block tables really hold.
+extension Simulation {
+    func startStep(_ worker: WorkerProcess) {
+        guard worker.step == nil, !worker.isReleasing else { return }
+        if let (step, actions) = worker.prefill?.nextStep(at: now) {
+            carryOut(actions, worker)
+            if let step { start(step, worker) }
+        } else if let (iteration, actions) = worker.decode?.nextIteration(at: now) {
+            carryOut(actions, worker)
+            if let iteration { start(iteration, worker) }
+        } else if let (step, actions) = worker.mixed?.nextStep(at: now) {
+            carryOut(actions, worker)
+            if let step { start(step, worker) }
+        }
+    }
+
+    private func start(_ step: PrefillStep, _ worker: WorkerProcess) {
+        for chunk in step.chunks { checkWork(chunk.attempt, worker) }
+        checkSize(step.tokenCount, worker)
+        worker.step = .prefill(step)
+        let layerTime = random.microseconds(200...2_000) * worker.slowness + .microseconds(20 * step.tokenCount)
+        for layer in 0..<scenario.geometry.layerCount {
+            queue.push(
+                .layerStored(worker.index, life: worker.life, layer: layer), at: now + layerTime * (layer + 1))
+        }
+        let end = now + layerTime * scenario.geometry.layerCount + random.microseconds(100...1_000)
+        queue.push(.stepDone(worker.index, life: worker.life), at: end)
+    }
+
+    private func start(_ iteration: DecodeIteration, _ worker: WorkerProcess) {
+        for row in iteration.rows { checkWork(row.attempt, worker) }
+        worker.step = .decode(iteration)
+        let time = random.microseconds(3_000...15_000) * worker.slowness
+        queue.push(.stepDone(worker.index, life: worker.life), at: now + time)
+    }
+
+    private func start(_ step: MixedStep, _ worker: WorkerProcess) {
+        for attempt in step.rows.map(\.attempt) + step.chunks.map(\.attempt) { checkWork(attempt, worker) }
+        checkSize(step.tokenCount, worker)
+        if !step.rows.isEmpty, !step.chunks.isEmpty { report.sharedSteps += 1 }
+        worker.step = .mixed(step)
+        let time = random.microseconds(3_000...15_000) * worker.slowness + .microseconds(40 * step.tokenCount)
+        queue.push(.stepDone(worker.index, life: worker.life), at: now + time)
+    }
+
+    private func checkSize(_ tokenCount: Int, _ worker: WorkerProcess) {
+        guard tokenCount > worker.tokenBudget else { return }
+        violate("\(worker.id) computes \(tokenCount) tokens in a step of at most \(worker.tokenBudget)")
+    }
+
+    /// Nobody works on what this registration was not given, nor for long on what has ended.
+    private func checkWork(_ attempt: AttemptID, _ worker: WorkerProcess) {
+        guard worker.orders[attempt] != nil else {
+            return violate("\(worker.id) works on \(attempt), which its registration was not given")
+        }
+        guard now > calm, worker.epochs?.cluster == coordinator.epoch, let index = checker.index(of: attempt.request),
+            let ended = checker.tracked[index].ended, now - max(ended, calm) > .milliseconds(150)
+        else { return }
+        violate("\(worker.id) still works on \(attempt), which ended at \(ended)")
+    }
+
+    func storeLayer(_ layer: Int, _ worker: WorkerProcess) {
+        guard case .prefill(let step)? = worker.step else { preconditionFailure("a layer of no step") }
+        if plant != .layerAnnouncedEarly { compute(step, layer, worker) }
+        carryOut(worker.prefill?.handle(.layerStored(layer), at: now), worker)
+    }
+
+    func finishStep(_ worker: WorkerProcess) {
+        guard let step = worker.step else { preconditionFailure("the end of no step") }
+        worker.step = nil
+        switch step {
+        case .prefill(let step): finish(step, worker)
+        case .decode(let iteration): finish(iteration, worker)
+        case .mixed(let step): finish(step, worker)
+        }
+    }
+
+    private func finish(_ step: PrefillStep, _ worker: WorkerProcess) {
+        if plant == .layerAnnouncedEarly {
+            for layer in 0..<scenario.geometry.layerCount { compute(step, layer, worker) }
+        }
+        let samples = step.chunks.compactMap { sample($0, worker) }
+        carryOut(worker.prefill?.handle(.stepFinished(samples), at: now), worker)
+    }
+
+    private func finish(_ iteration: DecodeIteration, _ worker: WorkerProcess) {
+        let samples = run(iteration.rows, worker)
+        carryOut(worker.decode?.handle(.iterationFinished(samples), at: now), worker)
+    }
+
+    private func finish(_ step: MixedStep, _ worker: WorkerProcess) {
+        var samples = run(step.rows, worker)
+        for chunk in step.chunks {
+            let writes = (0..<scenario.geometry.layerCount).flatMap { self.writes(of: chunk, $0, worker) }
+            let former = writes.map { write in
+                KVWrite(
+                    layer: write.layer, position: write.position, table: write.table,
+                    slot: worker.kv[write.layer, write.position, write.table])
+            }
+            write(writes, worker)
+            guard let sample = sample(chunk, worker) else { continue }
+            samples.append(sample)
+            guard plant == .lastChunkWrittenLate else { continue }
+            // The first token is right, but whoever reads the KV now is too early.
+            write(former, worker)
+            writeLate(writes, worker)
+        }
+        carryOut(worker.mixed?.handle(.stepFinished(samples), at: now), worker)
+    }
+
+    // MARK: KV
+
+    private func compute(_ step: PrefillStep, _ layer: Int, _ worker: WorkerProcess) {
+        for chunk in step.chunks { write(writes(of: chunk, layer, worker), worker) }
+    }
+
+    private func writes(of chunk: PrefillStep.Chunk, _ layer: Int, _ worker: WorkerProcess) -> [KVWrite] {
+        let (model, table) = (scenario.model, real(chunk.blockTable, worker))
+        var before = worker.kv.fold(layer: layer, count: chunk.start, table: table, model)
+        return chunk.tokens.enumerated().map { offset, token in
+            let position = chunk.start + offset
+            let slot = model.slot(layer: layer, position: position, token: token, before: before)
+            before = model.fold(before, slot)
+            return KVWrite(layer: layer, position: position, table: table, slot: slot)
+        }
+    }
+
+    /// Writes the KV of the rows' input tokens and samples what follows them.
+    private func run(_ rows: [DecodeIteration.Row], _ worker: WorkerProcess) -> [Sample] {
+        let model = scenario.model
+        for row in rows {
+            let table = real(row.blockTable, worker)
+            let writes = (0..<scenario.geometry.layerCount).map { layer in
+                let before = worker.kv.fold(layer: layer, count: row.position, table: table, model)
+                let slot = model.slot(layer: layer, position: row.position, token: row.input, before: before)
+                return KVWrite(layer: layer, position: row.position, table: table, slot: slot)
+            }
+            if plant == .iterationEndedEarly { writeLate(writes, worker) } else { write(writes, worker) }
+        }
+        return rows.map {
+            sample($0.attempt, $0.sampling, count: $0.length, table: real($0.blockTable, worker), worker)
+        }
+    }
+
+    func write(_ writes: [KVWrite], _ worker: WorkerProcess) {
+        for write in writes { worker.kv[write.layer, write.position, write.table] = write.slot }
+    }
+
+    private func writeLate(_ writes: [KVWrite], _ worker: WorkerProcess) {
+        queue.push(.lateWrite(worker.index, life: worker.life, writes), at: now + .milliseconds(20))
+    }
+
+    private func sample(_ chunk: PrefillStep.Chunk, _ worker: WorkerProcess) -> Sample? {
+        guard let sampling = chunk.sampling else { return nil }
+        let count = chunk.start + chunk.tokens.count
+        return sample(chunk.attempt, sampling, count: count, table: real(chunk.blockTable, worker), worker)
+    }
+
+    /// The next token, from what the block table really holds.
+    private func sample(
+        _ attempt: AttemptID, _ sampling: SamplingContext, count: Int, table: [BlockID], _ worker: WorkerProcess
+    ) -> Sample {
+        let model = scenario.model
+        let folds = (0..<scenario.geometry.layerCount).map {
+            worker.kv.fold(layer: $0, count: count, table: table, model)
+        }
+        return Sample(
+            attempt: attempt, token: .success(model.sample(folds, sampling.parameters, index: sampling.index)))
+    }
+
+    /// The blocks that a table means. Only a planted bug makes a role believe in more than there are.
+    private func real(_ table: [BlockID], _ worker: WorkerProcess) -> [BlockID] {
+        plant == .promptBlocksUncounted ? table.map { real($0, worker) } : table
+    }
+
+    func real(_ block: BlockID, _ worker: WorkerProcess) -> BlockID {
+        BlockID(block.rawValue % UInt32(worker.shape.blockCount))
+    }
+}

@@ -1,0 +1,129 @@
+import ClusterCore
+import Generation
+import Inference
+import Logging
+import Transport
+import Wire
+
+/// A mixed worker: computes prompts and runs the batch in the same steps; no KV leaves or enters it. What to do is
+/// ``MixedRole``'s to decide.
+public actor MixedWorker: WorkerShell {
+    let configuration: WorkerConfiguration
+    let thread: SocketThread
+    let engine: ConfinedThread<WorkerEngine>
+    let facts: WorkerEngine.Facts
+    let logger: Logger
+    private var role: MixedRole?
+    private(set) var epoch = ClusterEpoch(0)
+    var coordinator: CoordinatorLink?
+    /// Nobody sends KV here; the socket answers who is there.
+    var receiver: KVReceiver?
+    private var isComputing = false
+    /// Reset was asked for while a step ran.
+    private var isReleasing = false
+    var end = WorkerEnd()
+
+    public nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
+
+    /// Loads the model and binds the KV socket; ``run()`` joins the cluster.
+    public static func start(_ configuration: WorkerConfiguration, logger: Logger) async throws -> MixedWorker {
+        let (engine, facts) = try await WorkerEngine.start(configuration, logger: logger)
+        let worker = try MixedWorker(configuration, engine: engine, facts: facts, logger: logger)
+        try await worker.joinClusterWithoutKV()
+        return worker
+    }
+
+    private init(
+        _ configuration: WorkerConfiguration, engine: ConfinedThread<WorkerEngine>, facts: WorkerEngine.Facts,
+        logger: Logger
+    ) throws {
+        self.configuration = configuration
+        self.engine = engine
+        self.facts = facts
+        self.logger = logger
+        thread = try SocketThread(name: "mixed-sockets")
+    }
+
+    /// Serves until ``drain()`` is done.
+    /// - Throws: ``WorkerError/refused(_:)``.
+    public func run() async throws { try await serve() }
+
+    /// Takes nothing new, finishes what it holds, then ends ``run()``. Called again, it ends at once.
+    public func drain() { leave() }
+
+    var load: WorkerLoad? { role?.load }
+}
+
+// MARK: - What arrives
+
+extension MixedWorker {
+    func receive(_ event: CoordinatorLink.Event) {
+        switch event {
+        case .registered(let cluster, let worker):
+            epoch = cluster
+            role = MixedRole(
+                MixedRole.Configuration(
+                    decode: DecodeRole.Configuration(
+                        clusterEpoch: cluster, workerEpoch: worker, modelHash: facts.identity.modelHash,
+                        geometry: facts.geometry, blockCount: facts.kv.blockCount,
+                        maxSequences: configuration.maxSequences, maxModelLength: facts.maxModelLength),
+                    maxBatchedTokens: configuration.maxBatchedTokens))
+            noteRegistration(cluster, worker)
+        case .deliver(let message): feed(.message(message))
+        case .reset(let reason):
+            logger.warning("starting over: \(reason)")
+            isReleasing = true
+            releaseIfIdle()
+        case .refused(let reason): close(.failure(WorkerError.refused(reason)))
+        }
+    }
+
+    private func feed(_ event: MixedRole.Event) {
+        guard !isReleasing, let actions = role?.handle(event, at: .now) else { return }
+        carryOut(actions)
+        compute()
+    }
+
+    private func carryOut(_ actions: [MixedRole.Action]) {
+        var reports: [WorkerMessage] = []
+        for action in actions {
+            switch action {
+            case .report(let message): reports.append(message)
+            case .copyBlock(let source, let target):
+                facts.kv.copyBlock(Int32(source.rawValue), to: Int32(target.rawValue))
+            }
+        }
+        coordinator?.report(reports)
+    }
+}
+
+// MARK: - Steps
+
+extension MixedWorker {
+    private func compute() {
+        guard !isComputing, let (step, actions) = role?.nextStep(at: .now) else { return }
+        carryOut(actions)
+        guard let step else { return }
+        isComputing = true
+        engine.submit { [weak self, thread] engine in
+            let samples = engine.run(step)
+            thread.run { [weak self] in self?.assumeIsolated { $0.finishStep(samples) } }
+        }
+    }
+
+    private func finishStep(_ samples: [Sample]) {
+        isComputing = false
+        if isReleasing { return releaseIfIdle() }
+        feed(.stepFinished(samples))
+    }
+
+    /// Drops the role once the engine reads none of its blocks.
+    private func releaseIfIdle() {
+        guard !isComputing else { return }
+        role = nil
+        isReleasing = false
+        coordinator?.released()
+    }
+
+    func dropEverything() { role = nil }
+}
