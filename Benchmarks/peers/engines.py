@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from importlib import metadata
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -122,22 +123,23 @@ class OpenVINO:
     def __init__(self, models: Path):
         self.models = models
         self.workers: dict[tuple[str, str, int, str], subprocess.Popen[str]] = {}
+        self.complaints = tempfile.TemporaryFile("w+")  # noqa: SIM115 (standard error of all workers, as long as they live)
 
     def version(self) -> str:
         return f"GenAI {metadata.version('openvino-genai')}, model by optimum-intel {metadata.version('optimum-intel')}"
 
     def variants(self, row: Row) -> list[str]:
-        precisions = ["bf16"] if row.dtype == "bfloat16" else ["bf16", "f32"]
-        return [f"{backend}, {precision}, bf16 KV" for backend in ("paged", "stateful") for precision in precisions]
+        precisions = ["bf16, bf16 KV"] if row.dtype == "bfloat16" else ["bf16, bf16 KV", "f32, f16 KV"]
+        return [f"{backend}, {precision}" for backend in ("paged", "stateful") for precision in precisions]
 
     def worker(self, row: Row, variant: str) -> subprocess.Popen[str]:
         key = (row.shape, row.dtype, row.threads, variant)
         if key not in self.workers:
-            backend, precision, _ = variant.split(", ")
+            backend, precision, kv = variant.removesuffix(" KV").split(", ")
             model = self.models / row.shape / OPENVINO_DIRECTORIES[row.dtype]
-            command = [sys.executable, str(HERE / "openvino_worker.py"), str(model), str(row.threads), backend, precision]
+            command = [sys.executable, str(HERE / "openvino_worker.py"), str(model), str(row.threads), backend, precision, kv]
             self.workers[key] = subprocess.Popen(
-                pinned(row.threads, command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+                pinned(row.threads, command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.complaints, text=True
             )
             self.answer(self.workers[key], variant)
         return self.workers[key]
@@ -145,7 +147,9 @@ class OpenVINO:
     def answer(self, worker: subprocess.Popen[str], variant: str) -> dict[str, Any]:
         line = worker.stdout.readline() if worker.stdout else ""
         if not line:
-            raise EngineError(f"OpenVINO GenAI ({variant}) ended with status {worker.wait()}; run openvino_worker.py by hand to see why")
+            status = worker.wait()
+            self.complaints.seek(0)
+            raise EngineError(f"OpenVINO GenAI ({variant}): status {status}\n{self.complaints.read()[-2000:]}")
         return json.loads(line)
 
     def measure(self, row: Row, variant: str) -> float:

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """OpenVINO GenAI with one model loaded: reads a JSON object with a row from each line of its input, answers with its tokens a second.
 
-    python openvino_worker.py MODEL THREADS BACKEND PRECISION
+    python openvino_worker.py MODEL THREADS BACKEND PRECISION KV
 
 BACKEND is `paged` (ContinuousBatchingPipeline: paged attention, one batch over all sequences) or `stateful` (LLMPipeline on
 scaled dot-product attention). Times are GenAI's own, of the inference alone: neither sampling nor scheduling counts, as in
-llama.cpp's benchmark. The KV cache is kept in bfloat16 instead of OpenVINO's usual 8 bits, so that it reads what the others read.
+llama.cpp's benchmark. PRECISION is what activations are computed in and KV what the cache is kept in: `bf16` and `bf16`, or
+`f32` and `f16`; OpenVINO itself would keep the cache in 8 bits and so read half as much of it as the others.
 """
 
 import json
@@ -76,8 +77,8 @@ def speed(pipeline: Pipeline, row: dict[str, Any], random: np.random.Generator, 
 
 
 def main() -> None:
-    model, threads, backend, precision = sys.argv[1:]
-    properties = {"INFERENCE_NUM_THREADS": int(threads), "INFERENCE_PRECISION_HINT": precision, "KV_CACHE_PRECISION": "bf16"}
+    model, threads, backend, precision, kv = sys.argv[1:]
+    properties = {"INFERENCE_NUM_THREADS": int(threads), "INFERENCE_PRECISION_HINT": precision, "KV_CACHE_PRECISION": kv}
     with open(f"{model}/config.json") as file:
         vocabulary = json.load(file)["vocab_size"]
     pipeline = {"paged": Paged, "stateful": Stateful}[backend](model, properties)

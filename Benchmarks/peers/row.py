@@ -6,7 +6,7 @@ from typing import Literal
 Phase = Literal["prefill", "decode"]
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Row:
     shape: str
     dtype: str  # "bfloat16" or "int8": of the weights
@@ -16,11 +16,6 @@ class Row:
     batch: int = 0  # decode: sequences that go on together
     context: int = 0  # decode: tokens each has at the first timed step
     steps: int = 0  # decode: timed steps
-
-    @property
-    def work(self) -> int:
-        """Tokens that the timed part takes in or puts out."""
-        return self.tokens if self.phase == "prefill" else self.batch * self.steps
 
     @property
     def size(self) -> str:
