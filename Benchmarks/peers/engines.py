@@ -44,7 +44,10 @@ def pinned(threads: int, command: list[str]) -> list[str]:
 
 
 def output(command: list[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_RUN, check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_RUN, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise EngineError(str(error)) from error
     if done.returncode != 0:
         raise EngineError(f"{' '.join(command)}: status {done.returncode}\n{done.stderr[-2000:]}")
     return done.stdout
