@@ -52,6 +52,11 @@ model: ## retrain the bundled model (Python, about 40 minutes on two cores)
 	deploy/python-environment.sh
 	.venv/bin/python Models/training/train.py
 
+.PHONY: bench-peers
+bench-peers: build ## our engine beside llama.cpp and OpenVINO GenAI on the same weights: ARGS='--threads 1,2 --json peers.json'
+	Benchmarks/peers/setup.sh
+	.bench-peers/python/bin/python Benchmarks/peers/compare.py $(ARGS)
+
 .PHONY: clean
 clean: ## remove what was built
 	rm -rf .build
