@@ -45,7 +45,7 @@ let targets: [Target] = [
     library("JSONReader"),
     library("Kernels", ["CKernels", "COpenBLAS"]),
     library("Tokenizer", ["CPCRE2", "Generation", "JSONReader"]),
-    library("Inference", ["Kernels", "Generation", "JSONReader", crypto]),
+    library("Inference", ["CChecksum", "Kernels", "Generation", "JSONReader", crypto]),
     library("ClusterCore", ["Generation", collections]),
     library("ClusterSimulation", ["ClusterCore", "Generation"]),
     library("Wire", ["CWire", "CProtobufC", "CChecksum", "ClusterCore", "Generation"]),

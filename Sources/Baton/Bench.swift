@@ -27,20 +27,23 @@ struct BenchEngine: ParsableCommand {
     @Option(help: "Number format of the weights.")
     var dtype = WeightFormat.auto
 
+    @Option(help: "Where packed weights are kept for the next start and for other processes: auto (beside the model, else among the user's caches; small models nowhere), off, or a directory.")
+    var weightCache = WeightCache.automatic
+
     @Option(help: "Numbers of threads to measure, e.g. 1,2.")
-    var threads = CountList([1])
+    var threads = NumberList([1])
 
     @Option(help: "Cores to pin the threads to, e.g. 0,1 (default: not pinned).")
-    var cores = CountList([])
+    var cores = NumberList([])
 
     @Option(help: "Prompt lengths to measure, or none.")
-    var prefill = CountList([128, 512, 2048])
+    var prefill = NumberList([128, 512, 2048])
 
     @Option(help: "Batch sizes to measure, or none.")
-    var decode = CountList([1, 2, 4, 8, 16, 32])
+    var decode = NumberList([1, 2, 4, 8, 16, 32])
 
     @Option(help: "Keys that each row of a decode batch sees at least.")
-    var context = CountList([128, 2048])
+    var context = NumberList([128, 2048])
 
     @Option(help: "Prompt tokens in a step.")
     var maxNumBatchedTokens = 512
@@ -57,21 +60,21 @@ struct BenchEngine: ParsableCommand {
     func validate() throws {
         guard rounds >= 1 else { throw ValidationError("--rounds must be at least 1") }
         guard maxNumBatchedTokens >= 1 else { throw ValidationError("--max-num-batched-tokens must be at least 1") }
-        guard let most = threads.counts.max(), most <= 1024, threads.counts.allSatisfy({ $0 >= 1 }) else { throw ValidationError("--threads needs numbers from 1 to 1024") }
-        guard cores.counts.isEmpty || cores.counts.count >= most else {
-            throw ValidationError("--cores names \(cores.counts.count) cores for \(most) threads")
+        guard let most = threads.numbers.max(), most <= 1024, threads.numbers.allSatisfy({ $0 >= 1 }) else { throw ValidationError("--threads needs numbers from 1 to 1024") }
+        guard cores.numbers.isEmpty || cores.numbers.count >= most else {
+            throw ValidationError("--cores names \(cores.numbers.count) cores for \(most) threads")
         }
     }
 
     func run() throws {
         let environment = ProcessInfo.processInfo.environment
         let kernels = try KernelSet.select(environment: environment)
-        let most = threads.counts.max() ?? 1
+        let most = threads.numbers.max() ?? 1
         let team = try ThreadTeam(maxThreads: most)
-        try team.place(on: cores.counts)
+        try team.place(on: cores.numbers)
         let loaded = try Model(
-            directory: model, format: dtype, kernels: kernels, team: team, threads: most,
-            float32Path: try Float32Path.select(environment: environment))
+            path: model, format: dtype, kernels: kernels, team: team, threads: most,
+            float32Path: try Float32Path.select(environment: environment), cache: weightCache)
         let workloads = self.workloads(atMost: loaded.configuration.maxPositions)
         let benchmark = try EngineBenchmark(
             model: loaded, team: team, kvFormat: .auto, chunk: maxNumBatchedTokens, workloads: workloads)
@@ -79,9 +82,9 @@ struct BenchEngine: ParsableCommand {
         var all: [[EngineBenchmark.Measurement]] = []
         for round in 0..<rounds {
             var measurements: [EngineBenchmark.Measurement] = []
-            for threads in threads.counts {
+            for threads in threads.numbers {
                 for workload in workloads {
-                    let share = Double(measurements.count) / Double(workloads.count * self.threads.counts.count)
+                    let share = Double(measurements.count) / Double(workloads.count * self.threads.numbers.count)
                     progress.show((Double(round) + share) / Double(rounds))
                     measurements.append(try benchmark.measure(workload, threads: threads))
                 }
@@ -99,9 +102,9 @@ struct BenchEngine: ParsableCommand {
 
     /// Those that the model's positions allow.
     private func workloads(atMost positions: Int) -> [EngineBenchmark.Workload] {
-        let prompts = prefill.counts.map { EngineBenchmark.Workload.prefill(tokens: $0) }
-        let batches = context.counts.flatMap { keys in
-            decode.counts.map { EngineBenchmark.Workload.decode(batch: $0, context: keys) }
+        let prompts = prefill.numbers.map { EngineBenchmark.Workload.prefill(tokens: $0) }
+        let batches = context.numbers.flatMap { keys in
+            decode.numbers.map { EngineBenchmark.Workload.decode(batch: $0, context: keys) }
         }
         return (prompts + batches).filter { $0.positions <= positions }
     }
@@ -110,28 +113,5 @@ struct BenchEngine: ParsableCommand {
     private static var lastLevelCache: Int {
         let bytes = sysconf(Int32(_SC_LEVEL3_CACHE_SIZE))
         return bytes > 0 ? bytes : 32 << 20
-    }
-}
-
-/// Numbers of an option, separated by commas; `none` for none.
-struct CountList: ExpressibleByArgument {
-    var counts: [Int]
-
-    init(_ counts: [Int]) { self.counts = counts }
-
-    init?(argument: String) {
-        if argument == "none" {
-            counts = []
-            return
-        }
-        counts = []
-        for part in argument.split(separator: ",", omittingEmptySubsequences: false) {
-            guard let count = Int(part), count >= 0 else { return nil }
-            counts.append(count)
-        }
-    }
-
-    var defaultValueDescription: String {
-        counts.isEmpty ? "none" : counts.map(String.init).joined(separator: ",")
     }
 }

@@ -19,6 +19,9 @@ struct LocalEngineOptions: ParsableArguments {
     @Option(help: "Number format of KV with --local: auto (as the weights), float32, bfloat16 or int8.")
     var kvDtype = KVFormat.auto
 
+    @Option(help: "Where packed weights are kept for the next start and for other processes: auto (beside the model, else among the user's caches; small models nowhere), off, or a directory.")
+    var weightCache = WeightCache.automatic
+
     @Option(help: "Compute threads with --local.")
     var threads = 1
 
@@ -73,8 +76,8 @@ private final class Session {
         let environment = ProcessInfo.processInfo.environment
         let team = try ThreadTeam(maxThreads: options.threads)
         let model = try Model(
-            directory: path, format: options.dtype, kernels: try KernelSet.select(environment: environment), team: team,
-            threads: options.threads, float32Path: try Float32Path.select(environment: environment))
+            path: path, format: options.dtype, kernels: try KernelSet.select(environment: environment), team: team,
+            threads: options.threads, float32Path: try Float32Path.select(environment: environment), cache: options.weightCache)
         admission = Admission(
             tokenizer: try Tokenizer(modelPath: path), configuration: model.configuration,
             maxModelLength: .max)

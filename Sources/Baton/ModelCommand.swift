@@ -134,20 +134,3 @@ enum GGUFType: String, ExpressibleByArgument, CaseIterable {
         }
     }
 }
-
-/// The share of long work that is done, on standard error: in place on a terminal, once at the end elsewhere.
-struct ProgressLine {
-    let title: String
-    private let isTerminal = isatty(STDERR_FILENO) == 1
-
-    init(title: String) { self.title = title }
-
-    func show(_ share: Double) {
-        guard isTerminal else { return }
-        FileHandle.standardError.write(Data("\r\(title): \(Int(share * 100)) %\u{1B}[K".utf8))
-    }
-
-    func finish() {
-        FileHandle.standardError.write(Data("\(isTerminal ? "\r" : "")\(title): done\(isTerminal ? "\u{1B}[K" : "")\n".utf8))
-    }
-}

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Kernels
 import LocalCluster
 import Logging
 import ProgramSupport
@@ -112,6 +113,7 @@ struct ClusterOptions: ParsableArguments {
             "--dtype", dtype, "--kv-dtype", kvDtype, "--kv-cache-memory", String(kvCacheMemory.bytes),
             "--max-num-seqs", String(maxNumSeqs), "--max-num-batched-tokens", String(maxNumBatchedTokens),
         ]
+        plan.cores = ThreadTeam.allowedCores
         return plan
     }
 

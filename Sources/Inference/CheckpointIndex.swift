@@ -102,6 +102,18 @@ public struct CheckpointIndex: Sendable {
         return try MappedFile.contents(of: path + "/config.json", atMost: 4 << 20)
     }
 
+    /// All files that the checkpoint is made of.
+    var filePaths: [String] {
+        let weights = files.map(\.path)
+        return gguf == nil ? [path + "/config.json"] + weights : weights
+    }
+
+    /// Gives the pages of a tensor that was read back to the system, which can read them again.
+    func release(_ name: String) {
+        guard let bytes = tensor(name)?.bytes, let base = bytes.baseAddress else { return }
+        MappedFile.release(UnsafeRawBufferPointer(start: base, count: bytes.count))
+    }
+
     /// A tensor and its bytes, which are valid as long as this index lives.
     func tensor(_ name: String) -> (tensor: StoredTensor, bytes: UnsafeRawBufferPointer)? {
         guard let place = places[name] else { return nil }

@@ -49,7 +49,7 @@ public final class Engine {
         clock.begin()
         let step = ForwardStep(engine: self, batch: batch, kv: kv, threads: threads)
         try step.embed()
-        for layer in model.layers.indices { try step.run(layer: layer, onLayer: onLayer) }
+        for layer in model.weights.layers.indices { try step.run(layer: layer, onLayer: onLayer) }
         try step.project()
         return try logits(ofRows: batch.logitRows.count)
     }

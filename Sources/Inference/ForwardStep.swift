@@ -34,7 +34,7 @@ struct ForwardStep {
         let hidden = try scratch.hidden.rows(batch.rowCount), rope = try scratch.rope.rows(batch.rowCount)
         let batch = batch, model = model, half = model.configuration.headDim / 2
         forEachRow(batch.rowCount, width: model.configuration.hiddenSize) { row, _ in
-            model.embedding.copyRow(Int(batch.tokens[row]), to: hidden.base + row * hidden.stride)
+            model.weights.embedding.copyRow(Int(batch.tokens[row]), to: hidden.base + row * hidden.stride)
             let cosine = rope.base + row * rope.stride
             Elementary.rope(position: batch.positions[row], frequencies: model.inverseFrequencies, cosine: cosine,
                             sine: cosine + half)
@@ -43,7 +43,7 @@ struct ForwardStep {
     }
 
     func run(layer index: Int, onLayer: (Int) -> Void) throws {
-        let layer = model.layers[index], isLast = index == model.layers.count - 1
+        let layer = model.weights.layers[index], isLast = index == model.weights.layers.count - 1
         try normalize(weight: layer.inputNorm, adding: index > 0, rows: batch.rowCount)
         let qkv = try scratch.qkv.rows(batch.rowCount)
         clock.mark(.elementwise)
@@ -92,7 +92,7 @@ struct ForwardStep {
     }
 
     /// Biases, head norms and rope on `qkv`, then K and V into the cache.
-    private func storeKeysAndValues(_ layer: Model.Layer, index: Int) throws {
+    private func storeKeysAndValues(_ layer: ModelWeights.Layer, index: Int) throws {
         let c = model.configuration, kernels = model.kernels, positions = batch.positions, kv = kv, tables = scratch.rowTables
         let qkv = try scratch.qkv.rows(batch.rowCount), rope = try scratch.rope.rows(batch.rowCount)
         forEachRow(batch.rowCount, width: qkv.columns) { row, _ in
@@ -141,7 +141,7 @@ struct ForwardStep {
         }
     }
 
-    private func feedForward(_ layer: Model.Layer, rows: Int) throws {
+    private func feedForward(_ layer: ModelWeights.Layer, rows: Int) throws {
         let gateUp = try scratch.gateUp.rows(rows), activated = scratch.activated.view(rows)
         let kernels = model.kernels, lanes = scratch.rowPerThread, width = model.configuration.intermediateSize
         clock.mark(.elementwise)
@@ -161,10 +161,10 @@ struct ForwardStep {
     func project() throws {
         let rows = batch.logitRows.count
         if rows == 0 { return }
-        try normalize(weight: model.finalNorm, adding: true, rows: rows)
+        try normalize(weight: model.weights.finalNorm, adding: true, rows: rows)
         let logits = try scratch.logits.rows(rows)
         clock.mark(.elementwise)
-        model.head.multiply(scratch.normed.view(rows), into: logits, team: team, threads: threads)
+        model.weights.head.multiply(scratch.normed.view(rows), into: logits, team: team, threads: threads)
         clock.mark(.head)
     }
 }

@@ -35,6 +35,15 @@ final class MappedFile: @unchecked Sendable {
         if let base = bytes.baseAddress { munmap(UnsafeMutableRawPointer(mutating: base), bytes.count) }
     }
 
+    /// Lets the system take the whole pages within `bytes` of some map; they are read again when needed.
+    static func release(_ bytes: UnsafeRawBufferPointer) {
+        guard let base = bytes.baseAddress else { return }
+        let page = UInt(4096), begin = (UInt(bitPattern: base) + page - 1) / page * page
+        let end = (UInt(bitPattern: base) + UInt(bytes.count)) / page * page
+        guard begin < end, let first = UnsafeMutableRawPointer(bitPattern: begin) else { return }
+        madvise(first, Int(end - begin), MADV_DONTNEED)
+    }
+
     /// The whole of a small file.
     static func contents(of path: String, atMost limit: Int) throws(ModelError) -> [UInt8] {
         let file = try MappedFile(path: path)

@@ -44,19 +44,6 @@ public enum KVFormat: String, Sendable, Hashable, CaseIterable {
 
 /// A model's weights, packed for the kernels. Immutable; shared by all engines of a process.
 public final class Model: Sendable {
-    struct Layer: Sendable {
-        let inputNorm: [Float]       // [hidden]
-        let qkv: PackedMatrix        // [query width + 2 KV width, hidden]
-        let qkvBias: [Float]?        // [query width + 2 KV width]
-        let queryNorm: [Float]?      // [head dim]
-        let keyNorm: [Float]?        // [head dim]
-        let output: PackedMatrix     // [hidden, query width]
-        let outputBias: [Float]?     // [hidden]
-        let attentionNorm: [Float]   // [hidden], after attention
-        let gateUp: PackedMatrix     // [2 intermediate, hidden]
-        let down: PackedMatrix       // [hidden, intermediate]
-    }
-
     public let configuration: ModelConfiguration
     public let weightFormat: NumberFormat
     /// Of int8 weights.
@@ -64,62 +51,60 @@ public final class Model: Sendable {
     public let kernels: KernelSet
     /// Hexadecimal SHA-256, see ``ModelHash``.
     public let hash: String
-    let embedding: PackedMatrix      // [vocabulary, hidden]
-    let head: PackedMatrix           // [vocabulary, hidden]; the embedding itself if tied
-    let finalNorm: [Float]           // [hidden]
-    let layers: [Layer]
+    let weights: ModelWeights
+    /// Where the packed weights are.
+    public let cacheOutcome: WeightCache.Outcome
     let inverseFrequencies: [Float]  // [head dim / 2]
     private let float32Path: Float32Path
 
-    /// Loads a checkpoint directory (`config.json`, safetensors) or a GGUF file and packs its weights on `threads` threads.
-    /// - Parameter progress: called with the share of layers packed, 0 ... 1.
+    /// Loads a checkpoint directory (`config.json`, safetensors) or a GGUF file: maps its packed weights if an earlier run left
+    /// them in `cache`, or packs them on `threads` threads.
+    /// - Parameter progress: called with the share of the weights packed, 0 ... 1.
     /// - Throws: ``ModelError`` for a checkpoint that cannot be used, `KernelError` if memory is refused.
     public init(
-        directory: String, format: WeightFormat = .auto, kernels: KernelSet, team: ThreadTeam, threads: Int,
-        float32Path: Float32Path = .packed, progress: (Double) -> Void = { _ in }
+        path: String, format: WeightFormat = .auto, kernels: KernelSet, team: ThreadTeam, threads: Int,
+        float32Path: Float32Path = .packed, cache: WeightCache = .off, progress: (Double) -> Void = { _ in }
     ) throws {
-        let configuration = try ModelConfiguration(path: directory)
-        let checkpoint = try CheckpointIndex(path: directory)
+        let configuration = try ModelConfiguration(path: path)
+        let checkpoint = try CheckpointIndex(path: path)
         let embeddingName = "model.embed_tokens.weight"
         let shape = [configuration.vocabularySize, configuration.hiddenSize]
         let stored = try checkpoint.require(embeddingName, shape: shape).tensor.type
         let weightFormat = format.resolved(stored: stored), scaleGroup = ScaleGroup(stored: stored)
-        let loader = WeightLoader(
-            checkpoint: checkpoint, configuration: configuration, format: weightFormat, group: scaleGroup, team: team,
-            threads: threads, float32Path: float32Path)
+        let layout = WeightLayout(configuration, format: weightFormat, group: scaleGroup)
+        let loader = WeightLoader(checkpoint: checkpoint, layout: layout, team: team, threads: threads)
+        let usesOpenBLAS = float32Path == .openBLAS && weightFormat == .float32
+        let loaded = try (usesOpenBLAS ? .off : cache).load(loader, progress: progress)
         self.configuration = configuration
         self.weightFormat = weightFormat
         self.scaleGroup = scaleGroup
         self.kernels = kernels
         self.float32Path = float32Path
-        embedding = try loader.matrix([embeddingName], rows: [configuration.vocabularySize], inputs: configuration.hiddenSize)
-        head = configuration.tiedEmbeddings ? embedding : try loader.matrix(
-            ["lm_head.weight"], rows: [configuration.vocabularySize], inputs: configuration.hiddenSize)
-        finalNorm = try loader.vector(["model.norm.weight"], counts: [configuration.hiddenSize])
-        layers = try (0..<configuration.layerCount).map { index in
-            progress(Double(index) / Double(configuration.layerCount))
-            return try loader.layer(index)
-        }
+        weights = ModelWeights(
+            configuration, layout: layout, memory: loaded.memory, openBLAS: usesOpenBLAS ? try loader.openBLASPaths() : [:])
+        cacheOutcome = loaded.outcome
+        hash = loaded.modelHash
         inverseFrequencies = configuration.rope.inverseFrequencies(headDim: configuration.headDim)
-        hash = ModelHash.compute(config: try checkpoint.configurationBytes(), checkpoint: checkpoint, team: team, threads: threads)
         progress(1)
     }
 
+    private var matrices: [PackedMatrix] { weights.layers.flatMap(\.matrices) }
+    private var isTied: Bool { weights.head === weights.embedding }
+
     /// Bytes of packed weights.
     public var weightByteCount: Int {
-        let matrices = layers.flatMap { [$0.qkv, $0.output, $0.gateUp, $0.down] }
-        return matrices.reduce(embedding.byteCount + (head === embedding ? 0 : head.byteCount)) { $0 + $1.byteCount }
+        matrices.reduce(weights.embedding.byteCount + (isTied ? 0 : weights.head.byteCount)) { $0 + $1.byteCount }
     }
 
     /// Bytes of packed weights that a step reads: all but an embedding of its own.
-    public var streamedByteCount: Int { weightByteCount - (head === embedding ? 0 : embedding.byteCount) }
+    public var streamedByteCount: Int { weightByteCount - (isTied ? 0 : weights.embedding.byteCount) }
 
     /// Arithmetic of the matrix products; `float32-openblas` is followed by the matrices that it serves.
     public var kernelFamily: String {
         guard float32Path == .openBLAS, weightFormat == .float32 else {
             return kernels.family(for: weightFormat, group: scaleGroup)
         }
-        let served = (layers.flatMap { [$0.qkv, $0.output, $0.gateUp, $0.down] } + [head]).map { $0.usesOpenBLAS ? "1" : "0" }
+        let served = (matrices + [weights.head]).map { $0.usesOpenBLAS ? "1" : "0" }
         return "float32-openblas-" + served.joined()
     }
 

@@ -1,43 +1,72 @@
 import Kernels
 
-/// Finds a model's tensors in a checkpoint, checks their shapes and packs them.
+/// Finds a model's tensors in a checkpoint, checks their shapes and packs them into one piece of memory.
 struct WeightLoader {
     let checkpoint: CheckpointIndex
-    let configuration: ModelConfiguration
-    let format: NumberFormat
-    let group: ScaleGroup
+    let layout: WeightLayout
     let team: ThreadTeam
     let threads: Int
-    let float32Path: Float32Path
 
-    /// The weight matrices `names`, `[rows[i], inputs]`, stacked.
-    func matrix(_ names: [String], rows: [Int], inputs: Int) throws -> PackedMatrix {
+    /// Fills `memory` with all items.
+    /// - Parameter progress: called with the share of the bytes packed, 0 ... 1.
+    /// - Throws: ``ModelError`` for a tensor that is missing or has another shape.
+    func pack(into memory: Memory, progress: (Double) -> Void) throws {
+        for (index, item) in layout.items.enumerated() {
+            switch item {
+            case .matrix(let names, let rows, let inputs):
+                guard let shape = layout.shape(of: item) else { continue }
+                try withSources(names, rows: rows, inputs: inputs) {
+                    PackedMatrix.pack($0, as: shape, into: memory, at: layout.offsets[index], team: team, threads: threads)
+                }
+                for name in names { checkpoint.release(name) }
+            case .vector(let names, let counts):
+                let values = try vector(names, counts: counts)
+                (memory.base + layout.offsets[index]).assumingMemoryBound(to: Float.self)
+                    .update(from: values, count: values.count)
+            }
+            progress(Double(index + 1) / Double(layout.items.count))
+        }
+    }
+
+    /// Identity of the checkpoint; reads all of it.
+    func modelHash() throws -> String {
+        ModelHash.compute(config: try checkpoint.configurationBytes(), checkpoint: checkpoint, team: team, threads: threads)
+    }
+
+    /// OpenBLAS for the matrices that it serves at every number of rows, by index of the item.
+    func openBLASPaths() throws -> [Int: OpenBLASPath] {
+        var paths: [Int: OpenBLASPath] = [:]
+        for (index, item) in layout.items.enumerated() {
+            guard case .matrix(let names, let rows, let inputs) = item, let shape = layout.shape(of: item) else { continue }
+            paths[index] = try withSources(names, rows: rows, inputs: inputs) { try OpenBLASPath($0, as: shape) }
+        }
+        return paths
+    }
+
+    /// The tensors `names`, `[rows[i], inputs]`, as sources of one type.
+    private func withSources<Result>(
+        _ names: [String], rows: [Int], inputs: Int, _ body: ([PackedMatrix.Source]) throws -> Result
+    ) throws -> Result {
         var sources: [PackedMatrix.Source] = []
         for (name, count) in zip(names, rows) {
             let (tensor, bytes) = try checkpoint.require(name, shape: [count, inputs])
             guard let base = bytes.baseAddress else { throw ModelError(checkpoint.path, name, .shape) }
             sources.append(PackedMatrix.Source(base: base, rows: count, type: tensor.type, order: tensor.rowOrder))
         }
-        guard Set(sources.map(\.type)).count > 1 else { return try packed(sources, inputs: inputs) }
+        guard Set(sources.map(\.type)).count > 1 else { return try body(sources) }
         // Quantizers give the tensors of a layer types of their own; what they have in common is float32.
         let values = UnsafeMutablePointer<Float>.allocate(capacity: rows.reduce(0, +) * inputs)
         defer { values.deallocate() }
         var next = values
-        let widened = sources.map { source in
+        return try body(sources.map { source in
             defer { next += source.rows * inputs }
             source.type.widen(source.base, into: next, count: source.rows * inputs)
             return PackedMatrix.Source(base: next, rows: source.rows, type: .float32, order: source.order)
-        }
-        return try packed(widened, inputs: inputs)
-    }
-
-    private func packed(_ sources: [PackedMatrix.Source], inputs: Int) throws -> PackedMatrix {
-        try PackedMatrix(sources, inputs: inputs, format: format, group: group, team: team, threads: threads,
-                         float32Path: float32Path)
+        })
     }
 
     /// The vectors `names`, `[counts[i]]`, one after the other, as float32; rounded first if weights are bfloat16.
-    func vector(_ names: [String], counts: [Int]) throws -> [Float] {
+    private func vector(_ names: [String], counts: [Int]) throws -> [Float] {
         var values: [Float] = []
         for (name, count) in zip(names, counts) {
             let (tensor, bytes) = try checkpoint.require(name, shape: [count])
@@ -48,31 +77,12 @@ struct WeightLoader {
             }
             values += (0..<count).map { stored[tensor.rowOrder.storedRow($0)] }
         }
-        return format == .bfloat16 ? values.map(Self.roundedToBfloat16) : values
+        return layout.format == .bfloat16 ? values.map(Self.roundedToBfloat16) : values
     }
 
     private static func roundedToBfloat16(_ value: Float) -> Float {
         let bits = value.bitPattern
         if value.isNaN { return value }
         return Float(bitPattern: (bits &+ 0x7fff &+ (bits >> 16 & 1)) & 0xffff_0000)
-    }
-
-    func layer(_ index: Int) throws -> Model.Layer {
-        let c = configuration, prefix = "model.layers.\(index)."
-        let attention = prefix + "self_attn.", mlp = prefix + "mlp."
-        let widths = [c.queryWidth, c.kvWidth, c.kvWidth]
-        let projections = ["q_proj", "k_proj", "v_proj"].map { attention + $0 }
-        return Model.Layer(
-            inputNorm: try vector([prefix + "input_layernorm.weight"], counts: [c.hiddenSize]),
-            qkv: try matrix(projections.map { $0 + ".weight" }, rows: widths, inputs: c.hiddenSize),
-            qkvBias: c.qkvBias ? try vector(projections.map { $0 + ".bias" }, counts: widths) : nil,
-            queryNorm: c.headNorm ? try vector([attention + "q_norm.weight"], counts: [c.headDim]) : nil,
-            keyNorm: c.headNorm ? try vector([attention + "k_norm.weight"], counts: [c.headDim]) : nil,
-            output: try matrix([attention + "o_proj.weight"], rows: [c.hiddenSize], inputs: c.queryWidth),
-            outputBias: c.outputBias ? try vector([attention + "o_proj.bias"], counts: [c.hiddenSize]) : nil,
-            attentionNorm: try vector([prefix + "post_attention_layernorm.weight"], counts: [c.hiddenSize]),
-            gateUp: try matrix([mlp + "gate_proj.weight", mlp + "up_proj.weight"],
-                               rows: [c.intermediateSize, c.intermediateSize], inputs: c.hiddenSize),
-            down: try matrix([mlp + "down_proj.weight"], rows: [c.hiddenSize], inputs: c.intermediateSize))
     }
 }

@@ -4,7 +4,7 @@ import Glibc
 import Musl
 #endif
 
-/// Anonymous, zeroed, page-aligned memory in huge pages where the system has them; returned with the object.
+/// Page-aligned memory, returned with the object: anonymous, zeroed and in huge pages where the system has them, or a file's.
 ///
 /// Unchecked: the address and the size never change; who may write when is the owner's contract.
 public final class Memory: @unchecked Sendable {
@@ -23,6 +23,17 @@ public final class Memory: @unchecked Sendable {
         madvise(address, mappedCount, Int32(MADV_HUGEPAGE))
         base = address
         self.byteCount = byteCount
+    }
+
+    /// Bytes of an open file from `offset` (a multiple of the page size) on, shared by every process that maps them. Those that
+    /// are mapped to be read must not be written.
+    public init(file descriptor: Int32, offset: Int, byteCount: Int, writable: Bool) throws(KernelError) {
+        precondition(byteCount >= 1 && offset >= 0 && offset % 4096 == 0, "\(byteCount) bytes from \(offset)")
+        let address = mmap(nil, byteCount, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, descriptor, off_t(offset))
+        guard let address, address != MAP_FAILED else { throw .outOfMemory(byteCount: byteCount) }
+        base = address
+        self.byteCount = byteCount
+        mappedCount = byteCount
     }
 
     deinit { munmap(base, mappedCount) }

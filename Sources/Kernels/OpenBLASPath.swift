@@ -34,10 +34,9 @@ public final class OpenBLASPath: Sendable {
     private static let span = 512
 
     /// `nil` if OpenBLAS's bits depend on the batch for this shape.
-    init?(_ sources: [PackedMatrix.Source], outputs: Int, inputs: Int) throws(KernelError) {
+    public init?(_ sources: [PackedMatrix.Source], as shape: PackedMatrix.Shape) throws(KernelError) {
         openblas_set_num_threads(1)
-        self.outputs = outputs
-        self.inputs = inputs
+        (outputs, inputs) = (shape.outputs, shape.inputs)
         let lastSpan = (outputs - 1) % Self.span + 1
         minimumRows = Self.paddedRows(span: min(lastSpan, Self.span), inputs: inputs)
         weights = try Memory(byteCount: outputs * inputs * 4)

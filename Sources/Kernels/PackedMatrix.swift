@@ -6,12 +6,40 @@ import CKernels
 ///
 /// Unchecked: immutable once packed.
 public final class PackedMatrix: @unchecked Sendable {
-    public let outputs: Int
-    public let inputs: Int
-    public let format: NumberFormat
-    /// Of int8.
-    public let group: ScaleGroup
-    private let memory: Memory
+    /// What decides how many bytes a packed matrix has and what each of them means.
+    public struct Shape: Sendable, Hashable {
+        public var outputs: Int
+        public var inputs: Int
+        public var format: NumberFormat
+        /// Of int8.
+        public var group: ScaleGroup
+
+        public init(outputs: Int, inputs: Int, format: NumberFormat, group: ScaleGroup = .of64) {
+            precondition(outputs >= 1 && inputs >= 1, "matrix [\(outputs), \(inputs)]")
+            self.outputs = outputs
+            self.inputs = inputs
+            self.format = format
+            self.group = group
+        }
+
+        public var byteCount: Int { bk_panels(outputs) * panelByteCount }
+
+        fileprivate var panelByteCount: Int {
+            switch format {
+            case .float32: Int(BK_PANEL) * inputs * 4
+            case .bfloat16: Int(BK_PANEL) * bk_padded_k(inputs) * 2
+            case .int8: bk_int8_panel_bytes(inputs, group.rawValue)
+            }
+        }
+    }
+
+    public let shape: Shape
+    public var outputs: Int { shape.outputs }
+    public var inputs: Int { shape.inputs }
+    public var format: NumberFormat { shape.format }
+    public var group: ScaleGroup { shape.group }
+    private let memory: Memory // Holds `base`.
+    private let base: UnsafeMutableRawPointer
     /// Set when OpenBLAS serves this shape (see ``OpenBLASPath``); then it serves every product.
     private let openBLAS: OpenBLASPath?
 
@@ -37,40 +65,42 @@ public final class PackedMatrix: @unchecked Sendable {
 
     static func paddedOutputs(_ outputs: Int) -> Int { bk_panels(outputs) * Int(BK_PANEL) }
 
-    public var byteCount: Int { memory.byteCount }
+    public var byteCount: Int { shape.byteCount }
 
-    /// Packs `sources`, one below the other and of one type, on `threads` threads. A source that is wider than `format` is
-    /// rounded; for int8, in groups of `group` inputs. Q8_0 blocks become int8 in groups of 32 as they are, bytes and scales.
-    public init(
+    /// A matrix that lies packed in `memory` from `offset` (a multiple of 64) on.
+    public init(_ shape: Shape, in memory: Memory, at offset: Int, openBLAS: OpenBLASPath? = nil) {
+        precondition(offset >= 0 && offset % 64 == 0 && offset + shape.byteCount <= memory.byteCount, "\(shape) at \(offset)")
+        self.shape = shape
+        self.memory = memory
+        self.openBLAS = openBLAS
+        base = memory.base + offset
+    }
+
+    /// Packs `sources` into memory of its own.
+    public convenience init(
         _ sources: [Source], inputs: Int, format: NumberFormat, group: ScaleGroup = .of64, team: ThreadTeam, threads: Int,
         float32Path: Float32Path = .packed
     ) throws(KernelError) {
-        let outputs = sources.reduce(0) { $0 + $1.rows }
-        precondition(outputs >= 1 && inputs >= 1, "matrix [\(outputs), \(inputs)]")
-        precondition(Set(sources.map(\.type)).count == 1, "sources of one matrix differ in type")
-        let type = sources[0].type
-        self.outputs = outputs
-        self.inputs = inputs
-        self.format = format
-        self.group = group
-        openBLAS = format == .float32 && float32Path == .openBLAS
-            ? try OpenBLASPath(sources, outputs: outputs, inputs: inputs) : nil
-        let panelBytes = Self.panelByteCount(inputs: inputs, format: format, group: group)
-        let memory = try Memory(byteCount: bk_panels(outputs) * panelBytes)
-        self.memory = memory
-        team.forEachRange(of: bk_panels(outputs), chunk: 1, threads: threads) { panels, _ in
-            for panel in panels {
-                let rows = Self.rows(ofPanel: panel, in: sources, inputs: inputs)
-                Self.pack(rows, type, inputs: inputs, format: format, group: group, into: memory.base + panel * panelBytes)
-            }
-        }
+        let shape = Shape(outputs: sources.reduce(0) { $0 + $1.rows }, inputs: inputs, format: format, group: group)
+        let memory = try Memory(byteCount: shape.byteCount)
+        Self.pack(sources, as: shape, into: memory, at: 0, team: team, threads: threads)
+        let openBLAS = format == .float32 && float32Path == .openBLAS ? try OpenBLASPath(sources, as: shape) : nil
+        self.init(shape, in: memory, at: 0, openBLAS: openBLAS)
     }
 
-    private static func panelByteCount(inputs: Int, format: NumberFormat, group: ScaleGroup) -> Int {
-        switch format {
-        case .float32: Int(BK_PANEL) * inputs * 4
-        case .bfloat16: Int(BK_PANEL) * bk_padded_k(inputs) * 2
-        case .int8: bk_int8_panel_bytes(inputs, group.rawValue)
+    /// Packs `sources`, one below the other and of one type, on `threads` threads into `memory` from `offset` on. A
+    /// source that is wider than the format is rounded. Q8_0 blocks become int8 in groups of 32 as they are, bytes and scales.
+    public static func pack(
+        _ sources: [Source], as shape: Shape, into memory: Memory, at offset: Int, team: ThreadTeam, threads: Int
+    ) {
+        precondition(offset >= 0 && offset + shape.byteCount <= memory.byteCount, "\(shape) at \(offset)")
+        precondition(sources.reduce(0) { $0 + $1.rows } == shape.outputs, "\(sources.map(\.rows)) rows as \(shape)")
+        precondition(Set(sources.map(\.type)).count == 1, "sources of one matrix differ in type")
+        team.forEachRange(of: bk_panels(shape.outputs), chunk: 1, threads: threads) { panels, _ in
+            for panel in panels {
+                let rows = rows(ofPanel: panel, in: sources, inputs: shape.inputs)
+                pack(rows, sources[0].type, as: shape, into: memory.base + offset + panel * shape.panelByteCount)
+            }
         }
     }
 
@@ -89,15 +119,14 @@ public final class PackedMatrix: @unchecked Sendable {
     }
 
     private static func pack(
-        _ rows: [UnsafeRawPointer?], _ type: StoredType, inputs: Int, format: NumberFormat, group: ScaleGroup,
-        into target: UnsafeMutableRawPointer
+        _ rows: [UnsafeRawPointer?], _ type: StoredType, as shape: Shape, into target: UnsafeMutableRawPointer
     ) {
-        let bytes = target.assumingMemoryBound(to: UInt8.self)
-        switch format {
+        let inputs = shape.inputs, bytes = target.assumingMemoryBound(to: UInt8.self)
+        switch shape.format {
         case .float32: bk_pack_f32(rows, type.cType, inputs, target.assumingMemoryBound(to: Float.self))
         case .bfloat16: bk_pack_bf16(rows, type.cType, inputs, target.assumingMemoryBound(to: UInt16.self))
-        case .int8 where type == .q8_0 && group == .of32: bk_pack_q8_0(rows, inputs, bytes)
-        case .int8: bk_pack_int8(rows, type.cType, inputs, group.rawValue, bytes)
+        case .int8 where type == .q8_0 && shape.group == .of32: bk_pack_q8_0(rows, inputs, bytes)
+        case .int8: bk_pack_int8(rows, type.cType, inputs, shape.group.rawValue, bytes)
         }
     }
 
@@ -105,9 +134,9 @@ public final class PackedMatrix: @unchecked Sendable {
     public func copyRow(_ row: Int, to out: UnsafeMutablePointer<Float>) {
         precondition(row >= 0 && row < outputs, "row \(row) of \(outputs)")
         switch format {
-        case .float32: bk_unpack_row_f32(memory.floats(), inputs, row, out)
-        case .bfloat16: bk_unpack_row_bf16(memory.base.assumingMemoryBound(to: UInt16.self), inputs, row, out)
-        case .int8: bk_unpack_row_int8(memory.base.assumingMemoryBound(to: UInt8.self), inputs, group.rawValue, row, out)
+        case .float32: bk_unpack_row_f32(base.assumingMemoryBound(to: Float.self), inputs, row, out)
+        case .bfloat16: bk_unpack_row_bf16(base.assumingMemoryBound(to: UInt16.self), inputs, row, out)
+        case .int8: bk_unpack_row_int8(base.assumingMemoryBound(to: UInt8.self), inputs, group.rawValue, row, out)
         }
     }
 
@@ -141,13 +170,13 @@ public final class PackedMatrix: @unchecked Sendable {
         let table = x.kernels.table, from = x.base + rows.lowerBound * x.rowBytes, to = y.base + rows.lowerBound * y.stride
         switch format {
         case .float32:
-            table.gemm_f32(from.assumingMemoryBound(to: Float.self), inputs, memory.floats(), to, y.stride, rows.count, inputs,
-                           panels.lowerBound, panels.upperBound)
+            table.gemm_f32(from.assumingMemoryBound(to: Float.self), inputs, base.assumingMemoryBound(to: Float.self), to, y.stride,
+                           rows.count, inputs, panels.lowerBound, panels.upperBound)
         case .bfloat16:
-            table.gemm_bf16(from, memory.base.assumingMemoryBound(to: UInt16.self), to, y.stride, rows.count, inputs,
+            table.gemm_bf16(from, base.assumingMemoryBound(to: UInt16.self), to, y.stride, rows.count, inputs,
                             panels.lowerBound, panels.upperBound)
         case .int8:
-            table.gemm_int8(from, memory.base.assumingMemoryBound(to: UInt8.self), to, y.stride, rows.count, inputs,
+            table.gemm_int8(from, base.assumingMemoryBound(to: UInt8.self), to, y.stride, rows.count, inputs,
                             group.rawValue, panels.lowerBound, panels.upperBound)
         }
     }

@@ -14,6 +14,8 @@ public struct ClusterPlan: Sendable {
     public var workers: String
     /// Compute threads of each worker.
     public var threads: Int
+    /// Cores to share out among the workers, so that none has another's; used only if there are enough for all threads.
+    public var cores: [Int] = []
     /// Directory for the processes' logs.
     public var logs: URL
     public var coordinatorArguments: [String] = []
@@ -46,6 +48,12 @@ public struct ClusterPlan: Sendable {
 
     public var processNames: [String] { [Self.coordinatorName] + workerNames }
 
+    private func pinning(of name: String) -> [String] {
+        let names = workerNames
+        guard names.count * threads <= cores.count, let index = names.firstIndex(of: name) else { return [] }
+        return ["--cores", cores[index * threads..<(index + 1) * threads].map(String.init).joined(separator: ",")]
+    }
+
     /// Program and arguments of one of ``processNames``.
     func command(for name: String) -> (program: String, arguments: [String]) {
         let parent = ["--parent", String(ProcessInfo.processInfo.processIdentifier)]
@@ -56,7 +64,7 @@ public struct ClusterPlan: Sendable {
         let arguments = [
             "--coordinator", workers, "--listen", "tcp://127.0.0.1:*", "--worker-id", name, "--model", model,
             "--threads", String(threads),
-        ]
+        ] + pinning(of: name)
         // Names begin with the role, as programs do.
         return ("\(name.prefix { $0 != "-" })-worker", arguments + workerArguments + parent)
     }

@@ -23,14 +23,20 @@ public struct WorkerOptions: ParsableArguments {
     @Option(help: "Directory of a Hugging Face model, or a GGUF file.")
     public var model: String
 
-    @Option(help: "Compute threads.")
+    @Option(help: "Compute threads; more than the cores that this process may run on are not started.")
     public var threads = 1
+
+    @Option(help: "Cores to pin the threads to, in order, e.g. 0,1 (default: not pinned). No other worker should be given the same.")
+    public var cores = NumberList([])
 
     @Option(help: "Number format of the weights: auto (as the checkpoint is stored), float32, bfloat16 or int8.")
     public var dtype = WeightFormat.auto
 
     @Option(help: "Number format of KV: auto (as the weights), float32, bfloat16 or int8.")
     public var kvDtype = KVFormat.auto
+
+    @Option(help: "Where packed weights are kept for the next start and for other processes: auto (beside the model, else among the user's caches; small models nowhere), off, or a directory.")
+    public var weightCache = WeightCache.automatic
 
     @Option(help: "Memory for KV blocks, e.g. 512MiB or 2GiB.")
     public var kvCacheMemory = ByteSize(bytes: 512 << 20)
@@ -56,6 +62,9 @@ public struct WorkerOptions: ParsableArguments {
 
     public func validate() throws {
         guard (1...1024).contains(threads) else { throw ValidationError("--threads must be 1 to 1024, not \(threads)") }
+        guard cores.numbers.isEmpty || cores.numbers.count >= threads else {
+            throw ValidationError("--cores names \(cores.numbers.count) cores for \(threads) threads")
+        }
         guard [16, 32, 64, 128, 256].contains(blockSize) else {
             throw ValidationError("--block-size must be 16, 32, 64, 128 or 256, not \(blockSize)")
         }
@@ -82,7 +91,7 @@ public struct WorkerOptions: ParsableArguments {
             worker: WorkerID(workerId ?? Self.defaultName(role)), role: role,
             coordinator: try Endpoint(coordinator), listen: try Endpoint(listen),
             advertise: try advertise.map { try Endpoint($0) }, security: try network.security(binding: [listen]),
-            model: model, weightFormat: dtype, kvFormat: kvDtype, threads: threads, kvCacheBytes: kvCacheMemory.bytes,
-            blockSize: blockSize, maxSequences: maxNumSeqs, maxBatchedTokens: maxNumBatchedTokens, maxModelLength: maxModelLen)
+            model: model, weightFormat: dtype, kvFormat: kvDtype, threads: threads, cores: cores.numbers,
+            weightCache: weightCache, kvCacheBytes: kvCacheMemory.bytes, blockSize: blockSize, maxSequences: maxNumSeqs, maxBatchedTokens: maxNumBatchedTokens, maxModelLength: maxModelLen)
     }
 }

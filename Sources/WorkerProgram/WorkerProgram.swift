@@ -22,9 +22,13 @@ extension MixedWorker: ServingWorker {}
 
 extension WorkerProgram {
     public func run() async throws {
-        let configuration = try options.configuration(role: Self.role)
+        var configuration = try options.configuration(role: Self.role)
         if options.check.checkConfig { return print("configuration is valid") }
         options.parent.watch()
+        let progress = ProgressLine(title: "\(configuration.worker.name): packing weights")
+        configuration.onPacking = { share in
+            if share < 1 { progress.show(share) } else { progress.clear() }
+        }
         let logger = options.logging.makeLogger(label: configuration.worker.name)
         let worker: any ServingWorker
         switch Self.role {

@@ -19,6 +19,11 @@ public struct WorkerConfiguration: Sendable {
     public var kvFormat: KVFormat
     /// Compute threads.
     public var threads: Int
+    /// Where they run, in order; empty: anywhere.
+    public var cores: [Int]
+    public var weightCache: WeightCache
+    /// Called with the share of the weights packed, 0 ... 1.
+    public var onPacking: @Sendable (Double) -> Void = { _ in }
     /// Memory for KV blocks.
     public var kvCacheBytes: Int
     /// Tokens in a block.
@@ -33,6 +38,7 @@ public struct WorkerConfiguration: Sendable {
     public init(
         worker: WorkerID, role: WorkerRole, coordinator: Endpoint, listen: Endpoint, advertise: Endpoint?,
         security: LinkSecurity, model: String, weightFormat: WeightFormat, kvFormat: KVFormat = .auto, threads: Int,
+        cores: [Int] = [], weightCache: WeightCache = .off,
         kvCacheBytes: Int, blockSize: Int, maxSequences: Int, maxBatchedTokens: Int, maxModelLength: Int?
     ) {
         self.worker = worker
@@ -45,6 +51,8 @@ public struct WorkerConfiguration: Sendable {
         self.weightFormat = weightFormat
         self.kvFormat = kvFormat
         self.threads = threads
+        self.cores = cores
+        self.weightCache = weightCache
         self.kvCacheBytes = kvCacheBytes
         self.blockSize = blockSize
         self.maxSequences = maxSequences

@@ -18,26 +18,34 @@ final class WorkerEngine {
         var maxModelLength: Int
         var weightByteCount: Int
         var kernels: String
+        /// Where the packed weights are.
+        var weights: WeightCache.Outcome
     }
 
     let facts: Facts
     private let engine: Engine
     private let threads: Int
-    private var sampler: Sampler
+    private let cores: [Int]
+    private let sampler: BatchSampler
     private var batch = TokenBatch()
 
     /// Loads the model and computes the canary; takes seconds for a large model.
     /// - Throws: `ModelError`, `KernelError`, ``WorkerError/kvCacheTooSmall(bytes:needed:)``.
-    init(_ configuration: WorkerConfiguration) throws {
+    /// - Parameter progress: called with the share of the weights packed, 0 ... 1.
+    init(_ configuration: WorkerConfiguration, progress: (Double) -> Void) throws {
         let environment = ProcessInfo.processInfo.environment
         let kernels = try KernelSet.select(environment: environment)
-        let team = try ThreadTeam(maxThreads: configuration.threads)
+        // Threads that share a core wait for each other in every kernel.
+        threads = min(configuration.threads, max(1, ThreadTeam.allowedCores.count))
+        cores = Array(configuration.cores.prefix(threads))
+        let team = try ThreadTeam(maxThreads: threads)
+        try team.place(on: cores)
         let model = try Model(
-            directory: configuration.model, format: configuration.weightFormat, kernels: kernels, team: team,
-            threads: configuration.threads, float32Path: try Float32Path.select(environment: environment))
+            path: configuration.model, format: configuration.weightFormat, kernels: kernels, team: team,
+            threads: threads, float32Path: try Float32Path.select(environment: environment), cache: configuration.weightCache,
+            progress: progress)
         engine = try Engine(model: model, team: team)
-        threads = configuration.threads
-        sampler = Sampler(kernels: kernels)
+        sampler = BatchSampler(kernels: kernels, team: team)
 
         let layout = model.kvLayout(blockSize: configuration.blockSize, format: configuration.kvFormat)
         let shape = model.configuration
@@ -54,7 +62,7 @@ final class WorkerEngine {
                 layerCount: shape.layerCount, blockSize: configuration.blockSize, keyValueHeads: shape.kvHeadCount,
                 headDimension: shape.headDim, bytesPerElement: layout.format.byteCount, bytesPerScale: layout.scaleByteCount),
             maxModelLength: min(room, configuration.maxModelLength ?? room), weightByteCount: model.weightByteCount,
-            kernels: kernels.description)
+            kernels: kernels.description, weights: model.cacheOutcome)
     }
 
     /// - Parameter onLayer: as in `Engine.forward`.
@@ -106,29 +114,24 @@ final class WorkerEngine {
 
     private func sample(_ wanted: [(AttemptID, SamplingContext)], _ onLayer: (Int) -> Void) -> [Sample] {
         do {
-            let logits = try engine.forward(batch, kv: facts.kv, threads: threads, onLayer: onLayer)
-            return wanted.enumerated().map { index, row in
-                Sample(attempt: row.0, token: token(from: logits[index], row.1))
+            let logits = try engine.forward(batch, kv: facts.kv, threads: threads, cores: cores, onLayer: onLayer)
+            let tokens = sampler.sample(logits, rows: wanted.map { BatchSampler.Row($0.1) }, threads: threads)
+            return zip(wanted, tokens).map { row, token in
+                Sample(attempt: row.0, token: token.mapError { SampleFailure("\($0)") })
             }
         } catch {
             // Nothing was computed: a programmer's error somewhere, but no reason to end the process.
             return wanted.map { Sample(attempt: $0.0, token: .failure(SampleFailure("\(error)"))) }
         }
     }
+}
 
-    private func token(
-        from logits: UnsafeBufferPointer<Float>, _ context: SamplingContext
-    ) -> Result<TokenID, SampleFailure> {
-        let history = context.history ?? []
-        let promptCount = min(context.promptCount, history.count)
-        do {
-            return .success(
-                try sampler.sample(
-                    logits: logits, parameters: context.parameters, prompt: Array(history[..<promptCount]),
-                    generated: Array(history[promptCount...]), choice: 0, index: UInt32(clamping: context.index)))
-        } catch {
-            return .failure(SampleFailure("\(error)"))
-        }
+extension BatchSampler.Row {
+    init(_ context: SamplingContext) {
+        let history = context.history ?? [], promptCount = min(context.promptCount, history.count)
+        self.init(
+            parameters: context.parameters, prompt: Array(history[..<promptCount]), generated: Array(history[promptCount...]),
+            index: UInt32(clamping: context.index))
     }
 }
 
@@ -151,12 +154,18 @@ extension WorkerEngine {
     ) async throws -> (ConfinedThread<WorkerEngine>, Facts) {
         logger.info("loading \(configuration.model)")
         let began = ContinuousClock.now
-        let thread = try await ConfinedThread.start(name: "engine") { try WorkerEngine(configuration) }
+        let allowed = ThreadTeam.allowedCores.count
+        if configuration.threads > allowed {
+            logger.warning("--threads \(configuration.threads): this process may run on \(allowed) cores, and uses no more threads")
+        }
+        let thread = try await ConfinedThread.start(name: "engine") {
+            try WorkerEngine(configuration) { configuration.onPacking($0) }
+        }
         let facts = await withCheckedContinuation { done in thread.submit { done.resume(returning: $0.facts) } }
         logger.info(
             """
             ready after \(ContinuousClock.now - began): \(facts.identity), kernels \(facts.kernels), \
-            \(facts.weightByteCount >> 20) MiB of weights, \(facts.kv.blockCount) KV blocks of \(facts.kv.bytesPerBlock) bytes
+            \(facts.weightByteCount >> 20) MiB of weights \(facts.weights), \(facts.kv.blockCount) KV blocks of \(facts.kv.bytesPerBlock) bytes
             """)
         return (thread, facts)
     }

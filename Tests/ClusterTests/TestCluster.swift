@@ -103,7 +103,7 @@ struct Workload {
         items = try await Self.onThread {
             let team = try ThreadTeam(maxThreads: 1)
             let model = try Model(
-                directory: TestCluster.model, kernels: try KernelSet.select(environment: ProcessInfo.processInfo.environment),
+                path: TestCluster.model, kernels: try KernelSet.select(environment: ProcessInfo.processInfo.environment),
                 team: team, threads: 1)
             let local = LocalGeneration(engine: try Engine(model: model, team: team), threads: 1, kvFormat: kvFormat)
             var random = SplitMix(state: seed)

@@ -76,7 +76,7 @@ import Testing
     func sharedPartitionsChangeNoBit(kvFormat: KVFormat) throws {
         let directory = try CheckpointMaker.Directory(), team = try ThreadTeam(maxThreads: 3)
         try RandomCheckpoint.write(config: Self.config, seed: 3, to: directory.path)
-        let model = try Model(directory: directory.path, kernels: KernelSet.select(environment: [:]), team: team, threads: 1)
+        let model = try Model(path: directory.path, kernels: KernelSet.select(environment: [:]), team: team, threads: 1)
         let engine = try Engine(model: model, team: team), length = 6000
         let kv = try engine.cache(blocks: 380, format: kvFormat), table = (0..<Int32(380)).map { 379 - $0 }
         let tokens = (0..<length).map { TokenID($0 * 31 % 101) }

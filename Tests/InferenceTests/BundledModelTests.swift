@@ -11,7 +11,7 @@ import Testing
 
     private func engine(_ format: WeightFormat) throws -> Engine {
         let team = try ThreadTeam(maxThreads: 2)
-        let model = try Model(directory: Self.path, format: format, kernels: KernelSet.select(environment: [:]), team: team,
+        let model = try Model(path: Self.path, format: format, kernels: KernelSet.select(environment: [:]), team: team,
                               threads: 2)
         return try Engine(model: model, team: team)
     }

@@ -15,7 +15,7 @@ enum GGUFFixtures {
     private static func engine(_ path: String, _ format: WeightFormat = .auto) throws -> Engine {
         let team = try ThreadTeam(maxThreads: 2)
         return try Engine(
-            model: Model(directory: path, format: format, kernels: KernelSet.select(environment: [:]), team: team, threads: 2), team: team)
+            model: Model(path: path, format: format, kernels: KernelSet.select(environment: [:]), team: team, threads: 2), team: team)
     }
 
     private static func logits(_ engine: Engine, _ prompt: [TokenID]) throws -> [UInt32] {

@@ -16,7 +16,7 @@ import Testing
         var last = 0.0
         try RandomCheckpoint.write(config: config, seed: 5, to: directory.path) { last = $0 }
         #expect(last == 1)
-        let model = try Model(directory: directory.path, kernels: KernelSet.select(environment: [:]), team: team, threads: 1)
+        let model = try Model(path: directory.path, kernels: KernelSet.select(environment: [:]), team: team, threads: 1)
         #expect(model.weightFormat == .bfloat16 && model.configuration.declaredType == "bfloat16")
         let answer = try LocalGeneration(engine: Engine(model: model, team: team), threads: 1)
             .generate(prompt: [1, 2, 3], parameters: .greedy, stop: StopConditions(maxTokens: 5))
@@ -55,7 +55,7 @@ import Testing
         let directory = try CheckpointMaker.Directory(), team = try ThreadTeam(maxThreads: 1)
         try RandomCheckpoint.write(config: config, seed: 5, to: directory.path)
         let path = directory.path + "/model.safetensors", whole = try Array(Data(contentsOf: URL(fileURLWithPath: path)))
-        func load() throws { _ = try Model(directory: directory.path, kernels: KernelSet.select(environment: [:]), team: team, threads: 1) }
+        func load() throws { _ = try Model(path: directory.path, kernels: KernelSet.select(environment: [:]), team: team, threads: 1) }
         for (from, to, reason) in [
             ("layers.1.mlp.down_proj", "layers.1.mlp.xown_proj", .missing), ("[101, 36]", "[36, 101]", .shape),
             ("\"model.norm.weight\":{\"dtype\":\"BF16\"", "\"model.norm.weight\":{\"dtype\":\"BF17\"", .unsupported),

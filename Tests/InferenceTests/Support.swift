@@ -36,7 +36,7 @@ enum Oracle {
     ) throws -> Engine {
         let team = try ThreadTeam(maxThreads: threads)
         let chosen = try kernels ?? KernelSet.select(environment: [:])
-        let model = try Model(directory: path(name), format: format, kernels: chosen, team: team, threads: threads,
+        let model = try Model(path: path(name), format: format, kernels: chosen, team: team, threads: threads,
                               float32Path: float32Path)
         return try Engine(model: model, team: team)
     }

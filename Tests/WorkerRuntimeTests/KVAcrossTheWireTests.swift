@@ -27,7 +27,7 @@ import Wire
             .appendingPathComponent("Fixtures/checkpoints/\(checkpoint)").path
         let team = try ThreadTeam(maxThreads: 1)
         let kernels = try KernelSet.select(environment: ProcessInfo.processInfo.environment)
-        let model = try Model(directory: directory, format: format, kernels: kernels, team: team, threads: 1)
+        let model = try Model(path: directory, format: format, kernels: kernels, team: team, threads: 1)
         let engine = try Engine(model: model, team: team)
         let tokens = (0..<75).map { TokenID(($0 * 37 + 11) % model.configuration.vocabularySize) }
         let blockCount = (tokens.count + Self.blockSize - 1) / Self.blockSize
