@@ -16,10 +16,14 @@ struct AddedToken: Sendable {
     let isNormalized: Bool
     let isSpecial: Bool
 
+    /// As given and as normalized.
+    private static let maximumByteCount = 512
+
     init(_ value: JSONValue, idLimit: Int, normalizer: Normalizer?) throws(TokenizerError) {
         id = TokenID(try value.required("id").integer(below: idLimit, else: .idOutOfRange))
         let text = try value.required("content")
         content = Array(try text.bytes())
+        guard content.count <= Self.maximumByteCount else { throw text.invalid(.tokenTooLong) }
         isSingleWord = try value.bool("single_word", default: false)
         stripsLeft = try value.bool("lstrip", default: false)
         stripsRight = try value.bool("rstrip", default: false)
@@ -27,6 +31,7 @@ struct AddedToken: Sendable {
         isNormalized = try value.bool("normalized", default: !isSpecial)
         written = isNormalized ? try normalizer?.normalize(content) ?? content : content
         guard !content.isEmpty, !written.isEmpty else { throw text.invalid(.emptyToken) }
+        guard written.count <= Self.maximumByteCount else { throw text.invalid(.tokenTooLong) }
     }
 }
 
@@ -47,6 +52,8 @@ struct AddedTokens: Sendable {
     init(_ value: JSONValue?, vocabulary: Vocabulary, idLimit: Int, normalizer: Normalizer?) throws(TokenizerError) {
         self.normalizer = normalizer
         guard let value else { return }
+        tokens.reserveCapacity(value.count)
+        ids.reserveCapacity(value.count)
         for element in try value.elements() {
             let token = try AddedToken(element, idLimit: idLimit, normalizer: normalizer)
             guard tokens[token.id] == nil else { throw try element.required("id").invalid(.duplicateID) }
@@ -54,12 +61,24 @@ struct AddedTokens: Sendable {
             guard known == token.id || (known == nil && vocabulary.token(token.id) == nil) else {
                 throw try element.required("id").invalid(.conflictingID)
             }
-            let isNew = ids.updateValue(token.id, forKey: token.content) == nil
-            guard isNew, token.isNormalized ? normalized.insert(token) : raw.insert(token) else {
+            guard ids.updateValue(token.id, forKey: token.content) == nil else {
                 throw try element.required("content").invalid(.duplicateToken)
             }
             tokens[token.id] = token
         }
+        raw = TokenTrie(tokens.values.filter { !$0.isNormalized })
+        normalized = TokenTrie(tokens.values.filter(\.isNormalized))
+        if let (first, second) = normalized.duplicate { try refuse([first.id, second.id], in: value) }
+    }
+
+    /// Two tokens that normalization makes equal: the later one is at fault.
+    private func refuse(_ equal: [TokenID], in value: JSONValue) throws(TokenizerError) {
+        var later: JSONValue?
+        for element in try value.elements() {
+            let id = try element.required("id").integer(below: Int(TokenID.max), else: .idOutOfRange)
+            if equal.contains(TokenID(id)) { later = element }
+        }
+        if let later { throw try later.required("content").invalid(.duplicateToken) }
     }
 
     subscript(id: TokenID) -> AddedToken? { tokens[id] }
