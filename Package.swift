@@ -59,6 +59,8 @@ let targets: [Target] = [
         "WorkerProgram",
         ["WorkerRuntime", "ProgramSupport", "Inference", "ClusterCore", "Transport", argumentParser, lifecycle]),
     library("LocalCluster", [subprocess, systemPackage]),
+    // What `Fuzzing/` runs under sanitizers, and the tests replay.
+    library("FuzzTargets", ["Inference", "Kernels", "Tokenizer", "JSONReader", "Wire", "ClusterCore"]),
 
     program(
         "Coordinator",
@@ -87,6 +89,7 @@ let targets: [Target] = [
     tests(
         "WorkerRuntime",
         ["WorkerRuntime", "Inference", "Kernels", "ClusterCore", "Transport", "Wire", "Generation", logging]),
+    tests("FuzzTargets", ["FuzzTargets"]),
     tests("Generation", ["Generation"]),
     tests("JSONReader", ["JSONReader"]),
     tests("ProgramSupport", ["ProgramSupport", argumentParser]),
@@ -108,6 +111,7 @@ let package = Package(
         .executable(name: "baton", targets: ["Baton"]),
         .executable(name: "simulate", targets: ["Simulate"]),
         .library(name: "BatonClient", targets: ["BatonClient"]),
+        .library(name: "FuzzTargets", targets: ["FuzzTargets"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
