@@ -36,6 +36,20 @@ check: build ## generated code is current, documents name files that exist, comp
 	Protos/generate.sh --check
 	swift test $(SWIFT_FLAGS) --skip-build --filter 'Documents|Compose|House'
 
+.PHONY: fuzz
+fuzz: dependencies ## parsers under sanitizers, guided by coverage: RUNS=200000 TARGET=tokenizer; RUNS=100000000 is the long form
+	@RUNS="$(RUNS)" TARGET="$(TARGET)" Fuzzing/run.sh
+
+.PHONY: fuzz-merge
+fuzz-merge: dependencies ## the same, then keep in Tests/Fixtures/fuzz what reached something new
+	@MERGE=1 RUNS="$(RUNS)" TARGET="$(TARGET)" Fuzzing/run.sh
+
+.PHONY: sanitize
+sanitize: dependencies ## tests of kernels, parsers and wire with AddressSanitizer, C also with UBSan (builds apart)
+	ASAN_OPTIONS=detect_leaks=0 swift test -c release -Xswiftc -enable-testing --scratch-path .build-sanitize \
+	    --sanitize address -Xcc -fsanitize=undefined -Xcc -fno-sanitize-recover=undefined \
+	    --filter 'KernelsTests|WireTests|JSONReaderTests|TokenizerTests|FuzzTargetsTests'
+
 .PHONY: protos
 protos: dependencies ## regenerate Sources/CWire from Protos/
 	Protos/generate.sh
@@ -59,4 +73,4 @@ bench-peers: build ## our engine beside llama.cpp and OpenVINO GenAI on the same
 
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf .build
+	rm -rf .build .build-fuzz .build-sanitize

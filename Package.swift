@@ -61,6 +61,8 @@ let targets: [Target] = [
         ["WorkerRuntime", "ProgramSupport", "Inference", "ClusterCore", "Transport", argumentParser, lifecycle]),
     library("LocalCluster", [subprocess, systemPackage]),
     library("Experiments", ["CProbes", "Kernels", "Inference", "Generation"]),
+    // What `Fuzzing/` runs under sanitizers, and the tests replay.
+    library("FuzzTargets", ["Inference", "Kernels", "Tokenizer", "JSONReader", "Wire", "ClusterCore"]),
 
     program(
         "Coordinator",
@@ -90,6 +92,7 @@ let targets: [Target] = [
     tests(
         "WorkerRuntime",
         ["WorkerRuntime", "Inference", "Kernels", "ClusterCore", "Transport", "Wire", "Generation", logging]),
+    tests("FuzzTargets", ["FuzzTargets"]),
     tests("Generation", ["Generation"]),
     tests("JSONReader", ["JSONReader"]),
     tests("ProgramSupport", ["ProgramSupport", argumentParser]),
@@ -112,6 +115,7 @@ let package = Package(
         .executable(name: "baton", targets: ["Baton"]),
         .executable(name: "simulate", targets: ["Simulate"]),
         .library(name: "BatonClient", targets: ["BatonClient"]),
+        .library(name: "FuzzTargets", targets: ["FuzzTargets"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),

@@ -10,7 +10,7 @@ extension GGUFFile {
     static let greatestAlignment = 1 << 16
 
     /// The checked head of a file of these bytes, and nothing else: `path` is for errors, no file is opened.
-    static func parse(_ bytes: UnsafeRawBufferPointer, path: String) throws(ModelError) -> Contents {
+    package static func parse(_ bytes: UnsafeRawBufferPointer, path: String) throws(ModelError) -> Contents {
         var cursor = GGUFCursor(bytes, path: path)
         let start = try cursor.take(4, "magic")
         guard bytes[start].elementsEqual(magic) else {

@@ -8,11 +8,11 @@ import Kernels
 /// multiples of the alignment, tile the data without overlap and have the length of their shape and type.
 public final class GGUFFile: TensorFile {
     /// What a file's head says.
-    struct Contents: Sendable {
+    package struct Contents: Sendable {
         var version: UInt32
         var metadata: [String: GGUFValue]
         /// In the order of their data.
-        var tensors: [StoredTensor]
+        package var tensors: [StoredTensor]
         /// Bytes of metadata and list of tensors.
         var headerCount: Int
     }

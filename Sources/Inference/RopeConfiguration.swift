@@ -1,3 +1,4 @@
+import JSONReader
 import Kernels
 
 /// Rotary position embedding of a model: base, and how its frequencies are stretched for longer contexts.

@@ -25,7 +25,7 @@ public final class SafetensorsFile: TensorFile {
     }
 
     /// The checked tensors of a file of these bytes; `path` is for errors.
-    static func parse(_ bytes: UnsafeRawBufferPointer, path: String) throws(ModelError) -> [Tensor] {
+    package static func parse(_ bytes: UnsafeRawBufferPointer, path: String) throws(ModelError) -> [Tensor] {
         guard bytes.count >= 8 else { throw ModelError(path, "header length", value: "\(bytes.count) bytes", .truncated) }
         let declared = UInt64(littleEndian: bytes.loadUnaligned(as: UInt64.self))
         guard declared >= 2, declared <= greatestHeader else {

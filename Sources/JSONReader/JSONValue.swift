@@ -42,6 +42,8 @@ public struct JSONValue: Sendable {
 
     /// Elements of an array, or members of an object; 0 for all else.
     public var count: Int { kind == .array || kind == .object ? Int(node.count) : 0 }
+    /// Values and keys within the value, at all levels.
+    public var descendantCount: Int { document.end(of: index) - index - 1 }
     public var array: JSONArray? { kind == .array ? JSONArray(self) : nil }
     public var object: JSONObject? { kind == .object ? JSONObject(self) : nil }
 

@@ -16,6 +16,9 @@ struct AddedToken: Sendable {
     let isNormalized: Bool
     let isSpecial: Bool
 
+    /// As given and as normalized.
+    private static let maximumByteCount = 512
+
     /// One that is looked for as it is written.
     init(id: TokenID, content: [UInt8], isSpecial: Bool) {
         self.id = id
@@ -29,6 +32,7 @@ struct AddedToken: Sendable {
         id = TokenID(try value.required("id").integer(below: idLimit, else: .idOutOfRange))
         let text = try value.required("content")
         content = Array(try text.bytes())
+        guard content.count <= Self.maximumByteCount else { throw text.invalid(.tokenTooLong) }
         isSingleWord = try value.bool("single_word", default: false)
         stripsLeft = try value.bool("lstrip", default: false)
         stripsRight = try value.bool("rstrip", default: false)
@@ -36,6 +40,7 @@ struct AddedToken: Sendable {
         isNormalized = try value.bool("normalized", default: !isSpecial)
         written = isNormalized ? try normalizer?.normalize(content) ?? content : content
         guard !content.isEmpty, !written.isEmpty else { throw text.invalid(.emptyToken) }
+        guard written.count <= Self.maximumByteCount else { throw text.invalid(.tokenTooLong) }
     }
 }
 
@@ -56,17 +61,19 @@ struct AddedTokens: Sendable {
     init(_ added: [AddedToken], normalizer: Normalizer?) {
         self.normalizer = normalizer
         for token in added {
-            let isNew = raw.insert(token)
-            precondition(isNew && !token.isNormalized, "added token \(token.id)")
+            precondition(!token.isNormalized && ids[token.content] == nil, "added token \(token.id)")
             ids[token.content] = token.id
             tokens[token.id] = token
         }
+        raw = TokenTrie(added)
     }
 
     /// Reads the array `added_tokens`.
     init(_ value: JSONValue?, vocabulary: Vocabulary, idLimit: Int, normalizer: Normalizer?) throws(TokenizerError) {
         self.normalizer = normalizer
         guard let value else { return }
+        tokens.reserveCapacity(value.count)
+        ids.reserveCapacity(value.count)
         for element in try value.elements() {
             let token = try AddedToken(element, idLimit: idLimit, normalizer: normalizer)
             guard tokens[token.id] == nil else { throw try element.required("id").invalid(.duplicateID) }
@@ -74,12 +81,24 @@ struct AddedTokens: Sendable {
             guard known == token.id || (known == nil && vocabulary.token(token.id) == nil) else {
                 throw try element.required("id").invalid(.conflictingID)
             }
-            let isNew = ids.updateValue(token.id, forKey: token.content) == nil
-            guard isNew, token.isNormalized ? normalized.insert(token) : raw.insert(token) else {
+            guard ids.updateValue(token.id, forKey: token.content) == nil else {
                 throw try element.required("content").invalid(.duplicateToken)
             }
             tokens[token.id] = token
         }
+        raw = TokenTrie(tokens.values.filter { !$0.isNormalized })
+        normalized = TokenTrie(tokens.values.filter(\.isNormalized))
+        if let (first, second) = normalized.duplicate { try refuse([first.id, second.id], in: value) }
+    }
+
+    /// Two tokens that normalization makes equal: the later one is at fault.
+    private func refuse(_ equal: [TokenID], in value: JSONValue) throws(TokenizerError) {
+        var later: JSONValue?
+        for element in try value.elements() {
+            let id = try element.required("id").integer(below: Int(TokenID.max), else: .idOutOfRange)
+            if equal.contains(TokenID(id)) { later = element }
+        }
+        if let later { throw try later.required("content").invalid(.duplicateToken) }
     }
 
     subscript(id: TokenID) -> AddedToken? { tokens[id] }

@@ -3,7 +3,7 @@ import JSONReader
 /// How many times longer a text can become: thirty steps that each double it would turn a byte into a gigabyte, so a
 /// file whose steps multiply beyond the limit is refused.
 struct Growth: Sendable {
-    private static let limit = 4096
+    private static let limit = 256
 
     private(set) var factor = 1
 

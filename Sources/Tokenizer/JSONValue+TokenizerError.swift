@@ -64,6 +64,11 @@ extension JSONValue {
 
     // MARK: Containers
 
+    /// Refuses a component made of more steps than any tokenizer has: a few bytes of pattern can cost megabytes of code.
+    func checkStepCount() throws(TokenizerError) {
+        guard descendantCount <= 1024 else { throw invalid(.tooManySteps) }
+    }
+
     func elements() throws(TokenizerError) -> JSONArray {
         guard let array else { throw wrongType(expected: "an array") }
         return array

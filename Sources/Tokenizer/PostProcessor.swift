@@ -7,6 +7,9 @@ struct PostProcessor: Sendable {
     private(set) var suffix: [TokenID] = []
     private var hasTemplate = false
 
+    /// Pieces of a template, and tokens that they stand for: a token that is named again and again costs the file little.
+    private static let greatestCount = 256
+
     init(prefix: [TokenID], suffix: [TokenID]) {
         self.prefix = prefix
         self.suffix = suffix
@@ -35,10 +38,12 @@ struct PostProcessor: Sendable {
     ) throws(TokenizerError) {
         let single = try value.required("single")
         var hasSequence = false
+        guard single.count <= Self.greatestCount else { throw single.invalid(.unboundedGrowth) }
         for piece in try single.elements() {
             if let special = try piece.optional("SpecialToken") {
                 let ids = try Self.specialTokens(named: special.required("id"), in: value, isKnown: isKnown)
                 if hasSequence { suffix += ids } else { prefix += ids }
+                guard prefix.count + suffix.count <= Self.greatestCount else { throw single.invalid(.unboundedGrowth) }
             } else {
                 let name = try piece.required("Sequence").required("id")
                 guard try name.string() == "A", !hasSequence else { throw name.unsupported() }
@@ -52,20 +57,20 @@ struct PostProcessor: Sendable {
     private static func specialTokens(
         named name: JSONValue, in template: JSONValue, isKnown: (TokenID) -> Bool
     ) throws(TokenizerError) -> [TokenID] {
-        let wanted = try name.bytes()
-        for (key, value) in try template.required("special_tokens").members() where try key.bytes() == wanted {
-            let list = try value.required("ids")
-            var ids: [TokenID] = []
-            for element in try list.elements() {
-                let id = TokenID(try element.integer(below: Int(TokenID.max), else: .idOutOfRange))
-                guard isKnown(id) else { throw element.invalid(.unknownTokenID) }
-                ids.append(id)
-            }
-            let names = try value.required("tokens")
-            guard names.kind == .array else { throw names.wrongType(expected: "an array") }
-            guard names.count == ids.count else { throw list.invalid(.mismatchedCounts) }
-            return ids
+        guard let value = try template.required("special_tokens").members()[name.string()] else {
+            throw name.invalid(.unknownSpecialToken)
         }
-        throw name.invalid(.unknownSpecialToken)
+        let list = try value.required("ids")
+        guard list.count <= greatestCount else { throw list.invalid(.unboundedGrowth) }
+        var ids: [TokenID] = []
+        for element in try list.elements() {
+            let id = TokenID(try element.integer(below: Int(TokenID.max), else: .idOutOfRange))
+            guard isKnown(id) else { throw element.invalid(.unknownTokenID) }
+            ids.append(id)
+        }
+        let names = try value.required("tokens")
+        guard names.kind == .array else { throw names.wrongType(expected: "an array") }
+        guard names.count == ids.count else { throw list.invalid(.mismatchedCounts) }
+        return ids
     }
 }

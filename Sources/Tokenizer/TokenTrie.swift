@@ -1,29 +1,22 @@
 import Generation
 
-/// Added tokens by their bytes.
+/// Added tokens in the order of their bytes: those that begin alike stand together, so that a walk along a text narrows a
+/// range. Costs no more than the tokens themselves, where a node for every byte would cost fifty times the file.
 struct TokenTrie: Sendable {
-    /// Edges by node and byte; node 0 is the root.
-    private var edges: [UInt64: UInt32] = [:]
-    private var tokens: [UInt32: AddedToken] = [:]
-    private var nodeCount: UInt32 = 1
+    private var tokens: [AddedToken] = []
     /// Whether some token begins with the byte: most places of a text are ruled out by this alone.
     private var isFirstByte = [Bool](repeating: false, count: 256)
 
-    /// - Returns: `false` if a token with these bytes is there already.
-    mutating func insert(_ token: AddedToken) -> Bool {
-        var node: UInt32 = 0
-        for byte in token.written {
-            let edge = UInt64(node) << 8 | UInt64(byte)
-            if let next = edges[edge] {
-                node = next
-            } else {
-                edges[edge] = nodeCount
-                node = nodeCount
-                nodeCount += 1
-            }
-        }
-        isFirstByte[Int(token.written[0])] = true
-        return tokens.updateValue(token, forKey: node) == nil
+    init() {}
+
+    init(_ tokens: [AddedToken]) {
+        self.tokens = tokens.sorted { $0.written.lexicographicallyPrecedes($1.written) }
+        for token in tokens { isFirstByte[Int(token.written[0])] = true }
+    }
+
+    /// Two tokens with the same bytes, or `nil`.
+    var duplicate: (AddedToken, AddedToken)? {
+        zip(tokens, tokens.dropFirst()).first { $0.written == $1.written }
     }
 
     /// Hands out `piece` as the tokens in it and the text between them.
@@ -54,14 +47,27 @@ struct TokenTrie: Sendable {
     }
 
     private func longestMatch(in text: ArraySlice<UInt8>, at start: Int) -> (Range<Int>, AddedToken)? {
-        var node: UInt32 = 0
+        // Of `range`, all tokens begin with the bytes up to `position`; one that ends there stands first.
+        var range = tokens.startIndex..<tokens.endIndex
         var found: (Range<Int>, AddedToken)?
         for position in start..<text.endIndex {
-            guard let next = edges[UInt64(node) << 8 | UInt64(text[position])] else { break }
-            node = next
-            if let token = tokens[node] { found = (start..<position + 1, token) }
+            let byte = text[position], depth = position - start
+            let lower = place(in: range) { $0.count <= depth || $0[depth] < byte }
+            range = lower..<place(in: lower..<range.upperBound) { $0[depth] == byte }
+            guard let first = range.first else { break }
+            if tokens[first].written.count == depth + 1 { found = (start..<position + 1, tokens[first]) }
         }
         return found
+    }
+
+    /// The first place in `range` whose token's bytes do not satisfy `precedes`, which holds for the front of it.
+    private func place(in range: Range<Int>, where precedes: ([UInt8]) -> Bool) -> Int {
+        var lower = range.lowerBound, upper = range.upperBound
+        while lower < upper {
+            let middle = lower + (upper - lower) / 2
+            if precedes(tokens[middle].written) { lower = middle + 1 } else { upper = middle }
+        }
+        return lower
     }
 
     private static func touchesWord(_ match: Range<Int>, in text: ArraySlice<UInt8>) -> Bool {

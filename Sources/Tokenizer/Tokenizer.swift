@@ -41,6 +41,7 @@ public struct Tokenizer: Sendable {
         let model = try BPE(value, idLimit: idLimit)
         var normalizer: Normalizer?
         if let value = try root.optional("normalizer") {
+            try value.checkStepCount()
             normalizer = try Normalizer(value)
             try normalizer?.growth.check(value)
         }
@@ -49,13 +50,16 @@ public struct Tokenizer: Sendable {
         self.model = model
         self.addedTokens = addedTokens
         if let value = try root.optional("pre_tokenizer") {
+            try value.checkStepCount()
             let preTokenizer = try PreTokenizer(value)
             try preTokenizer.growth.check(value)
             self.preTokenizer = preTokenizer
         } else {
             preTokenizer = nil
         }
-        decoder = try Decoder(root.optional("decoder"))
+        let decoderValue = try root.optional("decoder")
+        try decoderValue?.checkStepCount()
+        decoder = try Decoder(decoderValue)
         postProcessor =
             if let value = try root.optional("post_processor") {
                 try PostProcessor(value) { model.vocabulary.token($0) != nil || addedTokens[$0] != nil }

@@ -24,6 +24,7 @@ public enum TokenizerError: Error, Sendable, Hashable {
         case conflictingID = "token has another id in model.vocab"
         case duplicateToken = "token appears twice"
         case emptyToken = "token is empty"
+        case tokenTooLong = "token is too long"
         case malformedMerge = "merge is not a pair of tokens"
         case mergeOutOfVocabulary = "merge names or makes a token that is not in the vocabulary"
         case unknownToken = "token is not in the vocabulary"
@@ -35,9 +36,9 @@ public enum TokenizerError: Error, Sendable, Hashable {
         case patternTooLong = "pattern is too long"
         case patternDoesNotCompile = "pattern does not compile"
         case numberOutOfRange = "number out of range"
+        case tooManySteps = "more steps than any tokenizer needs"
         case unboundedGrowth = "rewrites a text to many times its length"
         case invalidText = "token is not valid UTF-8"
-        case tokenTooLong = "token is too long"
         case contradiction = "contradicts another key of the same object"
     }
 }

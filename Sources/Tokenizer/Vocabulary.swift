@@ -27,6 +27,11 @@ struct Vocabulary: Sendable {
     /// Reads `model.vocab`, `{token: id}`. Ids below ``idLimit(tokenCount:)``, none twice. (Nor is a key of an object.)
     init(_ value: JSONValue, idLimit: Int) throws(TokenizerError) {
         self.init(capacity: value.count)
+        var greatest = -1
+        for (_, value) in try value.members() {
+            greatest = max(greatest, try value.integer(below: idLimit, else: .idOutOfRange))
+        }
+        spans.reserveCapacity(greatest + 1)
         for (key, value) in try value.members() {
             let id = try value.integer(below: idLimit, else: .idOutOfRange)
             let token = try key.bytes()

@@ -67,6 +67,11 @@ struct BadFile: Sendable, CustomTestStringConvertible {
         added("[0].id: invalid value -5: token id out of range", #"[{"id":-5,"content":"<t>"}]"#),
         added("[0].id: invalid value 4294967296: token id out of range", #"[{"id":4294967296,"content":"<t>"}]"#),
         added(#"[0].content: invalid value "": token is empty"#, #"[{"id":6,"content":""}]"#),
+        added(#"[0].content: invalid value "\#(String(repeating: "a", count: 80))…": token is too long"#,
+            #"[{"id":6,"content":"\#(String(repeating: "a", count: 513))"}]"#),
+        added(#"[0].content: invalid value "\#(String(repeating: "q", count: 80))…": token is too long"#,
+            #"[{"id":6,"content":"\#(String(repeating: "q", count: 200))"}]"#,
+            normalizer: #"{"type":"Replace","pattern":{"String":"q"},"content":"▁"}"#),
         added(#"[0].content: invalid value "q": token is empty"#, #"[{"id":6,"content":"q"}]"#,
             normalizer: #"{"type":"Replace","pattern":{"String":"q"},"content":""}"#),
         added("[1].id: invalid value 6: token id is already taken", #"[{"id":6,"content":"<t>"},{"id":6,"content":"<u>"}]"#),
@@ -95,19 +100,34 @@ struct BadFile: Sendable, CustomTestStringConvertible {
         normalizer(#".pattern.Regex: unsupported value "\w" (at \w)"#, #"{"type":"Replace","pattern":{"Regex":"\\w"},"content":""}"#),
     ]
 
-    /// Thirteen steps that may each double a text.
+    /// Nine steps that may each double a text.
     private static func doubling(_ type: String, _ key: String, _ step: String) -> String {
-        #"{"type":"Sequence","\#(key)":[\#(Array(repeating: #"{"type":"\#(type)",\#(step)}"#, count: 13).joined(separator: ","))]}"#
+        #"{"type":"Sequence","\#(key)":[\#(Array(repeating: #"{"type":"\#(type)",\#(step)}"#, count: 9).joined(separator: ","))]}"#
     }
 
     static let growing: [BadFile] = [
+        // Each of many patterns would be compiled to machine code.
+        preTokenizer(": invalid value an object: more steps than any tokenizer needs",
+            #"{"type":"Sequence","pretokenizers":[\#(Array(repeating: #"{"type":"Digits"}"#, count: 400).joined(separator: ","))]}"#),
+        // One token that is named often.
+        postProcessor(".single: invalid value an array: rewrites a text to many times its length",
+            Samples.template(
+                single: "[" + Array(repeating: #"{"SpecialToken":{"id":"t"}}"#, count: 20).joined(separator: ",") + "]",
+                special: #"{"t":{"ids":[\#(Array(repeating: "5", count: 20).joined(separator: ","))],"tokens":[]}}"#
+                    .replacing(#""tokens":[]"#, with: #""tokens":[\#(Array(repeating: "\"t\"", count: 20).joined(separator: ","))]"#))),
+        postProcessor(".single: invalid value an array: rewrites a text to many times its length",
+            Samples.template(single: "[" + Array(repeating: #"{"SpecialToken":{"id":"t"}}"#, count: 300).joined(separator: ",") + "]")),
+        postProcessor(".special_tokens.t.ids: invalid value an array: rewrites a text to many times its length",
+            Samples.template(
+                single: #"[{"SpecialToken":{"id":"t"}}]"#,
+                special: #"{"t":{"ids":[\#(Array(repeating: "5", count: 300).joined(separator: ","))],"tokens":["t"]}}"#)),
         normalizer(": invalid value an object: rewrites a text to many times its length",
             doubling("Replace", "normalizers", #""pattern":{"String":"q"},"content":"qq""#)),
         normalizer(": invalid value an object: rewrites a text to many times its length",
             doubling("Replace", "normalizers", #""pattern":{"Regex":"x*"},"content":"x""#)),
         preTokenizer(": invalid value an object: rewrites a text to many times its length",
             doubling("ByteLevel", "pretokenizers", #""add_prefix_space":false"#)),
-        decoder(".decoders[12]: invalid value an object: rewrites a text to many times its length",
+        decoder(".decoders[8]: invalid value an object: rewrites a text to many times its length",
             doubling("Replace", "decoders", #""pattern":{"String":"q"},"content":"qq""#)),
     ]
 
