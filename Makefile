@@ -6,6 +6,9 @@ SWIFT_FLAGS ?= -c release -Xswiftc -enable-testing
 BIN := .build/release
 SEEDS ?= 2000
 SEED ?= 1
+ROUNDS ?= 3
+THREADS ?= 1,2
+CORES ?= 0,1
 
 .PHONY: help
 help: ## list the targets
@@ -66,6 +69,15 @@ model: ## retrain the bundled model (Python, about 40 minutes on two cores)
 	deploy/python-environment.sh
 	.venv/bin/python Models/training/train.py
 
+MODELS := .bench-models
+.PHONY: bench-engine
+bench-engine: build ## prefill and decode beside the machine's ceilings, for two shapes and the bundled model: ROUNDS=3 ARGS=--json
+	@for shape in qwen2.5-0.5b smollm-135m; do \
+	    [ -f $(MODELS)/$$shape/model.safetensors ] || $(BIN)/baton model make --shape $$shape --seed 1 $(MODELS)/$$shape; done
+	@for model in $(MODELS)/qwen2.5-0.5b $(MODELS)/smollm-135m Models/baton-tiny; do for dtype in bfloat16 int8; do \
+	    $(BIN)/baton bench engine --model $$model --dtype $$dtype --threads $(THREADS) --cores $(CORES) --rounds $(ROUNDS) $(ARGS) || exit 1; \
+	    done; done
+
 .PHONY: bench-peers
 bench-peers: build ## our engine beside llama.cpp and OpenVINO GenAI on the same weights: ARGS='--threads 1,2 --json peers.json'
 	Benchmarks/peers/setup.sh
@@ -73,4 +85,4 @@ bench-peers: build ## our engine beside llama.cpp and OpenVINO GenAI on the same
 
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf .build .build-fuzz .build-sanitize
+	rm -rf .build .build-fuzz .build-sanitize .bench-models .bench-peers .build-fuzz .build-sanitize

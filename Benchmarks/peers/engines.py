@@ -71,13 +71,16 @@ class Baton:
         return ["bf16 KV"]
 
     def measure(self, row: Row, variant: str) -> float:
-        work = ["--tokens", row.tokens] if row.phase == "prefill" else ["--batch", row.batch, "--context", row.context]
+        cores = ",".join(map(str, sorted(os.sched_getaffinity(0))[: row.threads]))
+        work = ["--prefill", row.tokens, "--decode", "none"]
+        if row.phase == "decode":
+            work = ["--prefill", "none", "--decode", row.batch, "--context", row.context, "--steps", row.steps]
         command = [self.program, "bench", "engine", "--model", self.models / row.shape / "checkpoint", "--dtype", row.dtype]
-        command += ["--threads", row.threads, "--phase", row.phase, *work, "--rounds", 1, "--json"]
+        command += ["--threads", row.threads, "--cores", cores, *work, "--rounds", 1, "--json"]
         answer = output(pinned(row.threads, [str(word) for word in command]))
         try:
-            return float(json.loads(answer)["tokens_per_second"])
-        except (ValueError, KeyError, TypeError) as error:
+            return float(json.loads(answer)[0]["tokens_per_second"])
+        except (ValueError, KeyError, IndexError, TypeError) as error:
             raise EngineError(f"{self.program} bench engine: no tokens_per_second in {answer[:500]!r}") from error
 
     def keep_only(self, variants: set[str]) -> None:

@@ -21,7 +21,7 @@ struct BenchEngine: ParsableCommand {
             vocabulary), rest (sampling, and what lies between).
             """)
 
-    @Option(help: "Directory of a Hugging Face model (see: baton model make).")
+    @Option(help: "Directory of a Hugging Face model, or a GGUF file (see: baton model make).")
     var model: String
 
     @Option(help: "Number format of the weights.")
@@ -45,6 +45,12 @@ struct BenchEngine: ParsableCommand {
     @Option(help: "Keys that each row of a decode batch sees at least.")
     var context = NumberList([128, 2048])
 
+    @Option(help: "Number format of KV: auto (as the weights), float32, bfloat16 or int8.")
+    var kvDtype = KVFormat.auto
+
+    @Option(help: "Steps of a decode measurement (default: at least 8, and for 0.4 seconds).")
+    var steps: Int?
+
     @Option(help: "Prompt tokens in a step.")
     var maxNumBatchedTokens = 512
 
@@ -58,6 +64,9 @@ struct BenchEngine: ParsableCommand {
     var config: String?
 
     func validate() throws {
+        if let steps, !(1...EngineBenchmark.Workload.decodeSteps).contains(steps) {
+            throw ValidationError("--steps must be 1 to \(EngineBenchmark.Workload.decodeSteps)")
+        }
         guard rounds >= 1 else { throw ValidationError("--rounds must be at least 1") }
         guard maxNumBatchedTokens >= 1 else { throw ValidationError("--max-num-batched-tokens must be at least 1") }
         guard let most = threads.numbers.max(), most <= 1024, threads.numbers.allSatisfy({ $0 >= 1 }) else { throw ValidationError("--threads needs numbers from 1 to 1024") }
@@ -77,7 +86,7 @@ struct BenchEngine: ParsableCommand {
             float32Path: try Float32Path.select(environment: environment), cache: weightCache)
         let workloads = self.workloads(atMost: loaded.configuration.maxPositions)
         let benchmark = try EngineBenchmark(
-            model: loaded, team: team, kvFormat: .auto, chunk: maxNumBatchedTokens, workloads: workloads)
+            model: loaded, team: team, kvFormat: kvDtype, chunk: maxNumBatchedTokens, steps: steps, workloads: workloads)
         let title = "\(model), \(loaded.weightFormat.rawValue)", progress = ProgressLine(title: title)
         var all: [[EngineBenchmark.Measurement]] = []
         for round in 0..<rounds {
@@ -94,7 +103,7 @@ struct BenchEngine: ParsableCommand {
         progress.finish()
         let table = EngineTable(
             rounds: all, model: URL(fileURLWithPath: model).lastPathComponent, weights: loaded.weightFormat.rawValue,
-            kv: loaded.kvLayout(blockSize: 16).format.rawValue, fitsCache: loaded.weightByteCount < Self.lastLevelCache)
+            kv: loaded.kvLayout(blockSize: 16, format: kvDtype).format.rawValue, fitsCache: loaded.weightByteCount < Self.lastLevelCache)
         if json { try printJSON(table.rows) } else {
             print("\(title), kernels \(kernels) (\(loaded.kernelFamily)), \(rounds) rounds\n" + table.text)
         }

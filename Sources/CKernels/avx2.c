@@ -18,6 +18,9 @@
 #include "kv.inc"
 #include "rows.inc"
 #include "quantize.inc"
+#define BK_ROUND_PART round_part_fma
+#define BK_ROUND_ELEMENT float
+#include "gate.inc"
 
 BK_INLINE __m256i low(bk_vi v) { return (__m256i)__builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7); }
 BK_INLINE __m256i high(bk_vi v) { return (__m256i)__builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15); }

@@ -101,17 +101,25 @@ static void gemm_dpbf16(const void *activations, const uint16_t *w, float *y, si
         }
 }
 
+BK_INLINE void round_part_dp(const float *x, uint16_t *to, size_t n) {
+    for (size_t i = 0; i < n; i += 16) {
+        bk_vh rounded = __builtin_convertvector(bk_round_v(bk_load_some(x + i, n - i)) >> 16, bk_vh);
+        memcpy(to + i, &rounded, (n - i < 16 ? n - i : 16) * sizeof(uint16_t));
+    }
+}
+
 static void round_rows_dp(const float *x, size_t ldx, void *out, size_t m, size_t k) {
     size_t padded = bk_padded_k(k);
     for (size_t r = 0; r < m; r++) {
         uint16_t *to = (uint16_t *)out + r * padded;
-        for (size_t i = 0; i < k; i += 16) {
-            bk_vh rounded = __builtin_convertvector(bk_round_v(bk_load_some(x + r * ldx + i, k - i)) >> 16, bk_vh);
-            memcpy(to + i, &rounded, (k - i < 16 ? k - i : 16) * sizeof(uint16_t));
-        }
+        round_part_dp(x + r * ldx, to, k);
         if (padded > k) to[k] = 0;
     }
 }
+
+#define BK_ROUND_PART round_part_dp
+#define BK_ROUND_ELEMENT uint16_t
+#include "gate.inc"
 
 const bk_kernels bk_avx512bf16 = {
     .name = "avx512bf16", .bf16_family = "dpbf16", .isa = BK_AVX512BF16,

@@ -18,6 +18,9 @@
 #include "kv.inc"
 #include "rows.inc"
 #include "quantize.inc"
+#define BK_ROUND_PART round_part_fma
+#define BK_ROUND_ELEMENT float
+#include "gate.inc"
 
 /* Bytes of even and odd place widened to 16 bits: exact, where vpmaddubsw would saturate. */
 BK_INLINE bk_vi dot_widened(bk_vi acc, bk_vi weights, bk_vi activations) {

@@ -16,6 +16,9 @@
 #include "kv.inc"
 #include "rows.inc"
 #include "quantize.inc"
+#define BK_ROUND_PART round_part_fma
+#define BK_ROUND_ELEMENT float
+#include "gate.inc"
 
 typedef int16_t bk_vs __attribute__((vector_size(64)));
 typedef uint16_t bk_vus __attribute__((vector_size(64)));

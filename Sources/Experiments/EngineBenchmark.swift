@@ -34,6 +34,9 @@ public final class EngineBenchmark {
     private let probe: MachineProbe
     private let kvFormat: KVFormat
     private let chunk: Int
+    /// Steps of a decode measurement; `nil`: at least ``leastSteps``, and at least for ``leastTime``.
+    private let steps: Int?
+    private var warm: Set<Workload> = []
     private let kv: KVCache
     private let sampler: BatchSampler
 
@@ -45,12 +48,14 @@ public final class EngineBenchmark {
     /// - Parameters:
     ///   - workloads: all that will be measured, for the size of the KV cache.
     ///   - chunk: prompt tokens per step.
+    ///   - steps: of a decode measurement, at most ``Workload/decodeSteps``; `nil`: as many as it takes.
     /// - Throws: `KernelError` if memory is refused, `ForwardError` if a workload does not fit the model.
-    public init(model: Model, team: ThreadTeam, kvFormat: KVFormat, chunk: Int, workloads: [Workload]) throws {
+    public init(model: Model, team: ThreadTeam, kvFormat: KVFormat, chunk: Int, steps: Int? = nil, workloads: [Workload]) throws {
         self.model = model
         self.team = team
         self.kvFormat = kvFormat
         self.chunk = chunk
+        self.steps = steps
         engine = try Engine(model: model, team: team)
         probe = try MachineProbe(team: team)
         sampler = BatchSampler(kernels: model.kernels, team: team)
@@ -97,8 +102,8 @@ public final class EngineBenchmark {
         let tables = (0..<rows).map { row in (0..<perSequence).map { Int32(row * perSequence + $0) } }
         var tokens = (0..<rows).map(token), steps = 0
         let began = ContinuousClock.now
-        let limit = Workload.decodeSteps
-        while steps < limit, steps < Self.leastSteps || began.duration(to: .now) < Self.leastTime {
+        let limit = self.steps ?? Workload.decodeSteps
+        while steps < limit, self.steps != nil || steps < Self.leastSteps || began.duration(to: .now) < Self.leastTime {
             var batch = TokenBatch()
             for row in 0..<rows {
                 batch.append(CollectionOfOne(tokens[row]), at: Int32(context + steps), blockTable: tables[row])
@@ -110,10 +115,20 @@ public final class EngineBenchmark {
         return (steps, began.duration(to: .now))
     }
 
+    /// Runs what `measure` is about to measure for the first time: memory is touched, and threads are awake.
+    private func warmUp(_ workload: Workload, threads: Int) throws {
+        guard warm.insert(workload).inserted else { return }
+        switch workload {
+        case .prefill(let count): try prefill(tokens: min(count, chunk), threads: threads)
+        case .decode(let rows, let context): _ = try decode(batch: rows, context: context, threads: threads)
+        }
+    }
+
     /// Takes the ceilings, runs `workload`, takes the ceilings again.
     /// - Throws: `ForwardError` if the workload does not fit the model.
     public func measure(_ workload: Workload, threads: Int) throws -> Measurement {
         let arithmetic = model.productArithmetic
+        try warmUp(workload, threads: threads)
         let before = ceilings(arithmetic, threads: threads)
         engine.resetProfile()
         let work: EngineWork, time: Duration, tokens: Int, steps: Int
@@ -148,7 +163,7 @@ public final class EngineBenchmark {
 
 extension EngineBenchmark.Workload {
     /// Most steps of a decode measurement, for which there is room in the cache.
-    static let decodeSteps = 256
+    public static let decodeSteps = 256
 
     static func decodeBlocks(context: Int, blockSize: Int) -> Int { (context + decodeSteps + blockSize - 1) / blockSize }
 

@@ -24,6 +24,15 @@ public struct EngineTable: Sendable {
         public var peakShare: Double
         /// Share of the time by part.
         public var shares: [String: Double]
+
+        enum CodingKeys: String, CodingKey {
+            case model, weights, kv, phase, size, context, threads, rounds, ceiling, ratio, bandwidth, shares
+            case tokensPerSecond = "tokens_per_second"
+            case ratioRange = "ratio_range"
+            case bandwidthShare = "bandwidth_share"
+            case operationRate = "operation_rate"
+            case peakShare = "peak_share"
+        }
     }
 
     public private(set) var rows: [Row] = []

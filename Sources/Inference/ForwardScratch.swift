@@ -6,16 +6,18 @@ final class ForwardScratch {
     let qkv: ScratchRows           // [rows, query width + 2 KV width]
     let attention: ScratchRows     // [rows, query width]
     let delta: ScratchRows         // [rows, hidden]: what a half layer adds to the stream
-    let gateUp: ScratchRows        // [rows, 2 intermediate]
+    let gateUp: ScratchRows        // [rows, 2 intermediate padded]; for OpenBLAS alone
     let logits: ScratchRows        // [logit rows, vocabulary]
     let rope: ScratchRows          // [rows, head dim]: cosines, then sines
     let normed: Activations        // [rows, hidden]
     let attended: Activations      // [rows, query width]
     let activated: Activations     // [rows, intermediate]
     let perThread: Rows            // [threads, attention scratch]
-    let rowPerThread: Rows         // [threads, widest row]
+    let rowPerThread: Rows         // [threads, hidden]
+    let gatedPerThread: Rows       // [threads, scratch of gated products]
     private let threadMemory: Memory
     private let rowMemory: Memory
+    private let gatedMemory: Memory
     private(set) var rowTables = RowTables()
     /// How attention is cut into tasks, one plan for each sliding window that a layer has: over all rows, and over the
     /// rows whose logits are wanted.
@@ -36,7 +38,7 @@ final class ForwardScratch {
         qkv = try ScratchRows(columns: c.queryWidth + 2 * c.kvWidth)
         attention = try ScratchRows(columns: c.queryWidth)
         delta = try ScratchRows(columns: c.hiddenSize)
-        gateUp = try ScratchRows(columns: 2 * c.intermediateSize)
+        gateUp = try ScratchRows(columns: model.weights.layers[0].gateUp.outputs)
         logits = try ScratchRows(columns: c.vocabularySize)
         rope = try ScratchRows(columns: c.headDim)
         func activations(_ columns: Int) throws(KernelError) -> Activations {
@@ -49,10 +51,13 @@ final class ForwardScratch {
         let floats = PagedAttention.scratchByteCount / 4
         perThread = Rows(base: threadMemory.base.assumingMemoryBound(to: Float.self), count: maxThreads, columns: floats,
                          stride: floats)
-        let widest = max(c.hiddenSize, c.intermediateSize)
-        rowMemory = try Memory(byteCount: maxThreads * widest * 4)
-        rowPerThread = Rows(base: rowMemory.base.assumingMemoryBound(to: Float.self), count: maxThreads, columns: widest,
-                            stride: widest)
+        rowMemory = try Memory(byteCount: maxThreads * c.hiddenSize * 4)
+        rowPerThread = Rows(base: rowMemory.base.assumingMemoryBound(to: Float.self), count: maxThreads, columns: c.hiddenSize,
+                            stride: c.hiddenSize)
+        let gated = PackedMatrix.gatedScratchColumns
+        gatedMemory = try Memory(byteCount: maxThreads * gated * 4)
+        gatedPerThread = Rows(base: gatedMemory.base.assumingMemoryBound(to: Float.self), count: maxThreads, columns: gated,
+                              stride: gated)
     }
 
     private static let partColumns = 64

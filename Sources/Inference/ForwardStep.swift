@@ -142,17 +142,11 @@ struct ForwardStep {
     }
 
     private func feedForward(_ layer: ModelWeights.Layer, rows: Int) throws {
-        let gateUp = try scratch.gateUp.rows(rows), activated = scratch.activated.view(rows)
-        let kernels = model.kernels, lanes = scratch.rowPerThread, width = model.configuration.intermediateSize
+        let activated = scratch.activated.view(rows)
         clock.mark(.elementwise)
-        layer.gateUp.multiply(scratch.normed.view(rows), into: gateUp, team: team, threads: threads)
-        clock.mark(.gemm)
-        forEachRow(rows, width: width) { row, thread in
-            let gate = gateUp.base + row * gateUp.stride, out = lanes.base + thread * lanes.stride
-            kernels.swiGLU(gate: gate, up: gate + width, into: out, count: width)
-            activated.set(row: row, to: out)
-        }
-        clock.mark(.elementwise)
+        layer.gateUp.multiplyGated(
+            scratch.normed.view(rows), into: activated, scratch: scratch.gatedPerThread,
+            whole: layer.gateUp.usesOpenBLAS ? try scratch.gateUp.rows(rows) : nil, team: team, threads: threads)
         layer.down.multiply(activated, into: try scratch.delta.rows(rows), team: team, threads: threads)
         clock.mark(.gemm)
     }

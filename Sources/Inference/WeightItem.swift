@@ -4,6 +4,8 @@ import Kernels
 enum WeightItem: Sendable, Hashable {
     /// `[rows[i], inputs]` each.
     case matrix(_ names: [String], rows: [Int], inputs: Int)
+    /// `[rows, inputs]` each, as a matrix of pairs (`PackedMatrix.Shape.Arrangement.paired`).
+    case pair(_ names: [String], rows: Int, inputs: Int)
     /// `[counts[i]]` each; kept as float32.
     case vector(_ names: [String], counts: [Int])
 
@@ -33,8 +35,7 @@ enum WeightItem: Sendable, Hashable {
         if c.outputBias { items.append(.vector([attention + "o_proj.bias"], counts: [c.hiddenSize])) }
         return items + [
             .vector([prefix + "post_attention_layernorm.weight"], counts: [c.hiddenSize]),
-            .matrix([mlp + "gate_proj.weight", mlp + "up_proj.weight"],
-                    rows: [c.intermediateSize, c.intermediateSize], inputs: c.hiddenSize),
+            .pair([mlp + "gate_proj.weight", mlp + "up_proj.weight"], rows: c.intermediateSize, inputs: c.hiddenSize),
             .matrix([mlp + "down_proj.weight"], rows: [c.hiddenSize], inputs: c.intermediateSize),
         ]
     }
@@ -71,13 +72,17 @@ struct WeightLayout: Sendable {
     func shape(of item: WeightItem) -> PackedMatrix.Shape? { Self.shape(of: item, format, group) }
 
     private static func shape(of item: WeightItem, _ format: NumberFormat, _ group: ScaleGroup) -> PackedMatrix.Shape? {
-        guard case .matrix(_, let rows, let inputs) = item else { return nil }
-        return PackedMatrix.Shape(outputs: rows.reduce(0, +), inputs: inputs, format: format, group: group)
+        switch item {
+        case .matrix(_, let rows, let inputs):
+            PackedMatrix.Shape(outputs: rows.reduce(0, +), inputs: inputs, format: format, group: group)
+        case .pair(_, let rows, let inputs): PackedMatrix.Shape(pairsOf: rows, inputs: inputs, format: format, group: group)
+        case .vector: nil
+        }
     }
 
     private static func byteCount(of item: WeightItem, _ format: NumberFormat, _ group: ScaleGroup) -> Int {
         switch item {
-        case .matrix: shape(of: item, format, group)?.byteCount ?? 0
+        case .matrix, .pair: shape(of: item, format, group)?.byteCount ?? 0
         case .vector(_, let counts): counts.reduce(0, +) * 4
         }
     }

@@ -12,14 +12,11 @@ struct WeightLoader {
     /// - Throws: ``ModelError`` for a tensor that is missing or has another shape.
     func pack(into memory: Memory, progress: (Double) -> Void) throws {
         for (index, item) in layout.items.enumerated() {
-            switch item {
-            case .matrix(let names, let rows, let inputs):
-                guard let shape = layout.shape(of: item) else { continue }
-                try withSources(names, rows: rows, inputs: inputs) {
+            if let shape = layout.shape(of: item) {
+                try withSources(of: item) {
                     PackedMatrix.pack($0, as: shape, into: memory, at: layout.offsets[index], team: team, threads: threads)
                 }
-                for name in names { checkpoint.release(name) }
-            case .vector(let names, let counts):
+            } else if case .vector(let names, let counts) = item {
                 let values = try vector(names, counts: counts)
                 (memory.base + layout.offsets[index]).assumingMemoryBound(to: Float.self)
                     .update(from: values, count: values.count)
@@ -37,13 +34,23 @@ struct WeightLoader {
     func openBLASPaths() throws -> [Int: OpenBLASPath] {
         var paths: [Int: OpenBLASPath] = [:]
         for (index, item) in layout.items.enumerated() {
-            guard case .matrix(let names, let rows, let inputs) = item, let shape = layout.shape(of: item) else { continue }
-            paths[index] = try withSources(names, rows: rows, inputs: inputs) { try OpenBLASPath($0, as: shape) }
+            guard let shape = layout.shape(of: item) else { continue }
+            paths[index] = try withSources(of: item) { try OpenBLASPath($0, as: shape) }
         }
         return paths
     }
 
-    /// The tensors `names`, `[rows[i], inputs]`, as sources of one type.
+    /// The tensors of a matrix as sources of one type.
+    private func withSources<Result>(of item: WeightItem, _ body: ([PackedMatrix.Source]) throws -> Result) throws -> Result {
+        switch item {
+        case .matrix(let names, let rows, let inputs): try withSources(names, rows: rows, inputs: inputs, body)
+        case .pair(let names, let rows, let inputs):
+            try withSources(names, rows: [Int](repeating: rows, count: names.count), inputs: inputs, body)
+        case .vector: preconditionFailure("\(item) is no matrix")
+        }
+    }
+
+    /// The tensors `names`, `[rows[i], inputs]`; their pages are given back afterwards.
     private func withSources<Result>(
         _ names: [String], rows: [Int], inputs: Int, _ body: ([PackedMatrix.Source]) throws -> Result
     ) throws -> Result {
@@ -53,6 +60,7 @@ struct WeightLoader {
             guard let base = bytes.baseAddress else { throw ModelError(checkpoint.path, name, .shape) }
             sources.append(PackedMatrix.Source(base: base, rows: count, type: tensor.type, order: tensor.rowOrder))
         }
+        defer { for name in names { checkpoint.release(name) } }
         guard Set(sources.map(\.type)).count > 1 else { return try body(sources) }
         // Quantizers give the tensors of a layer types of their own; what they have in common is float32.
         let values = UnsafeMutablePointer<Float>.allocate(capacity: rows.reduce(0, +) * inputs)

@@ -1,4 +1,5 @@
 import CKernels
+import CKernels
 import COpenBLAS
 import Synchronization
 
@@ -40,11 +41,11 @@ public final class OpenBLASPath: Sendable {
         let lastSpan = (outputs - 1) % Self.span + 1
         minimumRows = Self.paddedRows(span: min(lastSpan, Self.span), inputs: inputs)
         weights = try Memory(byteCount: outputs * inputs * 4)
-        var target = weights.floats()
-        for source in sources {
-            for row in 0..<source.rows {
-                source.type.widen(source.address(ofRow: row, inputs: inputs), into: target, count: inputs)
-                target += inputs
+        for panel in 0..<PackedMatrix.paddedOutputs(outputs) / Int(BK_PANEL) {
+            for (column, row) in shape.rows(ofPanel: panel, in: sources).enumerated() {
+                guard let row else { continue } // Padding, or past the end.
+                let output = panel * Int(BK_PANEL) + column
+                sources[0].type.widen(row, into: weights.floats() + output * inputs, count: inputs)
             }
         }
         guard try isBatchInvariant() else { return nil }

@@ -8,6 +8,16 @@ import CKernels
 public final class PackedMatrix: @unchecked Sendable {
     /// What decides how many bytes a packed matrix has and what each of them means.
     public struct Shape: Sendable, Hashable {
+        /// How the rows of sources become outputs.
+        public enum Arrangement: Sendable, Hashable {
+            /// One below the other.
+            case stacked
+            /// Panels of two sources of one height alternate, each source padded to whole panels, so that a product leaves
+            /// a gate beside what it gates.
+            case paired
+        }
+
+        public private(set) var arrangement = Arrangement.stacked
         public var outputs: Int
         public var inputs: Int
         public var format: NumberFormat
@@ -22,7 +32,34 @@ public final class PackedMatrix: @unchecked Sendable {
             self.group = group
         }
 
+        /// Of a ``Arrangement/paired`` matrix whose sources have `rows` rows each.
+        public init(pairsOf rows: Int, inputs: Int, format: NumberFormat, group: ScaleGroup = .of64) {
+            self.init(outputs: 2 * paddedOutputs(rows), inputs: inputs, format: format, group: group)
+            arrangement = .paired
+        }
+
         public var byteCount: Int { bk_panels(outputs) * panelByteCount }
+
+        /// Where each row of a panel begins; nil for a row of padding.
+        func rows(ofPanel panel: Int, in sources: [Source]) -> [UnsafeRawPointer?] {
+            let isPaired = arrangement == .paired, chosen = isPaired ? [sources[panel % 2]] : sources
+            var rows = [UnsafeRawPointer?](repeating: nil, count: Int(BK_PANEL)), first = 0
+            for source in chosen {
+                for column in rows.indices {
+                    let row = (isPaired ? panel / 2 : panel) * Int(BK_PANEL) + column - first
+                    if row >= 0, row < source.rows { rows[column] = source.address(ofRow: row, inputs: inputs) }
+                }
+                first += source.rows
+            }
+            return rows
+        }
+
+        fileprivate func fits(_ sources: [Source]) -> Bool {
+            switch arrangement {
+            case .stacked: sources.reduce(0) { $0 + $1.rows } == outputs
+            case .paired: sources.count == 2 && sources.allSatisfy { 2 * paddedOutputs($0.rows) == outputs }
+            }
+        }
 
         fileprivate var panelByteCount: Int {
             switch format {
@@ -94,28 +131,14 @@ public final class PackedMatrix: @unchecked Sendable {
         _ sources: [Source], as shape: Shape, into memory: Memory, at offset: Int, team: ThreadTeam, threads: Int
     ) {
         precondition(offset >= 0 && offset + shape.byteCount <= memory.byteCount, "\(shape) at \(offset)")
-        precondition(sources.reduce(0) { $0 + $1.rows } == shape.outputs, "\(sources.map(\.rows)) rows as \(shape)")
+        precondition(shape.fits(sources), "\(sources.map(\.rows)) rows as \(shape)")
         precondition(Set(sources.map(\.type)).count == 1, "sources of one matrix differ in type")
         team.forEachRange(of: bk_panels(shape.outputs), chunk: 1, threads: threads) { panels, _ in
             for panel in panels {
-                let rows = rows(ofPanel: panel, in: sources, inputs: shape.inputs)
+                let rows = shape.rows(ofPanel: panel, in: sources)
                 pack(rows, sources[0].type, as: shape, into: memory.base + offset + panel * shape.panelByteCount)
             }
         }
-    }
-
-    /// Where each row of a panel begins; nil for a row of padding.
-    private static func rows(ofPanel panel: Int, in sources: [Source], inputs: Int) -> [UnsafeRawPointer?] {
-        var rows = [UnsafeRawPointer?](repeating: nil, count: Int(BK_PANEL))
-        var first = 0
-        for source in sources {
-            for column in rows.indices {
-                let row = panel * Int(BK_PANEL) + column - first
-                if row >= 0, row < source.rows { rows[column] = source.address(ofRow: row, inputs: inputs) }
-            }
-            first += source.rows
-        }
-        return rows
     }
 
     private static func pack(
@@ -155,10 +178,14 @@ public final class PackedMatrix: @unchecked Sendable {
         let panels = bk_panels(outputs), rowsPerCut = x.count > 2 * Self.rowsPerCut ? Self.rowsPerCut : x.count
         let cuts = (x.count + rowsPerCut - 1) / rowsPerCut
         team.forEachRange(of: panels * cuts, chunk: max(1, panels * cuts / (threads * 8)), threads: threads) { range, _ in
-            if cuts == 1 { return self.multiply(x, rows: 0..<x.count, into: y, panels: range) }
+            if cuts == 1 {
+                let to = y.base + range.lowerBound * Int(BK_PANEL)
+                return self.multiply(x, rows: 0..<x.count, into: to, stride: y.stride, panels: range)
+            }
             for item in range {
                 let first = item % cuts * rowsPerCut, panel = item / cuts
-                self.multiply(x, rows: first..<min(first + rowsPerCut, x.count), into: y, panels: panel..<panel + 1)
+                self.multiply(x, rows: first..<min(first + rowsPerCut, x.count), into: y.base + first * y.stride + panel * Int(BK_PANEL),
+                              stride: y.stride, panels: panel..<panel + 1)
             }
         }
     }
@@ -166,20 +193,56 @@ public final class PackedMatrix: @unchecked Sendable {
     /// A multiple of the kernels' tile height.
     private static let rowsPerCut = 96
 
-    private func multiply(_ x: Activations.View, rows: Range<Int>, into y: Rows, panels: Range<Int>) {
-        let table = x.kernels.table, from = x.base + rows.lowerBound * x.rowBytes, to = y.base + rows.lowerBound * y.stride
+    /// Products of some rows with some panels, at `y`: `[rows, 64 * panels]`.
+    private func multiply(
+        _ x: Activations.View, rows: Range<Int>, into y: UnsafeMutablePointer<Float>, stride: Int, panels: Range<Int>
+    ) {
+        let table = x.kernels.table, from = x.base + rows.lowerBound * x.rowBytes
+        let w = base + panels.lowerBound * shape.panelByteCount
         switch format {
         case .float32:
-            table.gemm_f32(from.assumingMemoryBound(to: Float.self), inputs, base.assumingMemoryBound(to: Float.self), to, y.stride,
-                           rows.count, inputs, panels.lowerBound, panels.upperBound)
+            table.gemm_f32(from.assumingMemoryBound(to: Float.self), inputs, w.assumingMemoryBound(to: Float.self), y, stride,
+                           rows.count, inputs, 0, panels.count)
         case .bfloat16:
-            table.gemm_bf16(from, base.assumingMemoryBound(to: UInt16.self), to, y.stride, rows.count, inputs,
-                            panels.lowerBound, panels.upperBound)
+            table.gemm_bf16(from, w.assumingMemoryBound(to: UInt16.self), y, stride, rows.count, inputs, 0, panels.count)
         case .int8:
-            table.gemm_int8(from, base.assumingMemoryBound(to: UInt8.self), to, y.stride, rows.count, inputs,
-                            group.rawValue, panels.lowerBound, panels.upperBound)
+            table.gemm_int8(from, w.assumingMemoryBound(to: UInt8.self), y, stride, rows.count, inputs, group.rawValue, 0,
+                            panels.count)
         }
     }
+
+    /// `out[m] = silu(gate x[m]) * (up x[m])`, rounded to the format of `out`, for a matrix of paired sources, gate and up.
+    /// Products stay in the cache until they are used.
+    /// - Parameters:
+    ///   - out: `[x.count, rows of a source]`
+    ///   - scratch: ``gatedScratchColumns`` columns for each thread.
+    ///   - whole: `[x.count, outputs]`, needed if ``usesOpenBLAS``.
+    public func multiplyGated(
+        _ x: Activations.View, into out: Activations.View, scratch: Rows, whole: Rows?, team: ThreadTeam, threads: Int
+    ) {
+        precondition(shape.arrangement == .paired && 2 * Self.paddedOutputs(out.columns) == outputs, "\(shape), \(out.columns) columns")
+        precondition(x.columns == inputs && x.format == format && out.count == x.count, "x [\(x.count), \(x.columns)], \(shape)")
+        if x.count == 0 { return }
+        let pairs = bk_panels(outputs) / 2, panel = Int(BK_PANEL)
+        if usesOpenBLAS, let whole { multiply(x, into: whole, team: team, threads: threads) }
+        let cuts = (x.count + Self.rowsPerCut - 1) / Self.rowsPerCut, rowsPerCut = (x.count + cuts - 1) / cuts
+        team.forEachRange(of: pairs * cuts, chunk: max(1, pairs * cuts / (threads * 8)), threads: threads) { range, thread in
+            let y = scratch.base + thread * scratch.stride
+            for item in range {
+                let first = item % cuts * rowsPerCut, pair = item / cuts, rows = first..<min(first + rowsPerCut, x.count)
+                if usesOpenBLAS, let whole {
+                    let from = whole.base + first * whole.stride + 2 * pair * panel
+                    out.setGated(rows, panel: pair, from: from, stride: whole.stride)
+                } else {
+                    multiply(x, rows: rows, into: y, stride: 2 * panel, panels: 2 * pair..<2 * pair + 2)
+                    out.setGated(rows, panel: pair, from: y, stride: 2 * panel)
+                }
+            }
+        }
+    }
+
+    /// Floats that a thread of ``multiplyGated(_:into:scratch:whole:team:threads:)`` needs.
+    public static let gatedScratchColumns = rowsPerCut * 2 * Int(BK_PANEL)
 
     /// Whether OpenBLAS serves this matrix.
     public var usesOpenBLAS: Bool { openBLAS != nil }

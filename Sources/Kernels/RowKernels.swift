@@ -9,13 +9,6 @@ extension KernelSet {
         table.rms_norm(x, weight, out, weight.count, epsilon)
     }
 
-    /// `out = silu(gate) * up`; all `[count]`.
-    public func swiGLU(
-        gate: UnsafePointer<Float>, up: UnsafePointer<Float>, into out: UnsafeMutablePointer<Float>, count: Int
-    ) {
-        table.swiglu(gate, up, out, count)
-    }
-
     /// `x += y`; both `[count]`.
     public func add(_ y: UnsafePointer<Float>, to x: UnsafeMutablePointer<Float>, count: Int) {
         table.add(x, y, count)

@@ -104,6 +104,15 @@ public final class Activations {
         let group: ScaleGroup
         let kernels: KernelSet
 
+        /// Stores `silu(gate) * up` of `rows`, columns of panel `panel`. `y`: from the first of the rows on, gates in columns
+        /// 0 ..< 64, ups in 64 ..< 128.
+        func setGated(_ rows: Range<Int>, panel: Int, from y: UnsafePointer<Float>, stride: Int) {
+            precondition(rows.lowerBound >= 0 && rows.upperBound <= count, "rows \(rows) of \(count)")
+            let first = panel * Int(BK_PANEL), n = min(Int(BK_PANEL), columns - first)
+            kernels.table.gate_rows(y, stride, rows.count, n, format.cType, base + rows.lowerBound * rowBytes, columns,
+                                    group.rawValue, first)
+        }
+
         /// Stores row `row`, rounding to the format. `values`: `[columns]`.
         public func set(row: Int, to values: UnsafePointer<Float>) {
             precondition(row >= 0 && row < count, "row \(row) of \(count)")

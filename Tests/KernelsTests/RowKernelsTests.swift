@@ -20,15 +20,50 @@ import Testing
         }
     }
 
-    @Test(arguments: widths)
-    func swiGLUFollowsItsFormula(width: Int) {
+    /// Gate and up in one product: what two matrices and the formula give, in every format, for odd widths, many rows and
+    /// on any number of threads.
+    @Test(arguments: [(width: 5, rows: 1), (64, 3), (100, 7), (192, 200), (130, 97)])
+    func gatedProductsFollowTheirFormula(width: Int, rows: Int) throws {
+        let inputs = 48, team = try ThreadTeam(maxThreads: 2)
         var random = TestRandom(UInt64(width))
-        let gate = random.floats(width).map { $0 * 20 }, up = random.floats(width)
-        let expected = zip(gate, up).map { Elementary.silu($0) * $1 }
-        for kernels in KernelSet.all {
-            var out = [Float](repeating: .nan, count: width)
-            kernels.swiGLU(gate: gate, up: up, into: &out, count: width)
-            #expect(bits(out) == bits(expected), "\(kernels)")
+        let gate = random.floats(width * inputs), up = random.floats(width * inputs), x = random.floats(rows * inputs).map { $0 * 4 }
+        for format in NumberFormat.allCases {
+            let shape = PackedMatrix.Shape(pairsOf: width, inputs: inputs, format: format)
+            let memory = try Memory(byteCount: shape.byteCount)
+            for (gates, ups) in [(gate, up)] {
+                gates.withUnsafeBytes { gates in
+                    ups.withUnsafeBytes { ups in
+                        guard let g = gates.baseAddress, let u = ups.baseAddress else { return }
+                        PackedMatrix.pack([.init(base: g, rows: width, type: .float32), .init(base: u, rows: width, type: .float32)],
+                                          as: shape, into: memory, at: 0, team: team, threads: 2)
+                    }
+                }
+            }
+            let matrix = PackedMatrix(shape, in: memory, at: 0)
+            let gateAlone = try packed(gate, outputs: width, inputs: inputs, format, team: team)
+            let upAlone = try packed(up, outputs: width, inputs: inputs, format, team: team)
+            for kernels in KernelSet.all {
+                let gates = try multiply(x, rows: rows, gateAlone, kernels, team: team, threads: 1)
+                let ups = try multiply(x, rows: rows, upAlone, kernels, team: team, threads: 1)
+                let expected = try Activations(columns: width, format: format, kernels: kernels, capacity: rows)
+                for row in 0..<rows {
+                    let values = zip(gates[row], ups[row]).map { Elementary.silu($0) * $1 }
+                    expected.view(rows).set(row: row, to: values)
+                }
+                for threads in [1, 2] {
+                    let input = try Activations(columns: inputs, format: format, kernels: kernels, capacity: rows)
+                    x.withUnsafeBufferPointer { x in
+                        guard let base = x.baseAddress else { return }
+                        for row in 0..<rows { input.view(rows).set(row: row, to: base + row * inputs) }
+                    }
+                    let out = try Activations(columns: width, format: format, kernels: kernels, capacity: rows)
+                    let scratch = try ScratchRows(columns: PackedMatrix.gatedScratchColumns, capacity: 2)
+                    matrix.multiplyGated(input.view(rows), into: out.view(rows), scratch: try scratch.rows(2), whole: nil,
+                                         team: team, threads: threads)
+                    #expect(out.bytes(rows) == expected.bytes(rows), "\(format) \(kernels) \(threads)")
+                    withExtendedLifetime(scratch) {}
+                }
+            }
         }
     }
 

@@ -112,3 +112,11 @@ func packed(
                                 group: group, team: team, threads: team.maxThreads, float32Path: path)
     }
 }
+
+extension Activations {
+    /// The stored rows as they are.
+    func bytes(_ rows: Int) -> [UInt8] {
+        let view = view(rows)
+        return withExtendedLifetime(self) { Array(UnsafeRawBufferPointer(start: view.base, count: rows * view.rowBytes)) }
+    }
+}

@@ -135,8 +135,11 @@ typedef struct {
 
     /* out[i] = (x[i] * (1 / sqrt(sum x^2 / n + eps))) * w[i]; x, w, out: [n]; out may be x. */
     void (*rms_norm)(const float *x, const float *w, float *out, size_t n, float eps);
-    /* out[i] = silu(gate[i]) * up[i], silu(g) = g / (1 + exp(-g)); all [n]. */
-    void (*swiglu)(const float *gate, const float *up, float *out, size_t n);
+    /* Columns first ... first + n - 1 (a panel: n <= 64, first a multiple of 64) of m rows of activations of width k:
+     * silu(gate) * up, silu(g) = g / (1 + exp(-g)), stored like round_rows (BK_BFLOAT16), quantize_rows (BK_INT8, `group`)
+     * or as they are (BK_FLOAT32). y: [m][ldy], gates in columns 0 ... 63, ups in 64 ... 127. */
+    void (*gate_rows)(const float *y, size_t ldy, size_t m, size_t n, bk_type format, void *out, size_t k, size_t group,
+                      size_t first);
     /* x[i] += y[i]; [n]. */
     void (*add)(float *x, const float *y, size_t n);
     /* Rotates head vectors in place, half-split layout: pairs (i, i + head_dim/2).
