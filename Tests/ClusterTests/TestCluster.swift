@@ -19,7 +19,8 @@ struct TestCluster {
 
     /// Runs `body` with a cluster of its own; every process of it is gone afterwards.
     static func run(
-        prefillWorkers: Int = 1, decodeWorkers: Int = 1, mixedWorkers: Int = 0, workerArguments: [String] = [],
+        model: String = model, prefillWorkers: Int = 1, decodeWorkers: Int = 1, mixedWorkers: Int = 0,
+        workerArguments: [String] = [],
         _ body: (TestCluster) async throws -> Void
     ) async throws {
         let logs = FileManager.default.temporaryDirectory.appendingPathComponent("baton-test-\(UUID().uuidString)")
