@@ -29,6 +29,7 @@ BK_INLINE bk_v load_f16(const unsigned char *p) { return (bk_v)_mm512_cvtph_ps(_
 #define BK_INT8_SCALES load_f16
 #define BK_INT8_ROWS 6
 #define BK_INT8_VECTORS 4
+#define BK_INT8_HELD 3
 #include "gemm_int8.inc"
 
 /*

@@ -51,6 +51,7 @@ BK_INLINE bk_vi dot_vnni(bk_vi acc, bk_vi w, bk_vi x) {
 #define BK_INT8_SCALES load_f16
 #define BK_INT8_ROWS 6
 #define BK_INT8_VECTORS 4
+#define BK_INT8_HELD 3
 #include "gemm_int8.inc"
 #pragma clang attribute pop
 
