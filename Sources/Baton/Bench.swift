@@ -84,9 +84,12 @@ struct BenchEngine: ParsableCommand {
         let loaded = try Model(
             path: model, format: dtype, kernels: kernels, team: team, threads: most,
             float32Path: try Float32Path.select(environment: environment), cache: weightCache)
+        let loadedAt = ProcessClock.age
         let workloads = self.workloads(atMost: loaded.configuration.maxPositions)
         let benchmark = try EngineBenchmark(
             model: loaded, team: team, kvFormat: kvDtype, chunk: maxNumBatchedTokens, steps: steps, workloads: workloads)
+        try benchmark.firstToken(threads: most)
+        let firstAt = ProcessClock.age
         let title = "\(model), \(loaded.weightFormat.rawValue)", progress = ProgressLine(title: title)
         var all: [[EngineBenchmark.Measurement]] = []
         for round in 0..<rounds {
@@ -105,7 +108,13 @@ struct BenchEngine: ParsableCommand {
             rounds: all, model: URL(fileURLWithPath: model).lastPathComponent, weights: loaded.weightFormat.rawValue,
             kv: loaded.kvLayout(blockSize: 16, format: kvDtype).format.rawValue, fitsCache: loaded.weightByteCount < Self.lastLevelCache)
         if json { try printJSON(table.rows) } else {
-            print("\(title), kernels \(kernels) (\(loaded.kernelFamily)), \(rounds) rounds\n" + table.text)
+            print("\(title): \(loaded.kernelFamily) by \(KernelSet.explanation(environment: environment))")
+            if let loadedAt, let firstAt {
+                print(String(
+                    format: "weights %@; loaded %.2f s after the start of the process, first token of a prompt of %d after %.2f s",
+                    "\(loaded.cacheOutcome)", loadedAt, EngineBenchmark.firstPromptCount, firstAt))
+            }
+            print(table.text + "\n")
         }
     }
 

@@ -50,7 +50,7 @@ struct ModelReport: Encodable {
         weights = checkpoint.weightUses(format)
         kvBytesPerToken = model.kvBytesPerToken(format)
         weightBytes = model.parameterCount * format.byteCount
-        kernels = "\(kernelSet.family(for: format)) (\(kernelSet))"
+        kernels = "\(kernelSet.family(for: format)) by \(KernelSet.explanation(environment: ProcessInfo.processInfo.environment))"
     }
 
     var table: String {

@@ -37,6 +37,8 @@ public final class EngineBenchmark {
     /// Steps of a decode measurement; `nil`: at least ``leastSteps``, and at least for ``leastTime``.
     private let steps: Int?
     private var warm: Set<Workload> = []
+    private let workloads: [Workload]
+    private var isFilled = false
     private let kv: KVCache
     private let sampler: BatchSampler
 
@@ -62,12 +64,14 @@ public final class EngineBenchmark {
         let blocks = workloads.map { $0.blocks(blockSize: Self.blockSize) }.max() ?? 1
         kv = try KVCache(layout: model.kvLayout(blockSize: Self.blockSize, format: kvFormat),
                          layerCount: model.configuration.layerCount, blockCount: blocks)
-        try fillCache(workloads)
+        self.workloads = workloads
     }
 
     /// Every sequence of a decode batch gets the KV of one real prompt in blocks of its own: memory that was never written
     /// would be read from the cache.
-    private func fillCache(_ workloads: [Workload]) throws {
+    private func fillCache() throws {
+        guard !isFilled else { return }
+        isFilled = true
         let contexts = workloads.compactMap { if case .decode(_, let context) = $0 { context } else { nil } }
         guard let longest = contexts.max() else { return }
         try prefill(tokens: longest, threads: team.maxThreads)
@@ -94,6 +98,14 @@ public final class EngineBenchmark {
     private func choose(_ logits: Logits, rows: Int, index: Int, threads: Int) throws -> [TokenID] {
         let row = BatchSampler.Row(parameters: .greedy, index: UInt32(index))
         return try sampler.sample(logits, rows: [BatchSampler.Row](repeating: row, count: rows), threads: threads).map { try $0.get() }
+    }
+
+    /// Prompt tokens of ``firstToken(threads:)``.
+    public static let firstPromptCount = 64
+
+    /// Computes a short prompt and chooses a token, as the first thing that this process does with the model.
+    public func firstToken(threads: Int) throws {
+        try prefill(tokens: min(Self.firstPromptCount, model.configuration.maxPositions, chunk, kv.blockCount * Self.blockSize), threads: threads)
     }
 
     /// - Returns: steps taken and time spent.
@@ -128,6 +140,7 @@ public final class EngineBenchmark {
     /// - Throws: `ForwardError` if the workload does not fit the model.
     public func measure(_ workload: Workload, threads: Int) throws -> Measurement {
         let arithmetic = model.productArithmetic
+        try fillCache()
         try warmUp(workload, threads: threads)
         let before = ceilings(arithmetic, threads: threads)
         engine.resetProfile()

@@ -41,6 +41,13 @@ public struct KernelSet: @unchecked Sendable, Hashable, CustomStringConvertible 
         Instructions.allCases.filter { bk_kernels_for($0.isa) != nil }
     }
 
+    /// Which kernels ``select(environment:)`` takes, and why; for people.
+    public static func explanation(environment: [String: String]) -> String {
+        let names = available.map(\.rawValue).joined(separator: ", ")
+        if let name = environment["BATON_KERNELS"] { return "\(name), as BATON_KERNELS says (this processor has \(names))" }
+        return "\(available.last?.rawValue ?? "scalar"), the best that this processor has (of \(names))"
+    }
+
     /// The fastest, or the one that `BATON_KERNELS` names.
     public static func select(environment: [String: String]) throws(KernelError) -> KernelSet {
         if let name = environment["BATON_KERNELS"] {
@@ -68,6 +75,7 @@ public enum KernelError: Error, Sendable, Hashable, CustomStringConvertible {
     case unknown(String, known: [String])
     case unavailable(String, available: [String])
     case unknownFloat32Path(String)
+    case openBLAS(String)
     case outOfMemory(byteCount: Int)
     case threads(count: Int)
     case cores([Int], allowed: [Int])
@@ -79,6 +87,7 @@ public enum KernelError: Error, Sendable, Hashable, CustomStringConvertible {
         case .unavailable(let name, let available):
             "kernels '\(name)' are not available on this processor; available: \(available.joined(separator: ", "))"
         case .unknownFloat32Path(let name): "BATON_FLOAT32_GEMM=\(name): expected packed or openblas"
+        case .openBLAS(let problem): "BATON_FLOAT32_GEMM=openblas: OpenBLAS cannot be loaded: \(problem)"
         case .outOfMemory(let byteCount): "the system refused \(byteCount) bytes of memory"
         case .cores(let cores, let allowed): "cores \(cores): this process may run on \(allowed)"
         case .threads(let count): "the system refused a team of \(count) threads"

@@ -20,9 +20,8 @@ public enum Float32Path: String, Sendable, Hashable {
 /// OpenBLAS is not batch-invariant: its AVX2 kernels give a row other bits for few and for many rows and for some
 /// positions in a tile, and a small-matrix path takes over below about 10^6 multiply-adds. So rows are padded past that
 /// limit, and the first use of a shape checks that a row's bits are the same for many numbers of rows at every
-/// position; a shape that fails is left to the packed kernels. On processors with AVX-512 it passes only with
-/// `OPENBLAS_CORETYPE=SkylakeX` in the environment before the program starts (the library is linked, so it reads the
-/// variable before `main`): set it in the launcher.
+/// position; a shape that fails is left to the packed kernels. On processors with AVX-512 it passes with the kernels that
+/// ``OpenBLASLibrary`` asks for.
 ///
 /// One BLAS thread; our own team splits the outputs. Costs a second copy of the weights, row-major; the packed one stays.
 public final class OpenBLASPath: Sendable {
@@ -30,13 +29,14 @@ public final class OpenBLASPath: Sendable {
     private let outputs: Int
     private let inputs: Int
     private let minimumRows: Int
+    private let library: OpenBLASLibrary
 
     /// Columns of one call: the split is fixed, so the number of threads cannot show in the bits.
     private static let span = 512
 
     /// `nil` if OpenBLAS's bits depend on the batch for this shape.
     public init?(_ sources: [PackedMatrix.Source], as shape: PackedMatrix.Shape) throws(KernelError) {
-        openblas_set_num_threads(1)
+        library = try OpenBLASLibrary.shared.get()
         (outputs, inputs) = (shape.outputs, shape.inputs)
         let lastSpan = (outputs - 1) % Self.span + 1
         minimumRows = Self.paddedRows(span: min(lastSpan, Self.span), inputs: inputs)
@@ -54,7 +54,7 @@ public final class OpenBLASPath: Sendable {
     private static func paddedRows(span: Int, inputs: Int) -> Int { 1_200_000 / (span * inputs) + 1 }
 
     func multiply(_ x: UnsafePointer<Float>, into y: Rows, team: ThreadTeam, threads: Int) {
-        let rows = max(y.count, minimumRows), inputs = inputs, outputs = outputs, weights = weights
+        let rows = max(y.count, minimumRows), inputs = inputs, outputs = outputs, weights = weights, library = library
         let columns = Self.span
         // Padding rows read and write scratch of the call; only small shapes and few rows need them.
         let padded = rows > y.count
@@ -64,7 +64,7 @@ public final class OpenBLASPath: Sendable {
         team.forEachRange(of: spans, chunk: 1, threads: threads) { range, _ in
             for span in range {
                 let first = span * columns, count = min(columns, outputs - first)
-                Self.product(input, weights.floats() + first * inputs, output + first, rows: rows, columns: count,
+                Self.product(library, input, weights.floats() + first * inputs, output + first, rows: rows, columns: count,
                              inputs: inputs, stride: y.stride)
             }
         }
@@ -84,11 +84,11 @@ public final class OpenBLASPath: Sendable {
 
     /// `y[rows][columns] = x[rows][inputs] * w[columns][inputs]^T`
     static func product(
-        _ x: UnsafePointer<Float>, _ w: UnsafePointer<Float>, _ y: UnsafeMutablePointer<Float>,
+        _ library: OpenBLASLibrary, _ x: UnsafePointer<Float>, _ w: UnsafePointer<Float>, _ y: UnsafeMutablePointer<Float>,
         rows: Int, columns: Int, inputs: Int, stride: Int
     ) {
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, Int32(rows), Int32(columns), Int32(inputs), 1,
-                    x, Int32(inputs), w, Int32(inputs), 0, y, Int32(stride))
+        library.product(CblasRowMajor, CblasNoTrans, CblasTrans, Int32(rows), Int32(columns), Int32(inputs), 1,
+                        x, Int32(inputs), w, Int32(inputs), 0, y, Int32(stride))
     }
 
     /// Outcomes of the check by `[width, inputs, least rows]`: the layers of a model share their shapes.
@@ -118,7 +118,7 @@ public final class OpenBLASPath: Sendable {
         }
         var expected: [UInt32]?
         for count in Set(counts).sorted() {
-            Self.product(x.floats(), weights.floats(), y.floats(), rows: count, columns: width, inputs: inputs, stride: width)
+            Self.product(library, x.floats(), weights.floats(), y.floats(), rows: count, columns: width, inputs: inputs, stride: width)
             for row in 0..<count {
                 let bits = (0..<width).map { y.floats()[row * width + $0].bitPattern }
                 if let expected, expected != bits { return false }

@@ -76,7 +76,7 @@ public final class PackedMatrix: @unchecked Sendable {
     public var format: NumberFormat { shape.format }
     public var group: ScaleGroup { shape.group }
     private let memory: Memory // Holds `base`.
-    private let base: UnsafeMutableRawPointer
+    let base: UnsafeMutableRawPointer
     /// Set when OpenBLAS serves this shape (see ``OpenBLASPath``); then it serves every product.
     private let openBLAS: OpenBLASPath?
 

@@ -62,7 +62,7 @@ final class WorkerEngine {
                 layerCount: shape.layerCount, blockSize: configuration.blockSize, keyValueHeads: shape.kvHeadCount,
                 headDimension: shape.headDim, bytesPerElement: layout.format.byteCount, bytesPerScale: layout.scaleByteCount),
             maxModelLength: min(room, configuration.maxModelLength ?? room), weightByteCount: model.weightByteCount,
-            kernels: kernels.description, weights: model.cacheOutcome)
+            kernels: KernelSet.explanation(environment: environment), weights: model.cacheOutcome)
     }
 
     /// - Parameter onLayer: as in `Engine.forward`.
@@ -164,7 +164,7 @@ extension WorkerEngine {
         let facts = await withCheckedContinuation { done in thread.submit { done.resume(returning: $0.facts) } }
         logger.info(
             """
-            ready after \(ContinuousClock.now - began): \(facts.identity), kernels \(facts.kernels), \
+            ready after \(ContinuousClock.now - began): \(facts.identity), kernels \(facts.kernels); \
             \(facts.weightByteCount >> 20) MiB of weights \(facts.weights), \(facts.kv.blockCount) KV blocks of \(facts.kv.bytesPerBlock) bytes
             """)
         return (thread, facts)

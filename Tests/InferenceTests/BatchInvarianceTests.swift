@@ -12,7 +12,7 @@ import Testing
         var isProbe: Bool
     }
 
-    static let blocksPerRequest = 20
+    static let blocksPerRequest = 40
 
     /// Requests of mixed lengths around the probe at `place`, their blocks dealt out in a scrambled order.
     private func requests(probe: [TokenID], count: Int, place: Int, vocabulary: Int, blockSize: Int) -> [Request] {
@@ -192,6 +192,30 @@ import Testing
             }
             for (family, members) in identities { #expect(members.count == 1, "\(family)") }
             if formats.weights != .bfloat16 { #expect(identities.count == 1, "\(formats)") }
+        }
+    }
+
+    /// The sizes that servers see, on the bundled model: batches up to 64, a chunk of 512, every kernel set, a partition's edge.
+    @Test(arguments: formats)
+    func largeBatchesAndChunksChangeNoBit(formats: Formats) throws {
+        for instructions in KernelSet.available where instructions != .scalar {
+            let team = try ThreadTeam(maxThreads: 2)
+            let model = try Model(
+                path: BundledModelTests.path, format: formats.weights, kernels: KernelSet(instructions), team: team, threads: 2)
+            let engine = try Engine(model: model, team: team), vocabulary = model.configuration.vocabularySize
+            let long = probe(vocabulary, length: 600)
+            let whole = try probeDigest(engine, requests(probe: long, count: 1, place: 0, vocabulary: vocabulary, blockSize: 16),
+                                        chunk: 600, threads: 1, kvFormat: formats.kv)
+            for (chunk, threads) in [(512, 2), (96, 1), (193, 2)] {
+                let requests = requests(probe: long, count: 1, place: 0, vocabulary: vocabulary, blockSize: 16)
+                #expect(try probeDigest(engine, requests, chunk: chunk, threads: threads, kvFormat: formats.kv) == whole, "\(instructions) \(chunk)")
+            }
+            let short = probe(vocabulary, length: 20)
+            let digests = try [1, 5, 16, 33, 64].map { count in
+                try probeDigest(engine, requests(probe: short, count: count, place: count / 2, vocabulary: vocabulary, blockSize: 16),
+                                chunk: 20, threads: 1 + count % 2, kvFormat: formats.kv)
+            }
+            #expect(Set(digests).count == 1, "\(instructions)")
         }
     }
 }

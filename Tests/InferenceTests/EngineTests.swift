@@ -1,6 +1,6 @@
 import Generation
 @testable import Inference
-import Kernels
+@testable import Kernels
 import Testing
 
 @Suite struct EngineTests {
@@ -99,5 +99,20 @@ import Testing
         #expect(throws: ForwardError.token(9999, row: 0)) {
             try generation.generate(prompt: [9999], parameters: .greedy, stop: StopConditions(maxTokens: 1))
         }
+    }
+
+    /// A difference in one kernel that nothing else would tell: one bit of one packed weight stands for it.
+    @Test(arguments: [WeightFormat.float32, .bfloat16, .int8])
+    func theCanaryCatchesAPlantedDifference(format: WeightFormat) throws {
+        let engine = try Oracle.engine("llama2", format: format)
+        let before = try engine.identity(threads: 1)
+        #expect(try engine.identity(threads: 2) == before)
+        let byte = engine.model.weights.layers[0].down.base.assumingMemoryBound(to: UInt8.self) + (format == .float32 ? 2 : 0)
+        byte.pointee ^= 0x10
+        let after = try engine.identity(threads: 1)
+        #expect(after.canary != before.canary)
+        #expect((after.modelHash, after.weightFormat, after.kernelFamily) == (before.modelHash, before.weightFormat, before.kernelFamily))
+        byte.pointee ^= 0x10
+        #expect(try engine.identity(threads: 1) == before)
     }
 }

@@ -1,4 +1,3 @@
-import COpenBLAS
 @testable import Kernels
 import Testing
 
@@ -10,7 +9,7 @@ import Testing
         let rows = 13, team = try ThreadTeam(maxThreads: 1)
         let x = random.floats(rows * inputs), w = random.floats(outputs * inputs)
         var expected = [Float](repeating: 0, count: rows * outputs)
-        OpenBLASPath.product(x, w, &expected, rows: rows, columns: outputs, inputs: inputs, stride: outputs)
+        OpenBLASPath.product(try OpenBLASLibrary.shared.get(), x, w, &expected, rows: rows, columns: outputs, inputs: inputs, stride: outputs)
         let matrix = try packed(w, outputs: outputs, inputs: inputs, .float32, team: team)
         for kernels in KernelSet.all {
             let y = try multiply(x, rows: rows, matrix, kernels, team: team, threads: 1)
