@@ -127,9 +127,11 @@ struct BenchEngine: ParsableCommand {
         return (prompts + batches).filter { $0.positions <= positions }
     }
 
-    /// Bytes of the last-level cache; 32 MiB if the system does not say.
+    /// Bytes of the largest cache of the first core; 32 MiB if the system does not say.
     private static var lastLevelCache: Int {
-        let bytes = sysconf(Int32(_SC_LEVEL3_CACHE_SIZE))
-        return bytes > 0 ? bytes : 32 << 20
+        let sizes = (0..<8).compactMap { index in
+            try? String(contentsOfFile: "/sys/devices/system/cpu/cpu0/cache/index\(index)/size", encoding: .utf8)
+        }
+        return sizes.compactMap { Int($0.prefix { $0.isNumber }) }.max().map { $0 << 10 } ?? 32 << 20
     }
 }

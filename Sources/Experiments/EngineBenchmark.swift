@@ -24,14 +24,15 @@ public final class EngineBenchmark {
         /// Operations per second, of products and attention, and their share of the weights' format's peak.
         public var operationRate: Double
         public var peakShare: Double
-        /// Share of the time, by part; what is left of 1 is sampling and everything between the kernels.
+        /// Share of the time, by part of ``StepProfile``; `rest` is sampling and everything between the kernels.
         public var shares: [String: Double]
     }
 
     public let model: Model
     private let engine: Engine
     private let team: ThreadTeam
-    private let probe: MachineProbe
+    /// Made with the first measurement: it touches memory for a while.
+    private var probe: MachineProbe?
     private let kvFormat: KVFormat
     private let chunk: Int
     /// Steps of a decode measurement; `nil`: at least ``leastSteps``, and at least for ``leastTime``.
@@ -59,7 +60,6 @@ public final class EngineBenchmark {
         self.chunk = chunk
         self.steps = steps
         engine = try Engine(model: model, team: team)
-        probe = try MachineProbe(team: team)
         sampler = BatchSampler(kernels: model.kernels, team: team)
         let blocks = workloads.map { $0.blocks(blockSize: Self.blockSize) }.max() ?? 1
         kv = try KVCache(layout: model.kvLayout(blockSize: Self.blockSize, format: kvFormat),
@@ -142,7 +142,9 @@ public final class EngineBenchmark {
         let arithmetic = model.productArithmetic
         try fillCache()
         try warmUp(workload, threads: threads)
-        let before = ceilings(arithmetic, threads: threads)
+        let probe = try self.probe ?? MachineProbe(team: team)
+        self.probe = probe
+        let before = Self.ceilings(probe, arithmetic, threads: threads)
         engine.resetProfile()
         let work: EngineWork, time: Duration, tokens: Int, steps: Int
         switch workload {
@@ -155,7 +157,7 @@ public final class EngineBenchmark {
             tokens = steps * rows
             work = .decode(batch: rows, context: context + steps / 2, model: model, kvFormat: kvFormat)
         }
-        let profile = engine.profile, after = ceilings(arithmetic, threads: threads)
+        let profile = engine.profile, after = Self.ceilings(probe, arithmetic, threads: threads)
         let limits = zip(before, after).map { ($0 + $1) / 2 }
         let seconds = time.seconds / Double(steps), least = work.seconds(bandwidth: limits[0], productPeak: limits[1], attentionPeak: limits[2])
         let rate = (work.productOperations + work.attentionOperations) / seconds
@@ -163,13 +165,23 @@ public final class EngineBenchmark {
             workload: workload, threads: threads, tokensPerSecond: Double(tokens) / time.seconds,
             ceiling: Double(tokens) / Double(steps) / least, bandwidth: work.bytes / seconds,
             bandwidthShare: work.bytes / seconds / limits[0], operationRate: rate, peakShare: rate / limits[1],
-            shares: Dictionary(uniqueKeysWithValues: StepProfile.Part.allCases.map {
-                ($0.rawValue, profile[$0].seconds / time.seconds)
-            }))
+            shares: Self.shares(of: profile, in: time))
     }
 
+    private static func shares(of profile: StepProfile, in time: Duration) -> [String: Double] {
+        var shares: [String: Double] = [:]
+        for part in StepProfile.Part.allCases { shares[part.rawValue] = profile[part].seconds / time.seconds }
+        shares[restName] = 1 - profile.total.seconds / time.seconds
+        return shares
+    }
+
+    /// Sampling, and everything between the kernels.
+    static let restName = "rest"
+
     /// Bytes per second, operations per second of products, of attention.
-    private func ceilings(_ arithmetic: MachineProbe.Arithmetic, threads: Int) -> [Double] {
+    private static func ceilings(
+        _ probe: MachineProbe, _ arithmetic: MachineProbe.Arithmetic, threads: Int
+    ) -> [Double] {
         [probe.readBandwidth(threads: threads), probe.peak(arithmetic, threads: threads), probe.peak(.float32, threads: threads)]
     }
 }

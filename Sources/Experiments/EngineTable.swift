@@ -54,7 +54,7 @@ public struct EngineTable: Sendable {
         let head = ["", "threads", "tok/s", "ceiling", "ratio", "(range)", "GB/s", "of read", "GFLOP/s", "of peak",
                     "gemm", "attention", "element", "head", "rest %"]
         let cells = rows.map { row -> [String] in
-            let parts = ["gemm", "attention", "elementwise", "head"].map { row.shares[$0] ?? 0 }
+            let parts = ["gemm", "attention", "elementwise", "head", EngineBenchmark.restName].map { row.shares[$0] ?? 0 }
             let name = row.phase == "prefill" ? "prefill \(row.size)" : "decode B=\(row.size), \(row.context) keys"
             let limited = !fitsCache
             return [name, "\(row.threads)", row.tokensPerSecond.plain(0), limited ? row.ceiling.plain(0) : "-",
@@ -62,7 +62,7 @@ public struct EngineTable: Sendable {
                     limited ? "\(row.ratioRange[0].plain(2))-\(row.ratioRange[1].plain(2))" : "-",
                     limited ? (row.bandwidth / 1e9).plain(1) : "-", limited ? row.bandwidthShare.plain(2) : "-",
                     (row.operationRate / 1e9).plain(0), row.peakShare.plain(2)]
-                + (parts + [1 - parts.reduce(0, +)]).map { ($0 * 100).plain(1) }
+                + parts.map { ($0 * 100).plain(1) }
         }
         return Self.aligned([head] + cells)
     }

@@ -64,9 +64,22 @@ struct PackedFile {
                 throw PackedFileError(temporary)
             }
             guard rename(temporary, path) == 0 else { throw PackedFileError(path) }
+            removePredecessors()
         } catch {
             unlink(temporary)
             throw error
+        }
+    }
+
+    /// Files of the same model and format with layouts of other versions; who has them mapped keeps them.
+    private func removePredecessors() {
+        let url = URL(fileURLWithPath: path), directory = url.deletingLastPathComponent(), own = url.lastPathComponent
+        // All but the digest of the layout, which is 12 digits.
+        let prefix = own.dropLast(".packed".count + 12)
+        for name in (try? FileManager.default.contentsOfDirectory(atPath: directory.path)) ?? []
+        where name.hasPrefix(prefix) && name.hasSuffix(".packed") && name.count == own.count && name != own {
+            unlink(directory.appendingPathComponent(name).path)
+            unlink(directory.appendingPathComponent(name + ".lock").path)
         }
     }
 

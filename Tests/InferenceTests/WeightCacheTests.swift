@@ -126,6 +126,18 @@ import Testing
         #expect(try FileManager.default.contentsOfDirectory(atPath: directory).allSatisfy { !$0.hasSuffix(".part") })
     }
 
+    @Test func filesOfOlderLayoutsAreRemoved() throws {
+        _ = try load(.bfloat16)
+        let path = try file(), url = URL(fileURLWithPath: path)
+        let older = path.replacing(/[0-9a-f]{12}\.packed$/, with: "0123456789ab.packed")
+        let other = path.replacing("bfloat16-", with: "int8-")
+        try FileManager.default.moveItem(atPath: path, toPath: older)
+        try Data("x".utf8).write(to: URL(fileURLWithPath: other))
+        _ = try load(.bfloat16)
+        let names = try FileManager.default.contentsOfDirectory(atPath: url.deletingLastPathComponent().path)
+        #expect(Set(names.filter { $0.hasSuffix(".packed") }.map { url.deletingLastPathComponent().path + "/" + $0 }) == [path, other])
+    }
+
     @Test func smallModelsAreNotKeptByThemselves() throws {
         #expect(try load(kept: .automatic).cacheOutcome == .inMemory(reason: "no cache wanted"))
         #expect(try FileManager.default.contentsOfDirectory(atPath: #require(model).path).sorted() == ["config.json", "model.safetensors"])
