@@ -30,13 +30,11 @@ import Testing
         for format in NumberFormat.allCases {
             let shape = PackedMatrix.Shape(pairsOf: width, inputs: inputs, format: format)
             let memory = try Memory(byteCount: shape.byteCount)
-            for (gates, ups) in [(gate, up)] {
-                gates.withUnsafeBytes { gates in
-                    ups.withUnsafeBytes { ups in
-                        guard let g = gates.baseAddress, let u = ups.baseAddress else { return }
-                        PackedMatrix.pack([.init(base: g, rows: width, type: .float32), .init(base: u, rows: width, type: .float32)],
-                                          as: shape, into: memory, at: 0, team: team, threads: 2)
-                    }
+            gate.withUnsafeBytes { gates in
+                up.withUnsafeBytes { ups in
+                    guard let g = gates.baseAddress, let u = ups.baseAddress else { return }
+                    PackedMatrix.pack([.init(base: g, rows: width, type: .float32), .init(base: u, rows: width, type: .float32)],
+                                      as: shape, into: memory, at: 0, team: team, threads: 2)
                 }
             }
             let matrix = PackedMatrix(shape, in: memory, at: 0)
