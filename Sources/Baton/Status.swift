@@ -54,9 +54,36 @@ struct StatusReport: Encodable {
         var prefillTokens: UInt64
         /// Token rows of the batch.
         var decodeTokens: UInt64
+        var parking: Parking
+
+        /// Queries that gave way and wait with their KV in the worker's parking store.
+        struct Parking: Encodable {
+            var queries: Int
+            var memoryBytes: Int
+            var fileBytes: Int
+            // Since the worker registered.
+            var parks: UInt64
+            var resumes: UInt64
+            var migrations: UInt64
+
+            enum CodingKeys: String, CodingKey {
+                case queries, parks, resumes, migrations
+                case memoryBytes = "memory_bytes"
+                case fileBytes = "file_bytes"
+            }
+
+            init(_ load: ParkingLoad) {
+                queries = load.queries
+                memoryBytes = load.memoryBytes
+                fileBytes = load.fileBytes
+                parks = load.parks
+                resumes = load.resumes
+                migrations = load.migrations
+            }
+        }
 
         enum CodingKeys: String, CodingKey {
-            case name, role, state, endpoint, rows, waiting, blocks, steps
+            case name, role, state, endpoint, rows, waiting, blocks, steps, parking
             case maxRows = "max_rows"
             case blocksUsed = "blocks_used"
             case sharedSteps = "shared_steps"
@@ -82,16 +109,18 @@ struct StatusReport: Encodable {
                 endpoint: worker.endpoint, rows: worker.load.rows, maxRows: worker.maxSequences,
                 waiting: worker.load.waiting, blocksUsed: worker.load.referencedBlocks, blocks: worker.blockCount,
                 steps: worker.load.work.steps, sharedSteps: worker.load.work.sharedSteps,
-                prefillTokens: worker.load.work.prefillTokens, decodeTokens: worker.load.work.decodeTokens)
+                prefillTokens: worker.load.work.prefillTokens, decodeTokens: worker.load.work.decodeTokens,
+                parking: Worker.Parking(worker.load.parking))
         }
     }
 
     var table: String {
         let heading = "model \(model): \(waiting) requests waiting, \(running) running" + (draining ? ", draining" : "")
-        let columns = ["worker", "role", "state", "rows", "waiting", "blocks", "steps", "endpoint"]
+        let columns = ["worker", "role", "state", "rows", "waiting", "parked", "blocks", "steps", "endpoint"]
         let rows = [columns] + workers.map { worker in
             [
                 worker.name, worker.role, worker.state, "\(worker.rows)/\(worker.maxRows)", "\(worker.waiting)",
+                "\(worker.parking.queries)",
                 "\(worker.blocksUsed)/\(worker.blocks)", "\(worker.steps)", worker.endpoint,
             ]
         }

@@ -232,6 +232,51 @@ void   baton__load__free_unpacked
   assert(message->base.descriptor == &baton__load__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   baton__parking__init
+                     (Baton__Parking         *message)
+{
+  static const Baton__Parking init_value = BATON__PARKING__INIT;
+  *message = init_value;
+}
+size_t baton__parking__get_packed_size
+                     (const Baton__Parking *message)
+{
+  assert(message->base.descriptor == &baton__parking__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t baton__parking__pack
+                     (const Baton__Parking *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &baton__parking__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t baton__parking__pack_to_buffer
+                     (const Baton__Parking *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &baton__parking__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Baton__Parking *
+       baton__parking__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Baton__Parking *)
+     protobuf_c_message_unpack (&baton__parking__descriptor,
+                                allocator, len, data);
+}
+void   baton__parking__free_unpacked
+                     (Baton__Parking *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &baton__parking__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   baton__sampling__init
                      (Baton__Sampling         *message)
 {
@@ -585,7 +630,7 @@ const ProtobufCMessageDescriptor baton__geometry__descriptor =
   (ProtobufCMessageInit) baton__geometry__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor baton__load__field_descriptors[7] =
+static const ProtobufCFieldDescriptor baton__load__field_descriptors[8] =
 {
   {
     "referenced_blocks",
@@ -671,9 +716,22 @@ static const ProtobufCFieldDescriptor baton__load__field_descriptors[7] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "parking",
+    20,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Load, parking),
+    &baton__parking__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned baton__load__field_indices_by_name[] = {
   6,   /* field[6] = decode_tokens */
+  7,   /* field[7] = parking */
   5,   /* field[5] = prefill_tokens */
   0,   /* field[0] = referenced_blocks */
   1,   /* field[1] = rows */
@@ -681,10 +739,11 @@ static const unsigned baton__load__field_indices_by_name[] = {
   3,   /* field[3] = steps */
   2,   /* field[2] = waiting */
 };
-static const ProtobufCIntRange baton__load__number_ranges[1 + 1] =
+static const ProtobufCIntRange baton__load__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 7 }
+  { 20, 7 },
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor baton__load__descriptor =
 {
@@ -694,11 +753,114 @@ const ProtobufCMessageDescriptor baton__load__descriptor =
   "Baton__Load",
   "baton",
   sizeof(Baton__Load),
-  7,
+  8,
   baton__load__field_descriptors,
   baton__load__field_indices_by_name,
-  1,  baton__load__number_ranges,
+  2,  baton__load__number_ranges,
   (ProtobufCMessageInit) baton__load__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor baton__parking__field_descriptors[6] =
+{
+  {
+    "queries",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Parking, queries),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "memory_bytes",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Parking, memory_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "file_bytes",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Parking, file_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "parks",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Parking, parks),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "resumes",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Parking, resumes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "migrations",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Parking, migrations),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned baton__parking__field_indices_by_name[] = {
+  2,   /* field[2] = file_bytes */
+  1,   /* field[1] = memory_bytes */
+  5,   /* field[5] = migrations */
+  3,   /* field[3] = parks */
+  0,   /* field[0] = queries */
+  4,   /* field[4] = resumes */
+};
+static const ProtobufCIntRange baton__parking__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 6 }
+};
+const ProtobufCMessageDescriptor baton__parking__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "baton.Parking",
+  "Parking",
+  "Baton__Parking",
+  "baton",
+  sizeof(Baton__Parking),
+  6,
+  baton__parking__field_descriptors,
+  baton__parking__field_indices_by_name,
+  1,  baton__parking__number_ranges,
+  (ProtobufCMessageInit) baton__parking__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor baton__sampling__field_descriptors[8] =

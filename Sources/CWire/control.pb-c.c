@@ -637,6 +637,51 @@ void   baton__grant__free_unpacked
   assert(message->base.descriptor == &baton__grant__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   baton__resume__init
+                     (Baton__Resume         *message)
+{
+  static const Baton__Resume init_value = BATON__RESUME__INIT;
+  *message = init_value;
+}
+size_t baton__resume__get_packed_size
+                     (const Baton__Resume *message)
+{
+  assert(message->base.descriptor == &baton__resume__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t baton__resume__pack
+                     (const Baton__Resume *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &baton__resume__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t baton__resume__pack_to_buffer
+                     (const Baton__Resume *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &baton__resume__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Baton__Resume *
+       baton__resume__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Baton__Resume *)
+     protobuf_c_message_unpack (&baton__resume__descriptor,
+                                allocator, len, data);
+}
+void   baton__resume__free_unpacked
+                     (Baton__Resume *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &baton__resume__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   baton__heartbeat_hello__init
                      (Baton__HeartbeatHello         *message)
 {
@@ -772,7 +817,7 @@ void   baton__pong__free_unpacked
   assert(message->base.descriptor == &baton__pong__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor baton__control_header__field_descriptors[25] =
+static const ProtobufCFieldDescriptor baton__control_header__field_descriptors[28] =
 {
   {
     "version",
@@ -955,6 +1000,18 @@ static const ProtobufCFieldDescriptor baton__control_header__field_descriptors[2
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "parked",
+    21,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Baton__ControlHeader, body_case),
+    offsetof(Baton__ControlHeader, parked),
+    &baton__attempt__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "registered",
     30,
     PROTOBUF_C_LABEL_NONE,
@@ -1039,6 +1096,30 @@ static const ProtobufCFieldDescriptor baton__control_header__field_descriptors[2
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "preempt",
+    37,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Baton__ControlHeader, body_case),
+    offsetof(Baton__ControlHeader, preempt),
+    &baton__attempt__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "resume",
+    38,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Baton__ControlHeader, body_case),
+    offsetof(Baton__ControlHeader, resume),
+    &baton__resume__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "heartbeat_hello",
     40,
     PROTOBUF_C_LABEL_NONE,
@@ -1076,26 +1157,29 @@ static const ProtobufCFieldDescriptor baton__control_header__field_descriptors[2
   },
 };
 static const unsigned baton__control_header__field_indices_by_name[] = {
-  21,   /* field[21] = cancel */
+  22,   /* field[22] = cancel */
   1,   /* field[1] = cluster_epoch */
   13,   /* field[13] = decode_failed */
   10,   /* field[10] = embedded */
-  20,   /* field[20] = grant */
-  22,   /* field[22] = heartbeat_hello */
+  21,   /* field[21] = grant */
+  25,   /* field[25] = heartbeat_hello */
   9,   /* field[9] = kv_whole */
   14,   /* field[14] = leaving */
   12,   /* field[12] = left */
-  23,   /* field[23] = ping */
-  24,   /* field[24] = pong */
-  18,   /* field[18] = prefill */
+  15,   /* field[15] = parked */
+  26,   /* field[26] = ping */
+  27,   /* field[27] = pong */
+  23,   /* field[23] = preempt */
+  19,   /* field[19] = prefill */
   8,   /* field[8] = prefill_failed */
   6,   /* field[6] = prefill_finished */
   5,   /* field[5] = prefill_started */
-  17,   /* field[17] = register_again */
-  15,   /* field[15] = registered */
+  18,   /* field[18] = register_again */
+  16,   /* field[16] = registered */
   4,   /* field[4] = registration */
-  16,   /* field[16] = registration_refused */
-  19,   /* field[19] = retarget */
+  17,   /* field[17] = registration_refused */
+  24,   /* field[24] = resume */
+  20,   /* field[20] = retarget */
   3,   /* field[3] = sequence */
   11,   /* field[11] = tokens */
   7,   /* field[7] = transfer_finished */
@@ -1106,9 +1190,9 @@ static const ProtobufCIntRange baton__control_header__number_ranges[4 + 1] =
 {
   { 1, 0 },
   { 10, 4 },
-  { 30, 15 },
-  { 40, 22 },
-  { 0, 25 }
+  { 30, 16 },
+  { 40, 25 },
+  { 0, 28 }
 };
 const ProtobufCMessageDescriptor baton__control_header__descriptor =
 {
@@ -1118,7 +1202,7 @@ const ProtobufCMessageDescriptor baton__control_header__descriptor =
   "Baton__ControlHeader",
   "baton",
   sizeof(Baton__ControlHeader),
-  25,
+  28,
   baton__control_header__field_descriptors,
   baton__control_header__field_indices_by_name,
   4,  baton__control_header__number_ranges,
@@ -1512,7 +1596,7 @@ const ProtobufCMessageDescriptor baton__register_again__descriptor =
   (ProtobufCMessageInit) baton__register_again__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor baton__sequence__field_descriptors[7] =
+static const ProtobufCFieldDescriptor baton__sequence__field_descriptors[8] =
 {
   {
     "attempt",
@@ -1598,11 +1682,24 @@ static const ProtobufCFieldDescriptor baton__sequence__field_descriptors[7] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "precedence",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_SINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Sequence, precedence),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned baton__sequence__field_indices_by_name[] = {
   0,   /* field[0] = attempt */
   5,   /* field[5] = end_tokens */
   4,   /* field[4] = max_tokens */
+  7,   /* field[7] = precedence */
   6,   /* field[6] = priority */
   2,   /* field[2] = prompt_count */
   3,   /* field[3] = sampling */
@@ -1611,7 +1708,7 @@ static const unsigned baton__sequence__field_indices_by_name[] = {
 static const ProtobufCIntRange baton__sequence__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 7 }
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor baton__sequence__descriptor =
 {
@@ -1621,7 +1718,7 @@ const ProtobufCMessageDescriptor baton__sequence__descriptor =
   "Baton__Sequence",
   "baton",
   sizeof(Baton__Sequence),
-  7,
+  8,
   baton__sequence__field_descriptors,
   baton__sequence__field_indices_by_name,
   1,  baton__sequence__number_ranges,
@@ -1843,6 +1940,57 @@ const ProtobufCMessageDescriptor baton__grant__descriptor =
   baton__grant__field_indices_by_name,
   1,  baton__grant__number_ranges,
   (ProtobufCMessageInit) baton__grant__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor baton__resume__field_descriptors[2] =
+{
+  {
+    "attempt",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Resume, attempt),
+    &baton__attempt__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "budget",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Resume, budget),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned baton__resume__field_indices_by_name[] = {
+  0,   /* field[0] = attempt */
+  1,   /* field[1] = budget */
+};
+static const ProtobufCIntRange baton__resume__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor baton__resume__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "baton.Resume",
+  "Resume",
+  "Baton__Resume",
+  "baton",
+  sizeof(Baton__Resume),
+  2,
+  baton__resume__field_descriptors,
+  baton__resume__field_indices_by_name,
+  1,  baton__resume__number_ranges,
+  (ProtobufCMessageInit) baton__resume__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor baton__heartbeat_hello__field_descriptors[1] =

@@ -2479,7 +2479,7 @@ const ProtobufCMessageDescriptor baton__worker_status__descriptor =
   (ProtobufCMessageInit) baton__worker_status__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor baton__event__field_descriptors[15] =
+static const ProtobufCFieldDescriptor baton__event__field_descriptors[17] =
 {
   {
     "time_microseconds",
@@ -2661,6 +2661,30 @@ static const ProtobufCFieldDescriptor baton__event__field_descriptors[15] =
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "parked",
+    23,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Baton__Event, kind_case),
+    offsetof(Baton__Event, parked),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "resumed",
+    24,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Baton__Event, kind_case),
+    offsetof(Baton__Event, resumed),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned baton__event__field_indices_by_name[] = {
   3,   /* field[3] = assigned */
@@ -2670,8 +2694,10 @@ static const unsigned baton__event__field_indices_by_name[] = {
   5,   /* field[5] = first_token */
   6,   /* field[6] = kv_whole */
   9,   /* field[9] = left */
+  15,   /* field[15] = parked */
   4,   /* field[4] = prefill_started */
   1,   /* field[1] = request */
+  16,   /* field[16] = resumed */
   10,   /* field[10] = retried */
   2,   /* field[2] = submitted */
   0,   /* field[0] = time_microseconds */
@@ -2683,7 +2709,7 @@ static const ProtobufCIntRange baton__event__number_ranges[2 + 1] =
 {
   { 1, 0 },
   { 10, 2 },
-  { 0, 15 }
+  { 0, 17 }
 };
 const ProtobufCMessageDescriptor baton__event__descriptor =
 {
@@ -2693,7 +2719,7 @@ const ProtobufCMessageDescriptor baton__event__descriptor =
   "Baton__Event",
   "baton",
   sizeof(Baton__Event),
-  15,
+  17,
   baton__event__field_descriptors,
   baton__event__field_indices_by_name,
   2,  baton__event__number_ranges,

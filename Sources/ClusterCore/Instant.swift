@@ -22,6 +22,8 @@ public struct Instant: Sendable, Hashable, Comparable, CustomStringConvertible {
         .nanoseconds(a.nanoseconds) - .nanoseconds(b.nanoseconds)
     }
 
+    public static func - (instant: Instant, duration: Duration) -> Instant { instant + (.zero - duration) }
+
     public static let distantFuture = Instant(nanoseconds: .max)
 
     public var description: String { "\(Double(nanoseconds) / 1e9) s" }

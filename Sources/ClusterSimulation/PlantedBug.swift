@@ -35,6 +35,14 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case promptBlocksUncounted
     /// A mixed worker does not count its rows when it fills a step's token budget.
     case budgetForgetsRows
+    /// Blocks are called parked, and given to others, before the store has read them.
+    case parkedBlocksReadLate
+    /// A query is resumed in blocks that nobody filled.
+    case restoreForgotten
+    /// Parked KV that was damaged on the disk counts as good.
+    case damagedParkingTrusted
+    /// A worker does not say that it has parked a query.
+    case parkingSwallowed
     /// The client's stream gets a token twice.
     case tokenEmittedTwice
     /// A failed stream looks finished.

@@ -38,6 +38,10 @@ struct Scenario {
     var maxBatchedTokens: Int
     var creditWindow: Int
     var growthBlocks: Int
+    var parking: ParkingLot.Limits
+    /// Share of what is parked in files that cannot be written, or comes back damaged.
+    var diskFailures: Double
+    var priorityHeadStart: Duration
     var workers: [Worker]
     var requests: [Request]
     var clientCount: Int
@@ -67,6 +71,11 @@ struct Scenario {
         maxBatchedTokens = random.draw(3...40)
         creditWindow = random.draw(1...24)
         growthBlocks = random.draw(0...4)
+        let query = geometry.layerCount * geometry.bytesPerLayerBlock * geometry.blockCount(forTokens: maxModelLength)
+        parking = ParkingLot.Limits(
+            memory: query * random.pick([0, 1, 3, 100]), file: query * random.pick([0, 0, 2, 100]))
+        diskFailures = random.pick([0, 0, 0.05, 0.3])
+        priorityHeadStart = random.pick([.milliseconds(300), .seconds(3), .seconds(300)])
         latency = random.pick([50, 200, 1000, 4000])
         kvLatency = random.chance(0.6) ? latency : random.pick([20_000, 100_000, 300_000])
         // Stop and wait over a slow link is correct, but takes for ever.

@@ -102,7 +102,8 @@ extension Simulation {
         coordinator.scheduler = Scheduler(
             configuration: Scheduler.Configuration(
                 modelName: "simulated", maxModelLength: scenario.maxModelLength,
-                maxQueuedRequests: scenario.maxQueuedRequests, growthBlocks: scenario.growthBlocks),
+                maxQueuedRequests: scenario.maxQueuedRequests, growthBlocks: scenario.growthBlocks,
+                priorityHeadStart: scenario.priorityHeadStart),
             clusterEpoch: coordinator.epoch)
     }
 

@@ -22,9 +22,13 @@ extension Simulation {
             guard !worker.isReleasing, let reply = tamper(reply) else { break }
             tell("\(worker.id) hears \(reply)")
             carryOut(worker.prefill?.handle(.reply(reply), at: now), worker)
+            carryOut(worker.decode?.handle(.reply(reply), at: now), worker)
         case .peerUnreachable(_, _, let peer):
-            if !worker.isReleasing { carryOut(worker.prefill?.handle(.peerUnreachable(peer), at: now), worker) }
+            guard !worker.isReleasing else { break }
+            carryOut(worker.prefill?.handle(.peerUnreachable(peer), at: now), worker)
+            carryOut(worker.decode?.handle(.peerUnreachable(peer), at: now), worker)
         case .lateWrite(_, _, let writes): write(writes, worker)
+        case .storeDone(_, _, let task): finish(task, worker)
         default: preconditionFailure("\(event) is not for a worker")
         }
         settle(worker)
@@ -107,7 +111,7 @@ extension Simulation {
         case .prefill(let order): worker.orders[order.sequence.attempt] = order.sequence.tokens
         case .retarget(let from, let to, _): worker.orders[to] = worker.orders[from]
         case .cancel(let attempt): if drops(cancelOf: attempt) { return }
-        case .registered, .registrationRefused, .registerAgain: break
+        case .registered, .registrationRefused, .registerAgain, .preempt, .resume: break
         }
         carryOut(worker.prefill?.handle(.message(message), at: now), worker)
         carryOut(worker.decode?.handle(.message(message), at: now), worker)
@@ -117,6 +121,7 @@ extension Simulation {
     private func report(_ message: WorkerMessage, _ worker: WorkerProcess) {
         switch message {
         case .decodeFailed(_, .evicted): report.evictions += 1
+        case .parked where plant == .parkingSwallowed: return
         default: break
         }
         if plant == .failureSwallowed {
@@ -160,6 +165,17 @@ extension Simulation {
             case .report(let message): report(message, worker)
             case .copyBlock(let from, let to):
                 worker.kv.copyBlock(from: from, to: to, layerCount: scenario.geometry.layerCount)
+            case .park(let kv): enqueue(.park(kv), worker)
+            case .restore(let kv): enqueue(.restore(kv), worker)
+            case .discard(let id): enqueue(.discard(id), worker)
+            case .load(let id):
+                report.migrations += 1
+                enqueue(.load(id), worker)
+            case .send(let message, let destination):
+                enqueue(KVSend(message: message, blocks: [], destination: destination), worker)
+            case .sendParked(let blocks, let id, let destination):
+                if let problem = ledger.send(blocks) { violate(problem) }
+                enqueue(KVSend(message: .blocks(blocks), blocks: [], parked: id, destination: destination), worker)
             }
         }
     }
@@ -172,6 +188,9 @@ extension Simulation {
             case .copyBlock(let from, let to):
                 worker.kv.copyBlock(
                     from: real(from, worker), to: real(to, worker), layerCount: scenario.geometry.layerCount)
+            case .park(let kv): enqueue(.park(kv), worker)
+            case .restore(let kv): enqueue(.restore(kv), worker)
+            case .discard(let id): enqueue(.discard(id), worker)
             }
         }
     }
@@ -188,7 +207,10 @@ extension Simulation {
     private func transport(_ send: KVSend, _ worker: WorkerProcess) {
         var payload: Payload?
         if case .blocks(let blocks) = send.message {
-            let slots = worker.kv.read(layer: blocks.range.layer, blocks: send.blocks)
+            let stored = send.parked.flatMap { parkedSlots($0, blocks.range, worker) }
+            // Discarded meanwhile: the message is not sent.
+            if send.parked != nil, stored == nil { return }
+            let slots = stored ?? worker.kv.read(layer: blocks.range.layer, blocks: send.blocks)
             checkSent(slots, blocks, worker)
             let isDamaged = random.chance(network.noise.corruption)
             if isDamaged { report.payloadsDamaged += 1 }
@@ -207,7 +229,14 @@ extension Simulation {
 
     /// Whatever leaves under an attempt's name must be that attempt's KV, wanted or not.
     private func checkSent(_ slots: [UInt64], _ blocks: KVBlocks, _ worker: WorkerProcess) {
-        guard let tokens = worker.orders[blocks.attempt], !worker.isReleasing else { return }
+        guard let ordered = worker.orders[blocks.attempt], !worker.isReleasing else { return }
+        var tokens = ordered
+        if worker.decode != nil {
+            // What a decode worker sends has grown since it was granted. Nobody knows the requests of a dead coordinator.
+            guard let index = checker.index(of: blocks.attempt.request) else { return }
+            let answer = checker.tracked[index]
+            tokens = Array((answer.request.prompt + answer.expected.tokens).prefix(blocks.tokenCount))
+        }
         let expected = scenario.model.slots(layer: blocks.range.layer, of: tokens)
         let start = blocks.range.first * scenario.geometry.blockSize
         let end = min(start + slots.count, tokens.count)

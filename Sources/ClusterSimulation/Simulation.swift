@@ -25,6 +25,7 @@ public final class Simulation {
         case kvReply(Int, life: Int, KVReply)
         case peerUnreachable(Int, life: Int, WorkerID)
         case lateWrite(Int, life: Int, [KVWrite])
+        case storeDone(Int, life: Int, StoreTask)
         // From above.
         case fault
         case heal
@@ -41,6 +42,8 @@ public final class Simulation {
         var message: KVMessage
         var blocks: [BlockID]
         var lease: LeaseID?
+        /// Read from the parking store instead.
+        var parked: ParkID?
         var destination: KVDestination
     }
 
@@ -169,7 +172,8 @@ public final class Simulation {
         case .order(let worker, let life, _, _), .ping(let worker, let life, _), .connectionLost(let worker, let life),
             .workerWake(let worker, let life), .layerStored(let worker, let life, _), .stepDone(let worker, let life),
             .transport(let worker, let life, _), .kvReply(let worker, let life, _),
-            .peerUnreachable(let worker, let life, _), .lateWrite(let worker, let life, _):
+            .peerUnreachable(let worker, let life, _), .lateWrite(let worker, let life, _),
+            .storeDone(let worker, let life, _):
             if workers[worker].life == life { process(event, at: workers[worker]) }
         case .kv(let worker, _, _, _): process(event, at: workers[worker])
         case .fault: injectFault()
@@ -225,9 +229,10 @@ public final class Simulation {
         if let open = coordinator.scheduler?.openRequestCount, open != 0 { violate("\(open) requests are open") }
         for worker in workers {
             let load = worker.load
-            if load.referencedBlocks != 0 || load.rows != 0 || load.waiting != 0 {
+            if load.referencedBlocks != 0 || load.rows != 0 || load.waiting != 0 || load.parking.queries != 0 {
                 violate("\(worker.id) still has \(load)")
             }
+            if !worker.store.isEmpty { violate("\(worker.id) still has KV of \(worker.store.count) queries parked") }
             if !worker.isQuiescent { violate("\(worker.id) still works") }
         }
     }
@@ -253,6 +258,10 @@ public struct SimulationReport: Sendable, Equatable {
     public var registrations = 0
     public var evictions = 0
     public var retargets = 0
+    public var parks = 0
+    public var resumes = 0
+    /// Parked queries that were to be sent to another worker.
+    public var migrations = 0
     /// Steps of mixed workers with both rows and chunks.
     public var sharedSteps = 0
     /// Of everything that happened, in order.
@@ -278,6 +287,9 @@ public struct SimulationReport: Sendable, Equatable {
         registrations += other.registrations
         evictions += other.evictions
         retargets += other.retargets
+        parks += other.parks
+        resumes += other.resumes
+        migrations += other.migrations
         sharedSteps += other.sharedSteps
         digest = SplitMix.mix(digest, other.digest)
     }

@@ -141,6 +141,8 @@ extension Simulation {
         case .retarget(let from, let to, let destination):
             return .retarget(from: outer(from), to: outer(to), destination)
         case .cancel(let attempt): return .cancel(outer(attempt))
+        case .preempt(let attempt): return .preempt(outer(attempt))
+        case .resume(let attempt, let budget): return .resume(outer(attempt), budget: budget)
         case .registered, .registrationRefused, .registerAgain: return message
         }
     }
@@ -158,6 +160,7 @@ extension Simulation {
         case .kvWhole(let attempt): .kvWhole(self.inner(attempt))
         case .embedded(let attempt, let row): .embedded(self.inner(attempt), row: row)
         case .tokens(let tokens): .tokens(tokens.map(inner))
+        case .parked(let attempt): .parked(self.inner(attempt))
         case .left(let attempt, let row): .left(self.inner(attempt), row: row)
         case .decodeFailed(let attempt, let failure): .decodeFailed(self.inner(attempt), failure)
         }

@@ -40,6 +40,10 @@ final class WorkerProcess {
     var scheduledWake: Instant?
     /// When the transport has sent what it has so far.
     var transportFree = Instant(nanoseconds: 0)
+    /// What is parked: `[layers][slots]`. For look-ups only.
+    var store: [ParkID: [[UInt64]]] = [:]
+    /// When the parking store has done what it has to do so far.
+    var storeFree = Instant(nanoseconds: 0)
 
     init(index: Int, shape: Scenario.Worker, scenario: Scenario) {
         self.index = index
@@ -71,7 +75,7 @@ final class WorkerProcess {
         kv = FakeKV(
             layerCount: scenario.geometry.layerCount, blockCount: shape.blockCount,
             blockSize: scenario.geometry.blockSize, seed: nonce)
-        (sessionWake, scheduledWake) = (nil, nil)
+        (sessionWake, scheduledWake, store) = (nil, nil, [:])
     }
 
     func makeRole(_ cluster: ClusterEpoch, _ worker: WorkerEpoch, plant: PlantedBug?) {
@@ -80,7 +84,7 @@ final class WorkerProcess {
             geometry: scenario.geometry,
             blockCount: shape.blockCount * (plant == .promptBlocksUncounted && shape.role == .mixed ? 2 : 1),
             maxSequences: shape.maxSequences, maxModelLength: scenario.maxModelLength,
-            creditWindow: scenario.creditWindow)
+            creditWindow: scenario.creditWindow, parking: scenario.parking)
         switch shape.role {
         case .prefill:
             prefill = PrefillRole(
@@ -101,13 +105,13 @@ final class WorkerProcess {
         shape.role == .mixed ? max(scenario.maxBatchedTokens, shape.maxSequences) : scenario.maxBatchedTokens
     }
 
-    func dropRole() { (prefill, decode, mixed) = (nil, nil, nil) }
+    func dropRole() { (prefill, decode, mixed, store) = (nil, nil, nil, [:]) }
 
     var hasRole: Bool { prefill != nil || decode != nil || mixed != nil }
     var load: WorkerLoad { prefill?.load ?? decode?.load ?? mixed?.load ?? WorkerLoad() }
     /// Neither engine nor transport touches a block.
     var isQuiescent: Bool {
-        step == nil && prefill?.isQuiescent ?? true && !(decode?.isIterating ?? false) && !(mixed?.isComputing ?? false)
+        step == nil && prefill?.isQuiescent ?? true && decode?.isQuiescent ?? true && mixed?.isQuiescent ?? true
     }
     var nextWake: Instant? {
         let roleWake = isReleasing ? nil : prefill?.timeOfNextWakeUp ?? decode?.timeOfNextWakeUp

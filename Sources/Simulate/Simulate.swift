@@ -63,7 +63,8 @@ import ClusterSimulation
             "requests \(total.requests): finished \(total.finished), failed \(total.failed), refused \(total.refused), "
                 + "broken by the coordinator's death \(total.broken)")
         print(
-            "tokens \(total.tokens), attempts \(total.attempts), retargets \(total.retargets), "
+            "tokens \(total.tokens), attempts \(total.attempts), retargets \(total.retargets), parks \(total.parks), "
+                + "resumes \(total.resumes), migrations \(total.migrations), "
                 + "evictions \(total.evictions), registrations \(total.registrations), "
                 + "steps with rows and chunks \(total.sharedSteps)")
         let faults = zip(FaultKind.allCases, total.faults).map { "\($0.rawValue) \($1)" }

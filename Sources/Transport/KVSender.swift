@@ -53,6 +53,10 @@ public final class KVSender {
         deliver(.blocks(blocks, KVPayload(lending: memory, of: blocks, modelHash: hello.modelHash, release: release)), to: destination)
     }
 
+    public func send(_ blocks: KVBlocks, _ payload: KVPayload, to destination: KVDestination) {
+        deliver(.blocks(blocks, payload), to: destination)
+    }
+
     private func closeIdle() {
         let now = ContinuousClock.now
         for (endpoint, peer) in peers where now - peer.lastUsed > Self.idleLimit {

@@ -44,6 +44,12 @@ extension Arena {
         case .left(let worker, let row):
             event.kind_case = BATON__EVENT__KIND_LEFT
             event.left = eventRow(worker, row)
+        case .parked(let worker):
+            event.kind_case = BATON__EVENT__KIND_PARKED
+            event.parked = text(worker.name)
+        case .resumed(let worker):
+            event.kind_case = BATON__EVENT__KIND_RESUMED
+            event.resumed = text(worker.name)
         case .retried(let why):
             event.kind_case = BATON__EVENT__KIND_RETRIED
             event.retried = text(why, atMost: 800)
@@ -105,6 +111,8 @@ extension FieldReader {
         case BATON__EVENT__KIND_LEFT:
             let row = try required(event.left, "left").pointee
             return .left(try worker(row.worker), row: try count(row.row, "row"))
+        case BATON__EVENT__KIND_PARKED: return .parked(try worker(event.parked))
+        case BATON__EVENT__KIND_RESUMED: return .resumed(try worker(event.resumed))
         case BATON__EVENT__KIND_RETRIED: return .retried(try text(event.retried, "retried"))
         case BATON__EVENT__KIND_FINISHED:
             return .finished(try finishReason(try required(event.finished, "finished").pointee.reason))

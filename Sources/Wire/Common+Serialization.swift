@@ -49,6 +49,18 @@ extension Arena {
             $0.shared_steps = load.work.sharedSteps
             $0.prefill_tokens = load.work.prefillTokens
             $0.decode_tokens = load.work.decodeTokens
+            $0.parking = parking(load.parking)
+        }
+    }
+
+    private func parking(_ parking: ParkingLoad) -> UnsafeMutablePointer<Baton__Parking> {
+        make(baton__parking__init) {
+            $0.queries = UInt32(clamping: parking.queries)
+            $0.memory_bytes = UInt64(clamping: parking.memoryBytes)
+            $0.file_bytes = UInt64(clamping: parking.fileBytes)
+            $0.parks = parking.parks
+            $0.resumes = parking.resumes
+            $0.migrations = parking.migrations
         }
     }
 
@@ -109,9 +121,18 @@ extension FieldReader {
         return WorkerLoad(
             referencedBlocks: try count(load.referenced_blocks, "referenced_blocks"),
             rows: try count(load.rows, "rows"), waiting: try count(load.waiting, "waiting"),
+            parking: try parking(load.parking),
             work: WorkCounters(
                 steps: load.steps, sharedSteps: load.shared_steps, prefillTokens: load.prefill_tokens,
                 decodeTokens: load.decode_tokens))
+    }
+
+    private func parking(_ pointer: UnsafeMutablePointer<Baton__Parking>?) throws(WireError) -> ParkingLoad {
+        let parking = try required(pointer, "parking").pointee
+        return ParkingLoad(
+            queries: try count(parking.queries, "queries"), memoryBytes: Int(clamping: parking.memory_bytes),
+            fileBytes: Int(clamping: parking.file_bytes), parks: parking.parks, resumes: parking.resumes,
+            migrations: parking.migrations)
     }
 
     func sampling(_ pointer: UnsafeMutablePointer<Baton__Sampling>?) throws(WireError) -> SamplingParameters {

@@ -45,6 +45,15 @@ extension Baton__ControlHeader {
         case .cancel(let attempt):
             body_case = BATON__CONTROL_HEADER__BODY_CANCEL
             cancel = arena.attempt(attempt)
+        case .preempt(let attempt):
+            body_case = BATON__CONTROL_HEADER__BODY_PREEMPT
+            preempt = arena.attempt(attempt)
+        case .resume(let attempt, let budget):
+            body_case = BATON__CONTROL_HEADER__BODY_RESUME
+            resume = arena.make(baton__resume__init) {
+                $0.attempt = arena.attempt(attempt)
+                $0.budget = UInt32(clamping: budget)
+            }
         }
         return []
     }
@@ -79,6 +88,10 @@ extension CoordinatorMessage {
                 from: try reader.attempt(retarget.from, "from"), to: try reader.attempt(retarget.to, "to"),
                 try reader.destination(retarget.destination))
         case BATON__CONTROL_HEADER__BODY_CANCEL: self = .cancel(try reader.attempt(header.cancel, "cancel"))
+        case BATON__CONTROL_HEADER__BODY_PREEMPT: self = .preempt(try reader.attempt(header.preempt, "preempt"))
+        case BATON__CONTROL_HEADER__BODY_RESUME:
+            let resume = try reader.required(header.resume, "resume").pointee
+            self = .resume(try reader.attempt(resume.attempt), budget: try reader.count(resume.budget, "budget"))
         default: return nil
         }
         try reader.frameCount(payload, 0)
@@ -96,6 +109,7 @@ extension Arena {
             $0.n_end_tokens = order.stop.endTokens.count
             $0.end_tokens = array(order.stop.endTokens.map { UInt32(clamping: $0) })
             $0.priority = Int32(order.priority.rawValue)
+            $0.precedence = order.precedence
         }
     }
 
@@ -126,7 +140,7 @@ extension FieldReader {
             stop: StopConditions(
                 maxTokens: Int32(try count(sequence.max_tokens, "max_tokens", in: 1...Int(Int32.max))),
                 endTokens: endTokens),
-            priority: try priority(sequence.priority))
+            priority: try priority(sequence.priority), precedence: sequence.precedence)
     }
 
     fileprivate func destination(

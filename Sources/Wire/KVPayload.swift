@@ -29,6 +29,26 @@ public struct KVPayload: Sendable {
         frames = blocks.map { Frame(lending: $0, release: counter.makeLoan()) }
     }
 
+    /// What is to be kept or sent: copies the blocks and computes their checksum, in one pass.
+    public init(copying blocks: [UnsafeRawBufferPointer], of message: KVBlocks, modelHash: String) {
+        var crc = Self.seed(message, modelHash, byteCount: blocks.first?.count ?? 0)
+        frames = blocks.map { block in
+            Frame([UInt8](unsafeUninitializedCapacity: block.count) { target, count in
+                crc = bc_crc32c_copy(crc, target.baseAddress, block.baseAddress, block.count)
+                count = block.count
+            })
+        }
+        checksum = crc
+    }
+
+    /// What came in one message and goes out in another.
+    public init(resending frames: [Frame], of message: KVBlocks, modelHash: String) {
+        var crc = Self.seed(message, modelHash, byteCount: frames.first?.count ?? 0)
+        for frame in frames { crc = frame.withUnsafeBytes { bc_crc32c(crc, $0.baseAddress, $0.count) } }
+        self.frames = frames
+        checksum = crc
+    }
+
     /// Copies the payload to where it belongs and checks it on the way, in one pass.
     ///
     /// - Parameter targets: one for each frame, of the same length.

@@ -38,6 +38,9 @@ extension Baton__ControlHeader {
         case .decodeFailed(let attempt, let failure):
             body_case = BATON__CONTROL_HEADER__BODY_DECODE_FAILED
             decode_failed = arena.failure(attempt, failure)
+        case .parked(let attempt):
+            body_case = BATON__CONTROL_HEADER__BODY_PARKED
+            parked = arena.attempt(attempt)
         case .leaving:
             body_case = BATON__CONTROL_HEADER__BODY_LEAVING
             leaving = arena.make(baton__leaving__init)
@@ -78,6 +81,7 @@ extension WorkerMessage {
         case BATON__CONTROL_HEADER__BODY_LEFT: try reader.row(header.left, WorkerMessage.left)
         case BATON__CONTROL_HEADER__BODY_DECODE_FAILED:
             try reader.failure(header.decode_failed, WorkerMessage.decodeFailed)
+        case BATON__CONTROL_HEADER__BODY_PARKED: .parked(try reader.attempt(header.parked, "parked"))
         case BATON__CONTROL_HEADER__BODY_LEAVING: .leaving
         default: nil
         }

@@ -41,6 +41,15 @@ public struct WorkerOptions: ParsableArguments {
     @Option(help: "Memory for KV blocks, e.g. 512MiB or 2GiB.")
     public var kvCacheMemory = ByteSize(bytes: 512 << 20)
 
+    @Option(help: "Memory for the KV of queries that give way to more urgent ones (decode, mixed); 0MiB: they are computed again.")
+    public var parkingMemory = ByteSize(bytes: 512 << 20)
+
+    @Option(help: "Directory for such KV once that memory is full (default: none). Its files have no names and vanish with the process.")
+    public var parkingDir: String?
+
+    @Option(help: "Most that may lie in --parking-dir.")
+    public var parkingDisk = ByteSize(bytes: 4 << 30)
+
     @Option(help: "Tokens in a KV block: 16, 32, 64, 128 or 256.")
     public var blockSize = 16
 
@@ -70,6 +79,9 @@ public struct WorkerOptions: ParsableArguments {
         }
         guard (1...65536).contains(maxNumSeqs) else { throw ValidationError("--max-num-seqs must be 1 to 65536") }
         guard maxNumBatchedTokens >= 1 else { throw ValidationError("--max-num-batched-tokens must be at least 1") }
+        if let parkingDir, !FileManager.default.isWritableFile(atPath: parkingDir) {
+            throw ValidationError("--parking-dir \(parkingDir) is not a directory that this process may write to")
+        }
         if let maxModelLen, maxModelLen < 2 { throw ValidationError("--max-model-len must be at least 2") }
     }
 
@@ -92,6 +104,8 @@ public struct WorkerOptions: ParsableArguments {
             coordinator: try Endpoint(coordinator), listen: try Endpoint(listen),
             advertise: try advertise.map { try Endpoint($0) }, security: try network.security(binding: [listen]),
             model: model, weightFormat: dtype, kvFormat: kvDtype, threads: threads, cores: cores.numbers,
-            weightCache: weightCache, kvCacheBytes: kvCacheMemory.bytes, blockSize: blockSize, maxSequences: maxNumSeqs, maxBatchedTokens: maxNumBatchedTokens, maxModelLength: maxModelLen)
+            weightCache: weightCache, kvCacheBytes: kvCacheMemory.bytes,
+            parking: ParkingLot.Limits(memory: parkingMemory.bytes, file: parkingDir == nil ? 0 : parkingDisk.bytes),
+            parkingDirectory: parkingDir, blockSize: blockSize, maxSequences: maxNumSeqs, maxBatchedTokens: maxNumBatchedTokens, maxModelLength: maxModelLen)
     }
 }

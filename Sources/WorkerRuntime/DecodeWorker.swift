@@ -16,8 +16,11 @@ public actor DecodeWorker: WorkerShell {
     private(set) var epoch = ClusterEpoch(0)
     var coordinator: CoordinatorLink?
     var receiver: KVReceiver?
+    private let parking: ParkingDesk
+    /// To other decode workers, for what was parked here.
+    private var sender: KVSender?
     private var isIterating = false
-    /// Reset was asked for while an iteration ran.
+    /// Reset was asked for; the role lives on until neither engine nor parking store touches its blocks.
     private var isReleasing = false
     private var wakeUp: SocketThread.Timer?
     var end = WorkerEnd()
@@ -27,20 +30,22 @@ public actor DecodeWorker: WorkerShell {
     /// Loads the model and binds the KV socket; ``run()`` joins the cluster.
     public static func start(_ configuration: WorkerConfiguration, logger: Logger) async throws -> DecodeWorker {
         let (engine, facts) = try await WorkerEngine.start(configuration, logger: logger)
-        let worker = try DecodeWorker(configuration, engine: engine, facts: facts, logger: logger)
+        let store = try await ConfinedThread<ParkingStore>.start(configuration, facts, logger: logger)
+        let worker = try DecodeWorker(configuration, engine: engine, facts: facts, store: store, logger: logger)
         try await worker.open()
         return worker
     }
 
     private init(
         _ configuration: WorkerConfiguration, engine: ConfinedThread<WorkerEngine>, facts: WorkerEngine.Facts,
-        logger: Logger
+        store: ConfinedThread<ParkingStore>, logger: Logger
     ) throws {
         self.configuration = configuration
         self.engine = engine
         self.facts = facts
         self.logger = logger
         thread = try SocketThread(name: "decode-sockets")
+        parking = ParkingDesk(thread: thread, store: store, modelHash: facts.identity.modelHash)
     }
 
     private func open() throws {
@@ -78,21 +83,31 @@ public actor DecodeWorker: WorkerShell {
 extension DecodeWorker {
     func receive(_ event: CoordinatorLink.Event) {
         switch event {
-        case .registered(let cluster, let worker):
-            epoch = cluster
-            role = DecodeRole(
-                DecodeRole.Configuration(
-                    clusterEpoch: cluster, workerEpoch: worker, modelHash: facts.identity.modelHash,
-                    geometry: facts.geometry, blockCount: facts.kv.blockCount,
-                    maxSequences: configuration.maxSequences, maxModelLength: facts.maxModelLength))
-            noteRegistration(cluster, worker)
+        case .registered(let cluster, let worker): join(cluster, worker)
         case .deliver(let message): feed(.message(message))
         case .reset(let reason):
             logger.warning("starting over: \(reason)")
             isReleasing = true
-            releaseIfIdle()
+            sender?.close()
+            sender = nil
+            releaseIfQuiescent()
         case .refused(let reason): close(.failure(WorkerError.refused(reason)))
         }
+    }
+
+    private func join(_ cluster: ClusterEpoch, _ worker: WorkerEpoch) {
+        epoch = cluster
+        role = DecodeRole(
+            DecodeRole.Configuration(
+                clusterEpoch: cluster, workerEpoch: worker, modelHash: facts.identity.modelHash,
+                geometry: facts.geometry, blockCount: facts.kv.blockCount, maxSequences: configuration.maxSequences,
+                maxModelLength: facts.maxModelLength, parking: configuration.parking))
+        let hello = KVHello(worker: configuration.worker, epoch: cluster, modelHash: facts.identity.modelHash)
+        sender = KVSender(
+            thread: thread, hello: hello, logger: logger,
+            receive: { [weak self] reply in self?.assumeIsolated { $0.feed(.reply(reply)) } },
+            interrupted: { [weak self] worker in self?.assumeIsolated { $0.feed(.peerUnreachable(worker)) } })
+        noteRegistration(cluster, worker)
     }
 
     private func destination(of blocks: KVBlocks, from peer: PeerID) -> [BlockID]? {
@@ -106,7 +121,8 @@ extension DecodeWorker {
     }
 
     private func feed(_ event: DecodeRole.Event) {
-        guard !isReleasing, let actions = role?.handle(event, at: .now) else { return }
+        guard let actions = role?.handle(event, at: .now) else { return }
+        if isReleasing { return releaseIfQuiescent() }
         carryOut(actions)
         iterate()
         rearm()
@@ -120,9 +136,28 @@ extension DecodeWorker {
             case .report(let message): reports.append(message)
             case .copyBlock(let source, let target):
                 facts.kv.copyBlock(Int32(source.rawValue), to: Int32(target.rawValue))
+            case .park(let kv):
+                parking.park(kv) { [weak self] isStored in
+                    self?.assumeIsolated { $0.feed(.parkingFinished(kv.id, isStored)) }
+                }
+            case .restore(let kv):
+                parking.restore(kv) { [weak self] isIntact in
+                    self?.assumeIsolated { $0.feed(.restoringFinished(kv.id, isIntact)) }
+                }
+            case .load(let id):
+                parking.load(id) { [weak self] layers in self?.assumeIsolated { $0.takeLoaded(layers, id) } }
+            case .discard(let id): parking.discard(id)
+            case .send(let message, let destination): sender?.send(message, to: destination)
+            case .sendParked(let blocks, let id, let destination):
+                if let payload = parking.payload(of: id, blocks) { sender?.send(blocks, payload, to: destination) }
             }
         }
         coordinator?.report(reports)
+    }
+
+    private func takeLoaded(_ layers: ParkingStore.Layers?, _ id: ParkID) {
+        if let layers, role?.isParked(id) == true { parking.keep(layers, id) }
+        feed(.loadingFinished(id, layers != nil))
     }
 
     private func rearm() {
@@ -148,14 +183,14 @@ extension DecodeWorker {
 
     private func finishIteration(_ samples: [Sample]) {
         isIterating = false
-        if isReleasing { return releaseIfIdle() }
         feed(.iterationFinished(samples))
     }
 
-    /// Drops the role once the engine reads none of its blocks.
-    private func releaseIfIdle() {
-        guard !isIterating else { return }
+    /// Drops the role once neither engine nor parking store touches its blocks.
+    private func releaseIfQuiescent() {
+        guard role?.isQuiescent ?? true else { return }
         role = nil
+        parking.discardAll()
         wakeUp?.cancel()
         isReleasing = false
         coordinator?.released()
@@ -164,5 +199,8 @@ extension DecodeWorker {
     func dropEverything() {
         wakeUp?.cancel()
         role = nil
+        sender?.close()
+        sender = nil
+        parking.stop()
     }
 }

@@ -18,8 +18,9 @@ public actor MixedWorker: WorkerShell {
     var coordinator: CoordinatorLink?
     /// Nobody sends KV here; the socket answers who is there.
     var receiver: KVReceiver?
+    private let parking: ParkingDesk
     private var isComputing = false
-    /// Reset was asked for while a step ran.
+    /// Reset was asked for; the role lives on until neither engine nor parking store touches its blocks.
     private var isReleasing = false
     var end = WorkerEnd()
 
@@ -28,20 +29,22 @@ public actor MixedWorker: WorkerShell {
     /// Loads the model and binds the KV socket; ``run()`` joins the cluster.
     public static func start(_ configuration: WorkerConfiguration, logger: Logger) async throws -> MixedWorker {
         let (engine, facts) = try await WorkerEngine.start(configuration, logger: logger)
-        let worker = try MixedWorker(configuration, engine: engine, facts: facts, logger: logger)
+        let store = try await ConfinedThread<ParkingStore>.start(configuration, facts, logger: logger)
+        let worker = try MixedWorker(configuration, engine: engine, facts: facts, store: store, logger: logger)
         try await worker.joinClusterWithoutKV()
         return worker
     }
 
     private init(
         _ configuration: WorkerConfiguration, engine: ConfinedThread<WorkerEngine>, facts: WorkerEngine.Facts,
-        logger: Logger
+        store: ConfinedThread<ParkingStore>, logger: Logger
     ) throws {
         self.configuration = configuration
         self.engine = engine
         self.facts = facts
         self.logger = logger
         thread = try SocketThread(name: "mixed-sockets")
+        parking = ParkingDesk(thread: thread, store: store, modelHash: facts.identity.modelHash)
     }
 
     /// Serves until ``drain()`` is done.
@@ -66,20 +69,22 @@ extension MixedWorker {
                     decode: DecodeRole.Configuration(
                         clusterEpoch: cluster, workerEpoch: worker, modelHash: facts.identity.modelHash,
                         geometry: facts.geometry, blockCount: facts.kv.blockCount,
-                        maxSequences: configuration.maxSequences, maxModelLength: facts.maxModelLength),
+                        maxSequences: configuration.maxSequences, maxModelLength: facts.maxModelLength,
+                        parking: configuration.parking),
                     maxBatchedTokens: configuration.maxBatchedTokens))
             noteRegistration(cluster, worker)
         case .deliver(let message): feed(.message(message))
         case .reset(let reason):
             logger.warning("starting over: \(reason)")
             isReleasing = true
-            releaseIfIdle()
+            releaseIfQuiescent()
         case .refused(let reason): close(.failure(WorkerError.refused(reason)))
         }
     }
 
     private func feed(_ event: MixedRole.Event) {
-        guard !isReleasing, let actions = role?.handle(event, at: .now) else { return }
+        guard let actions = role?.handle(event, at: .now) else { return }
+        if isReleasing { return releaseIfQuiescent() }
         carryOut(actions)
         compute()
     }
@@ -91,6 +96,15 @@ extension MixedWorker {
             case .report(let message): reports.append(message)
             case .copyBlock(let source, let target):
                 facts.kv.copyBlock(Int32(source.rawValue), to: Int32(target.rawValue))
+            case .park(let kv):
+                parking.park(kv) { [weak self] isStored in
+                    self?.assumeIsolated { $0.feed(.parkingFinished(kv.id, isStored)) }
+                }
+            case .restore(let kv):
+                parking.restore(kv) { [weak self] isIntact in
+                    self?.assumeIsolated { $0.feed(.restoringFinished(kv.id, isIntact)) }
+                }
+            case .discard(let id): parking.discard(id)
             }
         }
         coordinator?.report(reports)
@@ -113,17 +127,20 @@ extension MixedWorker {
 
     private func finishStep(_ samples: [Sample]) {
         isComputing = false
-        if isReleasing { return releaseIfIdle() }
         feed(.stepFinished(samples))
     }
 
-    /// Drops the role once the engine reads none of its blocks.
-    private func releaseIfIdle() {
-        guard !isComputing else { return }
+    /// Drops the role once neither engine nor parking store touches its blocks.
+    private func releaseIfQuiescent() {
+        guard role?.isQuiescent ?? true else { return }
         role = nil
+        parking.discardAll()
         isReleasing = false
         coordinator?.released()
     }
 
-    func dropEverything() { role = nil }
+    func dropEverything() {
+        role = nil
+        parking.stop()
+    }
 }

@@ -26,6 +26,10 @@ public struct WorkerConfiguration: Sendable {
     public var onPacking: @Sendable (Double) -> Void = { _ in }
     /// Memory for KV blocks.
     public var kvCacheBytes: Int
+    /// Memory and files for the KV of queries that had to give way.
+    public var parking: ParkingLot.Limits
+    /// Where those files lie; `nil` without any.
+    public var parkingDirectory: String?
     /// Tokens in a block.
     public var blockSize: Int
     /// Rows of the batch (decode, mixed) or prompts in flight (prefill).
@@ -39,7 +43,7 @@ public struct WorkerConfiguration: Sendable {
         worker: WorkerID, role: WorkerRole, coordinator: Endpoint, listen: Endpoint, advertise: Endpoint?,
         security: LinkSecurity, model: String, weightFormat: WeightFormat, kvFormat: KVFormat = .auto, threads: Int,
         cores: [Int] = [], weightCache: WeightCache = .off,
-        kvCacheBytes: Int, blockSize: Int, maxSequences: Int, maxBatchedTokens: Int, maxModelLength: Int?
+        kvCacheBytes: Int, parking: ParkingLot.Limits = .none, parkingDirectory: String? = nil, blockSize: Int, maxSequences: Int, maxBatchedTokens: Int, maxModelLength: Int?
     ) {
         self.worker = worker
         self.role = role
@@ -54,6 +58,8 @@ public struct WorkerConfiguration: Sendable {
         self.cores = cores
         self.weightCache = weightCache
         self.kvCacheBytes = kvCacheBytes
+        self.parking = parking
+        self.parkingDirectory = parkingDirectory
         self.blockSize = blockSize
         self.maxSequences = maxSequences
         self.maxBatchedTokens = maxBatchedTokens

@@ -54,7 +54,7 @@ extension SeededGenerator {
         let failures: [WorkFailure] = [.transferLost, .evicted, .refused(text(0...150)), .computation(text(0...150))]
         return [
             .register(registration()), .prefillStarted(attempt()), .transferFinished(attempt()), .kvWhole(attempt()),
-            .embedded(attempt(), row: count()), .left(attempt(), row: count()), .leaving,
+            .embedded(attempt(), row: count()), .left(attempt(), row: count()), .leaving, .parked(attempt()),
             .tokens((0..<int(0...40)).map { _ in tokenEvent() }),
         ] + [tokenEvent()].map { .prefillFinished($0.attempt, $0) }
             + failures.map { .prefillFailed(attempt(), $0) } + failures.map { .decodeFailed(attempt(), $0) }
@@ -65,7 +65,8 @@ extension SeededGenerator {
             .registrationRefused(text(0...300)), .registerAgain,
             .prefill(PrefillOrder(sequence: sequence(), destination: destination())),
             .retarget(from: attempt(), to: attempt(), destination()),
-            .grant(Grant(sequence: sequence(), budget: count())), .cancel(attempt()),
+            .grant(Grant(sequence: sequence(), budget: count())), .cancel(attempt()), .preempt(attempt()),
+            .resume(attempt(), budget: count()),
         ]
     }
 
@@ -89,7 +90,7 @@ extension SeededGenerator {
         return SequenceOrder(
             attempt: attempt(), tokens: tokens, promptCount: int(1...tokens.count), sampling: sampling(),
             stop: StopConditions(maxTokens: Int32(int(1...Int(Int32.max))), endTokens: self.tokens(0...8)),
-            priority: pick(Priority.allCases))
+            priority: pick(Priority.allCases), precedence: Int64(bitPattern: next()))
     }
 
     private mutating func destination() -> KVDestination { KVDestination(worker: worker(), endpoint: text(0...80)) }
@@ -169,7 +170,7 @@ extension SeededGenerator {
         return failures + [
             .submitted(promptCount: count(), pick(Priority.allCases)), .assigned(prefill: worker(), decode: worker()),
             .prefillStarted(worker()), .firstToken(worker()), .kvWhole(worker()), .embedded(worker(), row: count()),
-            .token(index: index()), .left(worker(), row: count()), .retried(text(0...150)), .finished(.stop),
+            .token(index: index()), .left(worker(), row: count()), .parked(worker()), .resumed(worker()), .retried(text(0...150)), .finished(.stop),
             .finished(.length), .workerJoined(worker(), .prefill), .workerJoined(worker(), .decode),
             .workerLost(worker(), text(0...150)),
         ]
@@ -195,6 +196,9 @@ extension SeededGenerator {
     private mutating func load() -> WorkerLoad {
         WorkerLoad(
             referencedBlocks: count(), rows: count(), waiting: count(),
+            parking: ParkingLoad(
+                queries: count(), memoryBytes: int(0...1 << 40), fileBytes: int(0...1 << 40), parks: next(), resumes: next(),
+                migrations: next()),
             work: WorkCounters(steps: next(), sharedSteps: next(), prefillTokens: next(), decodeTokens: next()))
     }
 

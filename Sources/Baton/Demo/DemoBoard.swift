@@ -18,6 +18,7 @@ struct DemoBoard {
         case prefill(WorkerID)
         case transfer(WorkerID)
         case whole(WorkerID)
+        case parked(WorkerID)
         case row(WorkerID, Int)
         case done(String)
     }
@@ -67,6 +68,8 @@ extension DemoBoard.Request {
         case .kvWhole(let worker): place = .whole(worker)
         case .embedded(let worker, let row): place = .row(worker, row)
         case .token(let index): tokenCount = max(tokenCount, Int(index) + 1)
+        case .parked(let worker): place = .parked(worker)
+        case .resumed(let worker): place = .whole(worker)
         case .retried: place = .waiting
         case .finished(let reason): place = .done("finished (\(reason.rawValue))")
         case .failed(let code): place = .done("failed (\(code.rawValue))")
@@ -88,6 +91,7 @@ extension DemoBoard {
         lines.append("KV on its way:         " + names { if case .transfer = $0 { true } else { false } })
         for (worker, _) in sorted where workers[worker]?.decodes == true {
             lines.append("\(worker), KV whole:     " + names { $0 == .whole(worker) })
+            lines.append("\(worker), parked:       " + names { $0 == .parked(worker) })
             for row in 0..<rowCount { lines.append("  row \(row) │ " + rowText(worker, row)) }
         }
         let finished = order.filter { if case .done = requests[$0]?.place { true } else { false } }
@@ -120,6 +124,8 @@ extension DemoBoard {
         case .kvWhole(let worker): what = "KV whole on \(worker)"
         case .embedded(let worker, let row): what = "embedded into row \(row) of \(worker)"
         case .left(let worker, let row): what = "left row \(row) of \(worker)"
+        case .parked(let worker): what = "parked on \(worker)"
+        case .resumed(let worker): what = "resumes on \(worker)"
         case .retried(let why): what = "tried again: \(why)"
         case .finished(let reason): what = "finished (\(reason.rawValue))"
         case .failed(let code): what = "failed (\(code.rawValue))"

@@ -20,6 +20,7 @@ typedef struct Baton__TokenEvent Baton__TokenEvent;
 typedef struct Baton__Numerics Baton__Numerics;
 typedef struct Baton__Geometry Baton__Geometry;
 typedef struct Baton__Load Baton__Load;
+typedef struct Baton__Parking Baton__Parking;
 typedef struct Baton__Sampling Baton__Sampling;
 
 
@@ -90,10 +91,26 @@ struct  Baton__Load
   uint64_t shared_steps;
   uint64_t prefill_tokens;
   uint64_t decode_tokens;
+  Baton__Parking *parking;
 };
 #define BATON__LOAD__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&baton__load__descriptor) \
-    , 0, 0, 0, 0, 0, 0, 0 }
+    , 0, 0, 0, 0, 0, 0, 0, NULL }
+
+
+struct  Baton__Parking
+{
+  ProtobufCMessage base;
+  uint32_t queries;
+  uint64_t memory_bytes;
+  uint64_t file_bytes;
+  uint64_t parks;
+  uint64_t resumes;
+  uint64_t migrations;
+};
+#define BATON__PARKING__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&baton__parking__descriptor) \
+    , 0, 0, 0, 0, 0, 0 }
 
 
 struct  Baton__Sampling
@@ -208,6 +225,25 @@ Baton__Load *
 void   baton__load__free_unpacked
                      (Baton__Load *message,
                       ProtobufCAllocator *allocator);
+/* Baton__Parking methods */
+void   baton__parking__init
+                     (Baton__Parking         *message);
+size_t baton__parking__get_packed_size
+                     (const Baton__Parking   *message);
+size_t baton__parking__pack
+                     (const Baton__Parking   *message,
+                      uint8_t             *out);
+size_t baton__parking__pack_to_buffer
+                     (const Baton__Parking   *message,
+                      ProtobufCBuffer     *buffer);
+Baton__Parking *
+       baton__parking__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   baton__parking__free_unpacked
+                     (Baton__Parking *message,
+                      ProtobufCAllocator *allocator);
 /* Baton__Sampling methods */
 void   baton__sampling__init
                      (Baton__Sampling         *message);
@@ -244,6 +280,9 @@ typedef void (*Baton__Geometry_Closure)
 typedef void (*Baton__Load_Closure)
                  (const Baton__Load *message,
                   void *closure_data);
+typedef void (*Baton__Parking_Closure)
+                 (const Baton__Parking *message,
+                  void *closure_data);
 typedef void (*Baton__Sampling_Closure)
                  (const Baton__Sampling *message,
                   void *closure_data);
@@ -258,6 +297,7 @@ extern const ProtobufCMessageDescriptor baton__token_event__descriptor;
 extern const ProtobufCMessageDescriptor baton__numerics__descriptor;
 extern const ProtobufCMessageDescriptor baton__geometry__descriptor;
 extern const ProtobufCMessageDescriptor baton__load__descriptor;
+extern const ProtobufCMessageDescriptor baton__parking__descriptor;
 extern const ProtobufCMessageDescriptor baton__sampling__descriptor;
 
 PROTOBUF_C__END_DECLS

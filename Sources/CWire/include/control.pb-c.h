@@ -30,6 +30,7 @@ typedef struct Baton__Destination Baton__Destination;
 typedef struct Baton__PrefillOrder Baton__PrefillOrder;
 typedef struct Baton__Retarget Baton__Retarget;
 typedef struct Baton__Grant Baton__Grant;
+typedef struct Baton__Resume Baton__Resume;
 typedef struct Baton__HeartbeatHello Baton__HeartbeatHello;
 typedef struct Baton__Ping Baton__Ping;
 typedef struct Baton__Pong Baton__Pong;
@@ -53,6 +54,7 @@ typedef enum {
   BATON__CONTROL_HEADER__BODY_LEFT = 18,
   BATON__CONTROL_HEADER__BODY_DECODE_FAILED = 19,
   BATON__CONTROL_HEADER__BODY_LEAVING = 20,
+  BATON__CONTROL_HEADER__BODY_PARKED = 21,
   BATON__CONTROL_HEADER__BODY_REGISTERED = 30,
   BATON__CONTROL_HEADER__BODY_REGISTRATION_REFUSED = 31,
   BATON__CONTROL_HEADER__BODY_REGISTER_AGAIN = 32,
@@ -60,6 +62,8 @@ typedef enum {
   BATON__CONTROL_HEADER__BODY_RETARGET = 34,
   BATON__CONTROL_HEADER__BODY_GRANT = 35,
   BATON__CONTROL_HEADER__BODY_CANCEL = 36,
+  BATON__CONTROL_HEADER__BODY_PREEMPT = 37,
+  BATON__CONTROL_HEADER__BODY_RESUME = 38,
   BATON__CONTROL_HEADER__BODY_HEARTBEAT_HELLO = 40,
   BATON__CONTROL_HEADER__BODY_PING = 41,
   BATON__CONTROL_HEADER__BODY_PONG = 42
@@ -92,6 +96,7 @@ struct  Baton__ControlHeader
     Baton__Row *left;
     Baton__WorkFailure *decode_failed;
     Baton__Leaving *leaving;
+    Baton__Attempt *parked;
     /*
      * From the coordinator.
      */
@@ -108,6 +113,8 @@ struct  Baton__ControlHeader
      */
     Baton__Grant *grant;
     Baton__Attempt *cancel;
+    Baton__Attempt *preempt;
+    Baton__Resume *resume;
     /*
      * On the heartbeat connection.
      */
@@ -220,10 +227,11 @@ struct  Baton__Sequence
   size_t n_end_tokens;
   uint32_t *end_tokens;
   int32_t priority;
+  int64_t precedence;
 };
 #define BATON__SEQUENCE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&baton__sequence__descriptor) \
-    , NULL, 0, 0, NULL, 0, 0,NULL, 0 }
+    , NULL, 0, 0, NULL, 0, 0,NULL, 0, 0 }
 
 
 struct  Baton__Destination
@@ -268,6 +276,17 @@ struct  Baton__Grant
 };
 #define BATON__GRANT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&baton__grant__descriptor) \
+    , NULL, 0 }
+
+
+struct  Baton__Resume
+{
+  ProtobufCMessage base;
+  Baton__Attempt *attempt;
+  uint32_t budget;
+};
+#define BATON__RESUME__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&baton__resume__descriptor) \
     , NULL, 0 }
 
 
@@ -571,6 +590,25 @@ Baton__Grant *
 void   baton__grant__free_unpacked
                      (Baton__Grant *message,
                       ProtobufCAllocator *allocator);
+/* Baton__Resume methods */
+void   baton__resume__init
+                     (Baton__Resume         *message);
+size_t baton__resume__get_packed_size
+                     (const Baton__Resume   *message);
+size_t baton__resume__pack
+                     (const Baton__Resume   *message,
+                      uint8_t             *out);
+size_t baton__resume__pack_to_buffer
+                     (const Baton__Resume   *message,
+                      ProtobufCBuffer     *buffer);
+Baton__Resume *
+       baton__resume__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   baton__resume__free_unpacked
+                     (Baton__Resume *message,
+                      ProtobufCAllocator *allocator);
 /* Baton__HeartbeatHello methods */
 void   baton__heartbeat_hello__init
                      (Baton__HeartbeatHello         *message);
@@ -672,6 +710,9 @@ typedef void (*Baton__Retarget_Closure)
 typedef void (*Baton__Grant_Closure)
                  (const Baton__Grant *message,
                   void *closure_data);
+typedef void (*Baton__Resume_Closure)
+                 (const Baton__Resume *message,
+                  void *closure_data);
 typedef void (*Baton__HeartbeatHello_Closure)
                  (const Baton__HeartbeatHello *message,
                   void *closure_data);
@@ -701,6 +742,7 @@ extern const ProtobufCMessageDescriptor baton__destination__descriptor;
 extern const ProtobufCMessageDescriptor baton__prefill_order__descriptor;
 extern const ProtobufCMessageDescriptor baton__retarget__descriptor;
 extern const ProtobufCMessageDescriptor baton__grant__descriptor;
+extern const ProtobufCMessageDescriptor baton__resume__descriptor;
 extern const ProtobufCMessageDescriptor baton__heartbeat_hello__descriptor;
 extern const ProtobufCMessageDescriptor baton__ping__descriptor;
 extern const ProtobufCMessageDescriptor baton__pong__descriptor;

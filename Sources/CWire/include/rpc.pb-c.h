@@ -348,7 +348,9 @@ typedef enum {
   BATON__EVENT__KIND_FINISHED = 19,
   BATON__EVENT__KIND_FAILED = 20,
   BATON__EVENT__KIND_WORKER_JOINED = 21,
-  BATON__EVENT__KIND_WORKER_LOST = 22
+  BATON__EVENT__KIND_WORKER_LOST = 22,
+  BATON__EVENT__KIND_PARKED = 23,
+  BATON__EVENT__KIND_RESUMED = 24
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(BATON__EVENT__KIND__CASE)
 } Baton__Event__KindCase;
 
@@ -375,6 +377,8 @@ struct  Baton__Event
     ProtobufCBinaryData failed;
     Baton__EventJoined *worker_joined;
     Baton__EventLost *worker_lost;
+    ProtobufCBinaryData parked;
+    ProtobufCBinaryData resumed;
   };
 };
 #define BATON__EVENT__INIT \

@@ -3,16 +3,46 @@ import OrderedCollections
 /// What a prefill or mixed worker has to compute, as far as the coordinator knows.
 struct PrefillAssignments: Sendable {
     /// Those whose prompt it computes or whose KV it holds.
-    var requests: OrderedSet<RequestID> = []
+    private(set) var requests: OrderedSet<RequestID> = []
+    private(set) var counts = PriorityTally()
     /// Tokens of their prompts.
-    var outstandingTokens = 0
+    private(set) var outstandingTokens = PriorityTally()
+
+    mutating func insert(_ rank: Rank, tokens: Int) {
+        requests.append(rank.request)
+        counts.add(1, rank.priority)
+        outstandingTokens.add(tokens, rank.priority)
+    }
+
+    mutating func remove(_ rank: Rank, tokens: Int) {
+        requests.remove(rank.request)
+        counts.add(-1, rank.priority)
+        outstandingTokens.add(-tokens, rank.priority)
+    }
 }
 
-/// What a decode or mixed worker has been granted.
+/// What a decode or mixed worker has been granted, and what it has parked.
 struct DecodeAssignments: Sendable {
-    var requests: OrderedSet<RequestID> = []
+    private(set) var requests: OrderedSet<RequestID> = []
+    private(set) var counts = PriorityTally()
     /// Blocks granted, and those grown beyond the grant.
-    var chargedBlocks = 0
+    private(set) var chargedBlocks = PriorityTally()
+    /// Those whose KV lies in its parking store, for itself or on its way to another worker.
+    var parked: OrderedSet<RequestID> = []
+
+    mutating func insert(_ rank: Rank, blocks: Int) {
+        requests.append(rank.request)
+        counts.add(1, rank.priority)
+        chargedBlocks.add(blocks, rank.priority)
+    }
+
+    mutating func remove(_ rank: Rank, blocks: Int) {
+        requests.remove(rank.request)
+        counts.add(-1, rank.priority)
+        chargedBlocks.add(-blocks, rank.priority)
+    }
+
+    mutating func charge(_ blocks: Int, more rank: Rank) { chargedBlocks.add(blocks, rank.priority) }
 }
 
 /// Tokens of the longest sequence that some worker of each role can hold; `nil` without a worker.

@@ -1,26 +1,16 @@
 import HeapModule
 
-/// Requests that wait for a worker, by rank: higher priority first, then earlier admission.
+/// Requests that wait for a worker, by rank.
 ///
 /// Removal from the middle only marks: the caller's `isWaiting` tells which entries still count, and entries that
 /// do not are dropped when they reach the head or outnumber the others.
 struct RequestQueue: Sendable {
-    struct Entry: Comparable, Sendable {
-        var priority: Priority
-        var request: RequestID
-
-        /// Served later.
-        static func < (a: Entry, b: Entry) -> Bool {
-            a.priority != b.priority ? a.priority < b.priority : a.request > b.request
-        }
-    }
-
-    private var heap: Heap<Entry> = []
+    private var heap: Heap<Rank> = []
     /// Entries that count.
     private(set) var count = 0
 
-    mutating func insert(_ request: RequestID, _ priority: Priority) {
-        heap.insert(Entry(priority: priority, request: request))
+    mutating func insert(_ rank: Rank) {
+        heap.insert(rank)
         count += 1
     }
 
@@ -34,9 +24,9 @@ struct RequestQueue: Sendable {
 
     /// The first in line.
     mutating func head(isWaiting: (RequestID) -> Bool) -> RequestID? {
-        while let entry = heap.max {
+        while let entry = heap.min {
             if isWaiting(entry.request) { return entry.request }
-            _ = heap.popMax()
+            _ = heap.popMin()
         }
         return nil
     }
@@ -44,7 +34,7 @@ struct RequestQueue: Sendable {
     /// Takes what ``head(isWaiting:)`` returned.
     mutating func removeHead() {
         precondition(count > 0 && !heap.isEmpty, "nothing is queued")
-        _ = heap.popMax()
+        _ = heap.popMin()
         count -= 1
     }
 

@@ -9,10 +9,11 @@ extension Scheduler {
         }
         lastRequest += 1
         let id = RequestID(lastRequest)
-        _ = requests.insert(ServingRequest(request, id: id, at: now), for: id)
+        let precedence = configuration.precedence(of: request, at: now)
+        let slot = requests.insert(ServingRequest(request, id: id, precedence: precedence, at: now), for: id)
         requestOfKey[request.key] = id
         openCount[request.key.client, default: 0] += 1
-        queue.insert(id, request.priority)
+        queue.insert(requests[slot].rank)
         if let deadline = request.deadline {
             timers.insert(TimerQueue.Timer(due: deadline, request: id, kind: .deadline))
         }
@@ -95,7 +96,7 @@ extension Scheduler {
     /// Takes a request from its workers and out of the tables.
     private mutating func close(_ slot: Int, into actions: inout [Action]) -> ServingRequest {
         let phase = requests[slot].phase
-        release(slot, keepingPrefill: false, into: &actions)
+        release(slot, keepingHolder: false, into: &actions)
         let request = requests.remove(slot)
         requestOfKey[request.key] = nil
         let open = openCount[request.key.client, default: 1] - 1

@@ -55,6 +55,13 @@ extension Scheduler {
         public var prefillLookahead: Int
         /// Blocks set aside for a query to grow into, besides those of its tokens.
         public var growthBlocks: Int
+        /// Rows taken, in thousandths, that a parked query's own worker may have more than another before the query is sent
+        /// there.
+        public var migrationThreshold: Int
+        /// How much earlier a request counts as having arrived for each step of priority (``Rank``).
+        public var priorityHeadStart: Duration
+        /// A request counts as having arrived at least this long before its deadline.
+        public var deadlineLead: Duration
         /// Attempts without a single new token after which a request fails.
         public var maxFruitlessAttempts: Int
         /// Pause before the attempt that follows two fruitless ones; doubles with each further one.
@@ -64,7 +71,8 @@ extension Scheduler {
 
         public init(
             modelName: String, maxModelLength: Int, maxQueuedRequests: Int = 10_000, embedLookahead: Int = 2,
-            prefillLookahead: Int = 2, growthBlocks: Int = 4, maxFruitlessAttempts: Int = 16,
+            prefillLookahead: Int = 2, growthBlocks: Int = 4, migrationThreshold: Int = 250,
+            priorityHeadStart: Duration = .seconds(300), deadlineLead: Duration = .seconds(30), maxFruitlessAttempts: Int = 16,
             retryPause: Duration = .milliseconds(50), retryPauseLimit: Duration = .seconds(2),
             membership: Membership.Configuration = Membership.Configuration()
         ) {
@@ -74,6 +82,9 @@ extension Scheduler {
             self.embedLookahead = embedLookahead
             self.prefillLookahead = prefillLookahead
             self.growthBlocks = growthBlocks
+            self.migrationThreshold = migrationThreshold
+            self.priorityHeadStart = priorityHeadStart
+            self.deadlineLead = deadlineLead
             self.maxFruitlessAttempts = maxFruitlessAttempts
             self.retryPause = retryPause
             self.retryPauseLimit = retryPauseLimit
@@ -141,4 +152,13 @@ public struct RequestSummary: Sendable, Hashable {
 public struct ConnectionID: Sendable, Hashable {
     public let rawValue: UInt64
     public init(_ rawValue: UInt64) { self.rawValue = rawValue }
+}
+
+extension Scheduler.Configuration {
+    /// The time at which a request counts as having arrived (``Rank``), in milliseconds.
+    func precedence(of request: ClientRequest, at now: Instant) -> Int64 {
+        let headStart = priorityHeadStart * request.priority.rawValue
+        let arrival = request.deadline.map { min(now, $0 - deadlineLead) } ?? now
+        return (arrival - headStart).nanoseconds / 1_000_000
+    }
 }

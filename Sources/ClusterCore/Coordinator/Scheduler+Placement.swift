@@ -5,11 +5,15 @@ import OrderedCollections
 extension Scheduler {
     /// Gives work out, in order of rank, until the first in line finds no room: it is never overtaken by a smaller one.
     mutating func dispatch(at now: Instant, into actions: inout [Action]) {
-        guard greatestReach.servesAny else { return }
+        guard greatestReach.servesAny || greatestReach.decode != nil else { return }
         while queue.count > 0, let id = nextInLine() {
             guard let slot = requests.slot(of: id) else { preconditionFailure("\(id) is queued but unknown") }
+            // A prefill worker that keeps its KV counts it by the priority that it had.
+            if requests[slot].phase.prefill == nil {
+                requests[slot].raisePriority(headStart: configuration.priorityHeadStart, at: now)
+            }
             let request = requests[slot]
-            guard greatestReach.serves(request) else {
+            guard request.isParked || greatestReach.serves(request) else {
                 queue.removeHead()
                 setAside.append(id)
                 continue
@@ -24,54 +28,102 @@ extension Scheduler {
         queue.head { [requests] id in requests.slot(of: id) != nil }
     }
 
-    /// A prefill and a decode worker if both have room; else a mixed worker, if one has, for all of the request. After an
-    /// attempt has failed, a mixed worker is also preferred to meeting one of its workers again.
+    /// Where the KV is parked, or on another decode worker to which it can be sent. Else a prefill and a decode worker if
+    /// both have room; else a mixed worker, if one has, for all of the request. After an attempt has failed, a mixed worker
+    /// is also preferred to meeting one of its workers again.
     private func placement(of request: ServingRequest) -> ServingRequest.Route? {
+        if case .parked(let worker)? = request.phase.holder { return returnPlacement(of: request, parkedOn: worker) }
         let pair = pairPlacement(of: request)
-        if let pair, pair.prefill != request.avoided.prefill, pair.decode != request.avoided.decode { return pair }
+        if let pair, pair.source != request.avoided.prefill.map(KVHolder.prefill), pair.decode != request.avoided.decode {
+            return pair
+        }
         return localPlacement(of: request) ?? pair
     }
 
     private func pairPlacement(of request: ServingRequest) -> ServingRequest.Route? {
-        guard case .queued(let holder) = request.phase, let geometry = membership.geometry else { return nil }
+        guard case .queued(let holder) = request.phase else { return nil }
         let count = holder == nil ? request.tokens.count : request.promptCount + request.emittedBeforePrefill
-        let budget = request.budget(forTokens: count, geometry: geometry, growth: configuration.growthBlocks)
         let prefill =
-            holder
-            ?? prefillOffers.lightest(room: 0, reach: request.tokens.count, avoiding: request.avoided.prefill)
-        guard let prefill,
-            let decode = decodeOffers.lightest(
-                room: budget, reach: request.greatestLength, avoiding: request.avoided.decode)
+            request.phase.prefill
+            ?? prefillOffers[request.rank.priority].lightest(
+                room: 0, reach: request.tokens.count, avoiding: request.avoided.prefill)
+        guard let prefill, let budget = budget(of: request, tokens: count),
+            let decode = worker(among: decodeOffers, for: request, room: budget)
         else { return nil }
-        return ServingRequest.Route(prefill: prefill, decode: decode, charge: budget)
+        return ServingRequest.Route(source: .prefill(prefill), decode: decode, charge: budget)
     }
 
     private func localPlacement(of request: ServingRequest) -> ServingRequest.Route? {
-        guard greatestReach.mixed != nil, let geometry = membership.geometry else { return nil }
-        let budget = request.budget(
-            forTokens: request.tokens.count, geometry: geometry, growth: configuration.growthBlocks)
-        let worker = mixedOffers.lightest(
-            room: budget, reach: request.greatestLength, avoiding: request.avoided.decode)
-        return worker.map { ServingRequest.Route(prefill: $0, decode: $0, charge: budget) }
+        guard greatestReach.mixed != nil, let budget = budget(of: request, tokens: request.tokens.count),
+            let worker = worker(among: mixedOffers, for: request, room: budget)
+        else { return nil }
+        return ServingRequest.Route(source: .prefill(worker), decode: worker, charge: budget)
+    }
+
+    /// Back to where it is parked, if that is not much busier than another worker, which could have it sent.
+    private func returnPlacement(of request: ServingRequest, parkedOn home: Int) -> ServingRequest.Route? {
+        guard let budget = budget(of: request, tokens: request.tokens.count) else { return nil }
+        func route(to worker: Int) -> ServingRequest.Route {
+            ServingRequest.Route(source: .parked(home), decode: worker, charge: budget)
+        }
+        let priority = request.rank.priority
+        let isMixed = membership.members[home].registration.role == .mixed
+        let own = (isMixed ? mixedOffers : decodeOffers)[priority].offer(of: home)
+        let away = isMixed ? nil : decodeOffers[priority].lightest(room: budget, reach: request.greatestLength)
+        if let own, own.room >= budget {
+            guard let away, away != home, let other = decodeOffers[priority].offer(of: away) else { return route(to: home) }
+            return own.load <= other.load + configuration.migrationThreshold ? route(to: home) : route(to: away)
+        }
+        if let away, away != home { return route(to: away) }
+        // A worker that leaves takes nothing new, but what is its own it may end.
+        return membership.members[home].isLeaving && hasSpace(home, blocks: budget) ? route(to: home) : nil
+    }
+
+    private func hasSpace(_ worker: Int, blocks: Int) -> Bool {
+        guard let assignments = decodeWorkers[worker] else { return false }
+        let registration = membership.members[worker].registration
+        return assignments.counts.total < registration.maxSequences
+            && assignments.chargedBlocks.total + blocks <= registration.blockCount
+    }
+
+    private func budget(of request: ServingRequest, tokens: Int) -> Int? {
+        membership.geometry.map { request.budget(forTokens: tokens, geometry: $0, growth: configuration.growthBlocks) }
+    }
+
+    /// A worker with a free row; for a request that may displace others, also one that would have a row without those.
+    private func worker(among offers: PriorityOffers, for request: ServingRequest, room: Int) -> Int? {
+        let (reach, avoided) = (request.greatestLength, request.avoided.decode)
+        let priority = request.rank.priority
+        if priority > .low, let worker = offers[.low].lightest(room: room, reach: reach, avoiding: avoided),
+            let assignments = decodeWorkers[worker],
+            assignments.counts.total < membership.members[worker].registration.maxSequences {
+            return worker
+        }
+        return offers[priority].lightest(room: room, reach: reach, avoiding: avoided)
     }
 
     /// Starts the next attempt. The grant goes out before the order, so that it is there before any KV; to a mixed worker
     /// it says everything.
     private mutating func assign(_ slot: Int, to route: ServingRequest.Route, into actions: inout [Action]) {
-        guard let prefill = route.prefill else { preconditionFailure("\(route) has nobody to compute the prompt") }
+        guard let source = route.source else { preconditionFailure("\(route) has nobody to compute the prompt") }
+        if route.isResumption { return resume(slot, on: route, into: &actions) }
         let former = requests[slot].attempt
-        if requests[slot].phase.prefill != prefill { release(slot, keepingPrefill: false, into: &actions) }
-        let isRetarget = requests[slot].phase.prefill != nil
+        if requests[slot].phase.holder != source { release(slot, keepingHolder: false, into: &actions) }
+        let isRetarget = requests[slot].phase.holder != nil
         requests[slot].ordinal += 1
         requests[slot].emittedBeforeAttempt = requests[slot].emittedCount
         requests[slot].avoided = (nil, nil)
-        if !isRetarget {
+        switch source {
+        // The last token has been sampled, but its KV was never computed.
+        case .parked: requests[slot].emittedBeforePrefill = requests[slot].emittedCount - 1
+        case .prefill where isRetarget: break
+        case .prefill(let worker):
             requests[slot].emittedBeforePrefill = requests[slot].emittedCount
-            occupyPrefill(prefill, with: requests[slot])
-            requests[slot].record.prefillWorker = membership.members.key(at: prefill)
+            occupyPrefill(worker, with: requests[slot])
+            requests[slot].record.prefillWorker = membership.members.key(at: worker)
         }
         requests[slot].phase = requests[slot].knowsFirstToken ? .transferring(route) : .prefilling(route)
-        occupyDecode(route.decode, with: requests[slot].id, blocks: route.charge)
+        occupyDecode(route, with: requests[slot].rank)
 
         let request = requests[slot]
         let order = request.order
@@ -80,13 +132,22 @@ extension Scheduler {
             endpoint: membership.members[route.decode].registration.endpoint)
         send(.grant(Grant(sequence: order, budget: route.charge)), to: route.decode, into: &actions)
         if isRetarget {
-            send(.retarget(from: former, to: request.attempt, destination), to: prefill, into: &actions)
+            send(.retarget(from: former, to: request.attempt, destination), to: source.worker, into: &actions)
         } else if !route.isLocal {
-            send(.prefill(PrefillOrder(sequence: order, destination: destination)), to: prefill, into: &actions)
+            send(.prefill(PrefillOrder(sequence: order, destination: destination)), to: source.worker, into: &actions)
         }
-        observe(
-            request.id, .assigned(prefill: membership.members.key(at: prefill), decode: destination.worker),
-            into: &actions)
+        let origin = membership.members.key(at: source.worker)
+        observe(request.id, .assigned(prefill: origin, decode: destination.worker), into: &actions)
+    }
+
+    /// A parked query goes on where it is, in the attempt that it was in.
+    private mutating func resume(_ slot: Int, on route: ServingRequest.Route, into actions: inout [Action]) {
+        decodeWorkers[route.decode]?.parked.remove(requests[slot].id)
+        requests[slot].phase = .decoding(
+            ServingRequest.Decoding(route: ServingRequest.Route(source: nil, decode: route.decode, charge: route.charge)))
+        occupyDecode(route, with: requests[slot].rank)
+        send(.resume(requests[slot].attempt, budget: route.charge), to: route.decode, into: &actions)
+        observe(requests[slot].id, .resumed(membership.members.key(at: route.decode)), into: &actions)
     }
 
     mutating func send(_ message: CoordinatorMessage, to worker: Int, into actions: inout [Action]) {
@@ -97,22 +158,24 @@ extension Scheduler {
 
     /// The current attempt has failed: another one, unless there were too many that brought nothing.
     mutating func retry(
-        _ slot: Int, _ reason: String, keepingPrefill: Bool, at now: Instant, into actions: inout [Action]
+        _ slot: Int, _ reason: String, keepingHolder: Bool, isFailure: Bool = true, at now: Instant,
+        into actions: inout [Action]
     ) {
         let hasProgress = requests[slot].emittedCount > requests[slot].emittedBeforeAttempt
-        requests[slot].fruitlessAttempts = hasProgress ? 0 : requests[slot].fruitlessAttempts + 1
+        requests[slot].fruitlessAttempts =
+            hasProgress ? 0 : requests[slot].fruitlessAttempts + (isFailure ? 1 : 0)
         let fruitless = requests[slot].fruitlessAttempts
         guard fruitless < configuration.maxFruitlessAttempts else {
             fail(slot, .failed, "\(fruitless) attempts in a row failed, the last because \(reason)", into: &actions)
             return
         }
-        requests[slot].avoided = (keepingPrefill ? nil : requests[slot].phase.prefill, requests[slot].phase.decode)
-        release(slot, keepingPrefill: keepingPrefill, into: &actions)
+        requests[slot].avoided = (keepingHolder ? nil : requests[slot].phase.prefill, requests[slot].phase.decode)
+        release(slot, keepingHolder: keepingHolder, into: &actions)
         let id = requests[slot].id
-        if fruitless < 2 {
-            queue.insert(id, requests[slot].priority)
+        if fruitless < 2 || !isFailure {
+            queue.insert(requests[slot].rank)
         } else {
-            requests[slot].phase = .pausing(holder: requests[slot].phase.prefill)
+            requests[slot].phase = .pausing(holder: requests[slot].phase.holder)
             pausingCount += 1
             timers.insert(TimerQueue.Timer(due: now + pause(after: fruitless), request: id, kind: .retry))
         }
@@ -125,48 +188,49 @@ extension Scheduler {
     }
 
     /// Takes a request back from its workers, which stop working on it.
-    /// With `keepingPrefill` the prefill worker goes on and keeps the KV for the next attempt.
+    /// With `keepingHolder` whoever has its KV keeps it, or goes on computing it, for the next attempt.
     /// One that a decode worker had is `queued` afterwards, but not in the queue.
-    mutating func release(_ slot: Int, keepingPrefill: Bool, into actions: inout [Action]) {
+    mutating func release(_ slot: Int, keepingHolder: Bool, into actions: inout [Action]) {
         let (phase, attempt) = (requests[slot].phase, requests[slot].attempt)
         if let route = phase.route {
-            vacateDecode(route.decode, requests[slot].id, blocks: route.charge)
+            vacateDecode(route, requests[slot].rank)
             send(.cancel(attempt), to: route.decode, into: &actions)
-            requests[slot].phase = .queued(holder: phase.prefill)
+            requests[slot].phase = .queued(holder: phase.holder)
         }
-        if let prefill = phase.prefill, !keepingPrefill {
-            vacatePrefill(slot)
-            if prefill != phase.decode { send(.cancel(attempt), to: prefill, into: &actions) }
+        if let holder = phase.holder, !keepingHolder {
+            vacateHolder(slot)
+            if holder.worker != phase.decode { send(.cancel(attempt), to: holder.worker, into: &actions) }
         }
     }
 
     // MARK: Accounting
 
     private mutating func occupyPrefill(_ worker: Int, with request: ServingRequest) {
-        prefillWorkers[worker]?.requests.append(request.id)
-        prefillWorkers[worker]?.outstandingTokens += request.promptCount + request.emittedBeforePrefill
+        prefillWorkers[worker]?.insert(request.rank, tokens: request.promptCount + request.emittedBeforePrefill)
         refreshOffer(of: worker)
     }
 
-    /// The prefill worker has nothing of the request any more.
-    mutating func vacatePrefill(_ slot: Int) {
-        guard let worker = requests[slot].phase.prefill else { return }
-        requests[slot].phase.forgetPrefill()
-        prefillWorkers[worker]?.requests.remove(requests[slot].id)
-        prefillWorkers[worker]?.outstandingTokens -= requests[slot].promptCount + requests[slot].emittedBeforePrefill
-        refreshOffer(of: worker)
+    /// Nothing of the request is left where its KV came from.
+    mutating func vacateHolder(_ slot: Int) {
+        let request = requests[slot]
+        switch request.phase.holder {
+        case nil: return
+        case .prefill(let worker)?:
+            prefillWorkers[worker]?.remove(request.rank, tokens: request.promptCount + request.emittedBeforePrefill)
+            refreshOffer(of: worker)
+        case .parked(let worker)?: decodeWorkers[worker]?.parked.remove(request.id)
+        }
+        requests[slot].phase.forgetHolder()
     }
 
-    private mutating func occupyDecode(_ worker: Int, with request: RequestID, blocks: Int) {
-        decodeWorkers[worker]?.requests.append(request)
-        decodeWorkers[worker]?.chargedBlocks += blocks
-        refreshOffer(of: worker)
+    private mutating func occupyDecode(_ route: ServingRequest.Route, with rank: Rank) {
+        decodeWorkers[route.decode]?.insert(rank, blocks: route.charge)
+        refreshOffer(of: route.decode)
     }
 
-    private mutating func vacateDecode(_ worker: Int, _ request: RequestID, blocks: Int) {
-        decodeWorkers[worker]?.requests.remove(request)
-        decodeWorkers[worker]?.chargedBlocks -= blocks
-        refreshOffer(of: worker)
+    mutating func vacateDecode(_ route: ServingRequest.Route, _ rank: Rank) {
+        decodeWorkers[route.decode]?.remove(rank, blocks: route.charge)
+        refreshOffer(of: route.decode)
     }
 
     /// A row that has outgrown its budget takes more of its worker's blocks.
@@ -175,37 +239,47 @@ extension Scheduler {
         let needed = geometry.blockCount(forTokens: requests[slot].tokens.count)
         guard needed > route.charge else { return }
         requests[slot].phase.setCharge(needed)
-        decodeWorkers[route.decode]?.chargedBlocks += needed - route.charge
+        decodeWorkers[route.decode]?.charge(needed - route.charge, more: requests[slot].rank)
         refreshOffer(of: route.decode)
     }
 
-    /// Says in the tournament what a worker can take now.
+    /// Says in the tournaments what a worker can take now.
     mutating func refreshOffer(of worker: Int) {
         guard membership.members.isOccupied(worker) else {
-            prefillOffers.set(worker, to: nil)
-            decodeOffers.set(worker, to: nil)
-            mixedOffers.set(worker, to: nil)
+            prefillOffers.set(worker) { _ in nil }
+            decodeOffers.set(worker) { _ in nil }
+            mixedOffers.set(worker) { _ in nil }
             return
         }
-        let member = membership.members[worker]
+        let (member, configuration) = (membership.members[worker], configuration)
+        let (prefill, decode) = (prefillWorkers[worker], decodeWorkers[worker])
         switch member.registration.role {
-        case .prefill: prefillOffers.set(worker, to: prefillWorkers[worker].flatMap { offer(of: member, $0) })
-        case .decode: decodeOffers.set(worker, to: decodeWorkers[worker].flatMap { offer(of: member, $0) })
+        case .prefill: prefillOffers.set(worker) { configuration.offer(of: member, prefill, to: $0) }
+        case .decode: decodeOffers.set(worker) { configuration.offer(of: member, decode, to: $0) }
         // What bounds it are rows and blocks; a prompt to compute has been given both.
-        case .mixed: mixedOffers.set(worker, to: decodeWorkers[worker].flatMap { offer(of: member, $0) })
+        case .mixed: mixedOffers.set(worker) { configuration.offer(of: member, decode, to: $0) }
         }
     }
+}
 
-    private func offer(of member: Member, _ assignments: PrefillAssignments) -> PlacementTree.Offer? {
-        let limit = member.registration.maxSequences + configuration.prefillLookahead
-        guard member.takesNewWork, assignments.requests.count < limit else { return nil }
-        return PlacementTree.Offer(load: assignments.outstandingTokens, room: 0, reach: member.reach)
+// What a worker offers to a request of a priority, which counts only those that it may not displace.
+extension Scheduler.Configuration {
+    fileprivate func offer(
+        of member: Member, _ assignments: PrefillAssignments?, to priority: Priority
+    ) -> PlacementTree.Offer? {
+        guard let assignments else { return nil }
+        let limit = member.registration.maxSequences + prefillLookahead
+        guard member.takesNewWork, assignments.counts.atLeast(priority) < limit else { return nil }
+        return PlacementTree.Offer(load: assignments.outstandingTokens.atLeast(priority), room: 0, reach: member.reach)
     }
 
-    private func offer(of member: Member, _ assignments: DecodeAssignments) -> PlacementTree.Offer? {
-        let (rows, count) = (member.registration.maxSequences, assignments.requests.count)
-        let room = member.registration.blockCount - assignments.chargedBlocks
-        guard member.takesNewWork, count < rows + configuration.embedLookahead, room > 0 else { return nil }
+    fileprivate func offer(
+        of member: Member, _ assignments: DecodeAssignments?, to priority: Priority
+    ) -> PlacementTree.Offer? {
+        guard let assignments else { return nil }
+        let (rows, count) = (member.registration.maxSequences, assignments.counts.atLeast(priority))
+        let room = member.registration.blockCount - assignments.chargedBlocks.atLeast(priority)
+        guard member.takesNewWork, count < rows + embedLookahead, room > 0 else { return nil }
         // Rows taken, in thousandths, so that large and small workers fill alike.
         return PlacementTree.Offer(load: count * 1000 / rows, room: room, reach: member.reach)
     }

@@ -1,4 +1,5 @@
 import Generation
+import OrderedCollections
 
 // What workers report about their attempts. A report counts only if it comes from the worker that the current
 // attempt is assigned to; all others are left-overs of the past.
@@ -17,10 +18,10 @@ extension Scheduler {
             guard let slot = request(attempt, prefilledBy: worker) else { return }
             finishPrefill(slot, first, from: worker, at: now, into: &actions)
         case .transferFinished(let attempt):
-            guard let slot = request(attempt, prefilledBy: worker) else { return }
+            guard let slot = request(attempt, heldBy: worker) else { return }
             finishTransfer(slot, at: now, into: &actions)
         case .prefillFailed(let attempt, let failure):
-            guard let slot = request(attempt, prefilledBy: worker) else { return }
+            guard let slot = request(attempt, heldBy: worker) else { return }
             failPrefill(slot, failure, at: now, into: &actions)
         case .kvWhole(let attempt):
             guard let slot = request(attempt, decodedBy: worker) else { return }
@@ -33,6 +34,9 @@ extension Scheduler {
                 guard let slot = request(event.attempt, decodedBy: worker) else { continue }
                 takeToken(event, slot, from: worker, at: now, into: &actions)
             }
+        case .parked(let attempt):
+            guard let slot = request(attempt, decodedBy: worker) else { return }
+            park(slot, at: now, into: &actions)
         case .left(let attempt, let row):
             observe(attempt.request, .left(name(worker), row: row), into: &actions)
             guard let slot = request(attempt, decodedBy: worker), requests[slot].knowsFirstToken else { return }
@@ -42,7 +46,9 @@ extension Scheduler {
             if case .computation(let reason) = failure {
                 fail(slot, .failed, "decoding failed: \(reason)", into: &actions)
             } else {
-                loseDecode(of: slot, "\(name(worker)) gave it up: \(failure)", at: now, into: &actions)
+                let isFailure = failure != .evicted
+                loseDecode(
+                    of: slot, "\(name(worker)) gave it up: \(failure)", isFailure: isFailure, at: now, into: &actions)
             }
         }
     }
@@ -50,6 +56,12 @@ extension Scheduler {
     private func request(_ attempt: AttemptID, prefilledBy worker: Int) -> Int? {
         guard let slot = requests.slot(of: attempt.request) else { return nil }
         return requests[slot].ordinal == attempt.ordinal && requests[slot].phase.prefill == worker ? slot : nil
+    }
+
+    /// Whoever computes its KV, or has it to send.
+    private func request(_ attempt: AttemptID, heldBy worker: Int) -> Int? {
+        guard let slot = requests.slot(of: attempt.request) else { return nil }
+        return requests[slot].ordinal == attempt.ordinal && requests[slot].phase.holder?.worker == worker ? slot : nil
     }
 
     private func request(_ attempt: AttemptID, decodedBy worker: Int) -> Int? {
@@ -69,7 +81,7 @@ extension Scheduler {
         observe(request.id, .firstToken(name(worker)), into: &actions)
         if request.phase.isLocal {
             completeKV(slot, at: now, into: &actions)
-            vacatePrefill(slot)
+            vacateHolder(slot)
         }
         var tokens = [first.token]
         switch requests[slot].phase {
@@ -90,11 +102,11 @@ extension Scheduler {
     private mutating func finishTransfer(_ slot: Int, at now: Instant, into actions: inout [Action]) {
         guard requests[slot].knowsFirstToken else {
             let reason = "the KV was acknowledged before the first token was told"
-            retry(slot, reason, keepingPrefill: false, at: now, into: &actions)
+            retry(slot, reason, keepingHolder: false, at: now, into: &actions)
             return
         }
         completeKV(slot, at: now, into: &actions)
-        vacatePrefill(slot)
+        vacateHolder(slot)
     }
 
     private mutating func failPrefill(
@@ -103,24 +115,24 @@ extension Scheduler {
         switch (failure, requests[slot].phase) {
         case (.computation(let reason), let phase):
             if case .decoding = phase, requests[slot].knowsFirstToken {
-                vacatePrefill(slot)
+                vacateHolder(slot)
             } else {
                 fail(slot, .failed, "prefill failed: \(reason)", into: &actions)
             }
-        default: losePrefill(of: slot, "its prefill worker gave it up: \(failure)", at: now, into: &actions)
+        default: loseHolder(of: slot, "whoever had its KV gave it up: \(failure)", at: now, into: &actions)
         }
     }
 
-    /// The prefill worker has nothing of the request any more.
-    mutating func losePrefill(of slot: Int, _ reason: String, at now: Instant, into actions: inout [Action]) {
+    /// Whoever had the KV, or computed it, has nothing of the request any more.
+    mutating func loseHolder(of slot: Int, _ reason: String, at now: Instant, into actions: inout [Action]) {
         switch requests[slot].phase {
-        case .queued, .pausing: vacatePrefill(slot)
-        case .prefilling, .transferring: retry(slot, reason, keepingPrefill: false, at: now, into: &actions)
+        case .queued, .pausing: vacateHolder(slot)
+        case .prefilling, .transferring: retry(slot, reason, keepingHolder: false, at: now, into: &actions)
         case .decoding:
             if requests[slot].knowsFirstToken {
-                vacatePrefill(slot)
+                vacateHolder(slot)
             } else {
-                retry(slot, reason, keepingPrefill: false, at: now, into: &actions)
+                retry(slot, reason, keepingHolder: false, at: now, into: &actions)
             }
         }
     }
@@ -129,13 +141,31 @@ extension Scheduler {
 
     /// The decode worker has nothing of the request any more. As long as the KV was not whole there, the prefill worker
     /// has it and can send it elsewhere, unless it was the same one.
-    mutating func loseDecode(of slot: Int, _ reason: String, at now: Instant, into actions: inout [Action]) {
+    mutating func loseDecode(
+        of slot: Int, _ reason: String, isFailure: Bool = true, at now: Instant, into actions: inout [Action]
+    ) {
         switch requests[slot].phase {
         case .queued, .pausing: preconditionFailure("\(requests[slot]) is on no decode worker")
         case .prefilling(let route), .transferring(let route):
-            retry(slot, reason, keepingPrefill: !route.isLocal, at: now, into: &actions)
-        case .decoding: retry(slot, reason, keepingPrefill: false, at: now, into: &actions)
+            retry(slot, reason, keepingHolder: !route.isLocal, isFailure: isFailure, at: now, into: &actions)
+        case .decoding: retry(slot, reason, keepingHolder: false, isFailure: isFailure, at: now, into: &actions)
         }
+    }
+
+    /// The decode worker has put the query aside: it waits in line again, and goes on there or elsewhere.
+    private mutating func park(_ slot: Int, at now: Instant, into actions: inout [Action]) {
+        completeKV(slot, at: now, into: &actions)
+        guard requests[slot].knowsFirstToken, let route = requests[slot].phase.route else {
+            let reason = "it was parked before its first token was told"
+            return retry(slot, reason, keepingHolder: false, isFailure: false, at: now, into: &actions)
+        }
+        vacateHolder(slot)
+        vacateDecode(route, requests[slot].rank)
+        let id = requests[slot].id
+        decodeWorkers[route.decode]?.parked.append(id)
+        requests[slot].phase = .queued(holder: .parked(route.decode))
+        queue.insert(requests[slot].rank)
+        observe(id, .parked(name(route.decode)), into: &actions)
     }
 
     private mutating func completeKV(_ slot: Int, at now: Instant, into actions: inout [Action]) {
@@ -165,7 +195,7 @@ extension Scheduler {
         } else if index > emittedCount {
             // The link has no hole, so the worker's own count has one.
             let reason = "\(name(worker)) skipped from token \(emittedCount) to \(index)"
-            retry(slot, reason, keepingPrefill: false, at: now, into: &actions)
+            retry(slot, reason, keepingHolder: false, at: now, into: &actions)
         }
     }
 

@@ -65,7 +65,7 @@ extension Scheduler {
         refreshReach()
         for id in setAside {
             guard let request = requests.slot(of: id) else { continue }
-            queue.insert(id, requests[request].priority)
+            queue.insert(requests[request].rank)
         }
         setAside = []
     }
@@ -94,11 +94,15 @@ extension Scheduler {
         observe(nil, .workerLost(member.worker, reason), into: &actions)
         for id in prefillWorkers[slot]?.requests ?? [] {
             guard let request = requests.slot(of: id) else { preconditionFailure("\(id) is assigned but unknown") }
-            losePrefill(of: request, "\(member.worker) was lost: \(reason)", at: now, into: &actions)
+            loseHolder(of: request, "\(member.worker) was lost: \(reason)", at: now, into: &actions)
         }
         for id in decodeWorkers[slot]?.requests ?? [] {
             guard let request = requests.slot(of: id) else { preconditionFailure("\(id) is assigned but unknown") }
             loseDecode(of: request, "\(member.worker) was lost: \(reason)", at: now, into: &actions)
+        }
+        for id in decodeWorkers[slot]?.parked ?? [] {
+            guard let request = requests.slot(of: id) else { preconditionFailure("\(id) is parked but unknown") }
+            loseHolder(of: request, "\(member.worker) was lost: \(reason)", at: now, into: &actions)
         }
         prefillWorkers[slot] = nil
         decodeWorkers[slot] = nil

@@ -26,9 +26,9 @@ public struct Scheduler: Sendable {
     /// By worker slot; `nil` where there is no worker of the kind. A mixed worker is of both.
     var prefillWorkers: [PrefillAssignments?] = []
     var decodeWorkers: [DecodeAssignments?] = []
-    var prefillOffers = PlacementTree()
-    var decodeOffers = PlacementTree()
-    var mixedOffers = PlacementTree()
+    var prefillOffers = PriorityOffers()
+    var decodeOffers = PriorityOffers()
+    var mixedOffers = PriorityOffers()
     var greatestReach = GreatestReach()
 
     var isWatched = false
@@ -87,7 +87,7 @@ public struct Scheduler: Sendable {
         case (.retry, .pausing(let holder)):
             requests[slot].phase = .queued(holder: holder)
             pausingCount -= 1
-            queue.insert(timer.request, requests[slot].priority)
+            queue.insert(requests[slot].rank)
         case (.retry, _): break
         }
     }
@@ -151,10 +151,14 @@ public struct Scheduler: Sendable {
             case .transferring: precondition(request.knowsFirstToken, "\(request) does not know its first token")
             case .decoding(let decoding):
                 precondition(decoding.early.isEmpty || !request.knowsFirstToken, "\(request) holds tokens back")
-                precondition(request.knowsFirstToken || decoding.route.prefill != nil, "\(request) waits for nobody")
+                precondition(request.knowsFirstToken || decoding.route.source != nil, "\(request) waits for nobody")
             }
-            if let prefill = request.phase.prefill {
-                precondition(prefillWorkers[prefill]?.requests.contains(request.id) == true, "\(request) is unknown")
+            switch request.phase.holder {
+            case nil: break
+            case .prefill(let worker)?:
+                precondition(prefillWorkers[worker]?.requests.contains(request.id) == true, "\(request) is unknown")
+            case .parked(let worker)?:
+                precondition(decodeWorkers[worker]?.parked.contains(request.id) == true, "\(request) is not parked")
             }
             if let route = request.phase.route {
                 let isGranted = decodeWorkers[route.decode]?.requests.contains(request.id) == true
@@ -172,7 +176,9 @@ public struct Scheduler: Sendable {
             precondition(held.count == worker.requests.count, "slot \(slot) works for requests that ended")
             precondition(held.allSatisfy { $0.phase.prefill == slot }, "slot \(slot) works on what it has not")
             let tokens = held.reduce(0) { $0 + $1.promptCount + $1.emittedBeforePrefill }
-            precondition(tokens == worker.outstandingTokens, "\(tokens) of \(worker.outstandingTokens) tokens")
+            precondition(
+                tokens == worker.outstandingTokens.total && held.count == worker.counts.total,
+                "\(tokens) tokens of \(worker)")
         }
         for slot in decodeWorkers.indices {
             guard let worker = decodeWorkers[slot] else { continue }
@@ -181,7 +187,12 @@ public struct Scheduler: Sendable {
             precondition(held.count == worker.requests.count, "slot \(slot) works for requests that ended")
             precondition(held.allSatisfy { $0.phase.decode == slot }, "slot \(slot) works on what it has not")
             let charge = held.reduce(0) { $0 + ($1.phase.route?.charge ?? 0) }
-            precondition(charge == worker.chargedBlocks, "\(charge) of \(worker.chargedBlocks) blocks")
+            precondition(
+                charge == worker.chargedBlocks.total && held.count == worker.counts.total, "\(charge) blocks of \(worker)")
+            let parked = worker.parked.compactMap { requests.slot(of: $0) }.map { requests[$0] }
+            precondition(
+                parked.count == worker.parked.count && parked.allSatisfy { $0.phase.holder == .parked(slot) },
+                "slot \(slot) has parked what it has not")
         }
     }
 }

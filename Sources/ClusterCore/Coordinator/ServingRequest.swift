@@ -9,7 +9,8 @@ struct ServingRequest: Sendable {
     let promptCount: Int
     let sampling: SamplingParameters
     let stop: StopConditions
-    let priority: Priority
+    var rank: Rank
+    private let priority: Priority
     let deadline: Instant?
 
     var phase: Phase = .queued(holder: nil)
@@ -25,7 +26,7 @@ struct ServingRequest: Sendable {
     var avoided: (prefill: Int?, decode: Int?) = (nil, nil)
     var record: ServingRecord
 
-    init(_ request: ClientRequest, id: RequestID, at now: Instant) {
+    init(_ request: ClientRequest, id: RequestID, precedence: Int64 = 0, at now: Instant) {
         self.id = id
         key = request.key
         tokens = request.prompt
@@ -33,17 +34,17 @@ struct ServingRequest: Sendable {
         sampling = request.sampling
         stop = request.stop
         priority = request.priority
+        rank = Rank(precedence: precedence, priority: request.priority, request: id)
         deadline = request.deadline
         record = ServingRecord(submitted: now)
     }
 
     /// Where a request stands. Numbers are worker slots of ``Membership``.
     enum Phase: Sendable {
-        /// Waits for workers. `holder` is a prefill worker that has its KV, or computes it, for a decode worker that
-        /// failed: a new destination will do.
-        case queued(holder: Int?)
+        /// Waits for workers. If somebody holds its KV, or computes it, a new destination will do.
+        case queued(holder: KVHolder?)
         /// As `queued`, but not before its retry timer.
-        case pausing(holder: Int?)
+        case pausing(holder: KVHolder?)
         /// Somebody computes the prompt; the first token is not known.
         case prefilling(Route)
         /// The first token is known; the KV is not known to be whole on the decode side.
@@ -53,14 +54,16 @@ struct ServingRequest: Sendable {
     }
 
     struct Route: Sendable {
-        /// `nil` once its blocks are free again.
-        var prefill: Int?
+        /// Where the KV comes from; `nil` once nothing of it is left there.
+        var source: KVHolder?
         var decode: Int
         /// Blocks charged to the decode worker.
         var charge: Int
 
         /// One mixed worker does both: there is no KV elsewhere, and no transfer.
-        var isLocal: Bool { prefill == decode }
+        var isLocal: Bool { source == .prefill(decode) }
+        /// It was parked there, and goes on there.
+        var isResumption: Bool { source == .parked(decode) }
     }
 
     struct Decoding: Sendable {
@@ -69,7 +72,16 @@ struct ServingRequest: Sendable {
         var early: [TokenID] = []
     }
 
+    /// A wait as long as the head start of a priority is worth that priority, to those who would displace it.
+    mutating func raisePriority(headStart: Duration, at now: Instant) {
+        guard headStart > .zero else { return }
+        let steps = Int((now - record.submitted) / headStart)
+        rank.priority = Priority(rawValue: min(priority.rawValue + steps, Priority.high.rawValue)) ?? .high
+    }
+
     var attempt: AttemptID { AttemptID(request: id, ordinal: ordinal) }
+    /// Its KV waits in a parking store.
+    var isParked: Bool { if case .queued(.parked) = phase { true } else { false } }
     var emittedCount: Int { tokens.count - promptCount }
     /// Whether the prefill going on has told its token.
     var knowsFirstToken: Bool { emittedCount > emittedBeforePrefill }
@@ -79,7 +91,7 @@ struct ServingRequest: Sendable {
     var order: SequenceOrder {
         SequenceOrder(
             attempt: attempt, tokens: Array(tokens[..<(promptCount + emittedBeforePrefill)]), promptCount: promptCount,
-            sampling: sampling, stop: stop, priority: priority)
+            sampling: sampling, stop: stop, priority: rank.priority, precedence: rank.precedence)
     }
 
     /// Blocks of the decode worker for a sequence of `count` tokens: its KV now and some room to grow, but not more
@@ -90,15 +102,31 @@ struct ServingRequest: Sendable {
     }
 }
 
-extension ServingRequest.Phase {
-    /// The prefill worker that has something to do with the request.
-    var prefill: Int? {
+/// Who has the KV of a request, or computes it, besides the decode worker that it is meant for. Numbers are worker slots.
+enum KVHolder: Sendable, Hashable {
+    /// A prefill worker, or a mixed worker for itself.
+    case prefill(Int)
+    /// The decode or mixed worker that parked it.
+    case parked(Int)
+
+    var worker: Int {
         switch self {
-        case .queued(let holder), .pausing(let holder): holder
-        case .prefilling(let route), .transferring(let route): route.prefill
-        case .decoding(let decoding): decoding.route.prefill
+        case .prefill(let worker), .parked(let worker): worker
         }
     }
+}
+
+extension ServingRequest.Phase {
+    var holder: KVHolder? {
+        switch self {
+        case .queued(let holder), .pausing(let holder): holder
+        case .prefilling(let route), .transferring(let route): route.source
+        case .decoding(let decoding): decoding.route.source
+        }
+    }
+
+    /// The prefill worker that has something to do with the request.
+    var prefill: Int? { if case .prefill(let worker)? = holder { worker } else { nil } }
 
     var route: ServingRequest.Route? {
         switch self {
@@ -119,19 +147,19 @@ extension ServingRequest.Phase {
         }
     }
 
-    /// The prefill worker has no blocks of the request any more.
-    mutating func forgetPrefill() {
+    /// Nothing of the request is left where its KV came from.
+    mutating func forgetHolder() {
         switch self {
         case .queued: self = .queued(holder: nil)
         case .pausing: self = .pausing(holder: nil)
         case .prefilling(var route):
-            route.prefill = nil
+            route.source = nil
             self = .prefilling(route)
         case .transferring(var route):
-            route.prefill = nil
+            route.source = nil
             self = .transferring(route)
         case .decoding(var decoding):
-            decoding.route.prefill = nil
+            decoding.route.source = nil
             self = .decoding(decoding)
         }
     }

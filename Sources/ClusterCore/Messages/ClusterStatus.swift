@@ -67,6 +67,9 @@ public struct ClusterEvent: Sendable, Hashable {
         case embedded(WorkerID, row: Int)
         case token(index: Int32)
         case left(WorkerID, row: Int)
+        /// Taken out of the batch, its KV put aside.
+        case parked(WorkerID)
+        case resumed(WorkerID)
         case retried(String)
         case finished(FinishReason)
         case failed(RequestFailure.Code)

@@ -10,11 +10,16 @@ public enum CoordinatorMessage: Sendable, Hashable {
     case registerAgain
     /// To a prefill worker: compute the prompt, stream its KV to the destination, sample the next token.
     case prefill(PrefillOrder)
-    /// To a prefill worker: `from` lost its destination; send the same KV as `to` elsewhere. Not held any more: fails.
+    /// `from` lost its destination, or was parked here: send the same KV as `to` elsewhere. Not held any more: fails.
     case retarget(from: AttemptID, to: AttemptID, KVDestination)
     /// To a decode worker: expect this query's KV, in this many blocks, and embed it when it is whole. To a mixed worker:
     /// compute that KV yourself, then the same; no order goes with it.
     case grant(Grant)
+    /// Park a running query at the next iteration boundary; ``WorkerMessage/parked(_:)`` says when that is done. One that
+    /// is not in the batch stays as it is.
+    case preempt(AttemptID)
+    /// Embed a parked query again, with this budget of blocks.
+    case resume(AttemptID, budget: Int)
     /// Stop working on the attempt and free what it holds. Unknown attempts are ignored.
     case cancel(AttemptID)
 }
@@ -29,10 +34,12 @@ public struct SequenceOrder: Sendable, Hashable {
     public var sampling: SamplingParameters
     public var stop: StopConditions
     public var priority: Priority
+    /// As in ``Rank``.
+    public var precedence: Int64
 
     public init(
         attempt: AttemptID, tokens: [TokenID], promptCount: Int, sampling: SamplingParameters, stop: StopConditions,
-        priority: Priority
+        priority: Priority, precedence: Int64 = 0
     ) {
         self.attempt = attempt
         self.tokens = tokens
@@ -40,10 +47,12 @@ public struct SequenceOrder: Sendable, Hashable {
         self.sampling = sampling
         self.stop = stop
         self.priority = priority
+        self.precedence = precedence
     }
 
     /// Place in the answer of the token that the prefill samples.
     public var firstIndex: Int32 { Int32(tokens.count - promptCount) }
+    public var rank: Rank { Rank(precedence: precedence, priority: priority, request: attempt.request) }
 }
 
 public struct PrefillOrder: Sendable, Hashable {

@@ -18,6 +18,8 @@ public enum WorkerMessage: Sendable, Hashable {
     case embedded(AttemptID, row: Int)
     /// Tokens of one iteration, at most one a row, in row order.
     case tokens([TokenEvent])
+    /// The query was taken out of the batch and its KV put aside: its row and its blocks are free.
+    case parked(AttemptID)
     /// The query left the batch after its last token, and its blocks are free.
     case left(AttemptID, row: Int)
     /// The worker is shutting down: it finishes what it holds and takes nothing new.
@@ -45,7 +47,7 @@ public struct TokenEvent: Sendable, Hashable {
 public enum WorkFailure: Sendable, Hashable {
     /// The transfer made no progress, or its blocks stayed bad after two refetches.
     case transferLost
-    /// The block pool ran out and this row ranked lowest.
+    /// It had to give way to others, and there was no room to park it.
     case evicted
     /// The other side does not know this attempt (any more).
     case refused(String)
@@ -94,14 +96,42 @@ public struct WorkerLoad: Sendable, Hashable {
     public var rows: Int
     /// Queries waiting: for chunks, for KV, or for a row.
     public var waiting: Int
+    public var parking: ParkingLoad
     /// What its engine has done.
     public var work: WorkCounters
 
-    public init(referencedBlocks: Int = 0, rows: Int = 0, waiting: Int = 0, work: WorkCounters = WorkCounters()) {
+    public init(
+        referencedBlocks: Int = 0, rows: Int = 0, waiting: Int = 0, parking: ParkingLoad = ParkingLoad(),
+        work: WorkCounters = WorkCounters()
+    ) {
         self.referencedBlocks = referencedBlocks
         self.rows = rows
         self.waiting = waiting
+        self.parking = parking
         self.work = work
+    }
+}
+
+/// What lies in a worker's parking store, and what it has done since the worker registered.
+public struct ParkingLoad: Sendable, Hashable {
+    public var queries: Int
+    public var memoryBytes: Int
+    public var fileBytes: Int
+    public var parks: UInt64
+    public var resumes: UInt64
+    /// Parked queries sent to another worker.
+    public var migrations: UInt64
+
+    public init(
+        queries: Int = 0, memoryBytes: Int = 0, fileBytes: Int = 0, parks: UInt64 = 0, resumes: UInt64 = 0,
+        migrations: UInt64 = 0
+    ) {
+        self.queries = queries
+        self.memoryBytes = memoryBytes
+        self.fileBytes = fileBytes
+        self.parks = parks
+        self.resumes = resumes
+        self.migrations = migrations
     }
 }
 

@@ -19,6 +19,10 @@ struct DecodeRow: Sendable {
     var history: [TokenID]?
     /// Cancelled while an iteration runs; removed when it is over.
     var isLeaving = false
+    /// Sits the next iteration out: the pool has no block for its next token yet.
+    var isHeldBack = false
+    /// To be parked at the next boundary.
+    var isPreempted = false
 
     /// A query whose `tokens` have their KV in `blocks`, and `next` as the token sampled from them.
     init(_ query: DecodeQuery, next: TokenEvent) {
@@ -76,6 +80,16 @@ struct DecodeBatch: Sendable {
         return row
     }
 
+    /// Rows of the running iteration.
+    var computedCount: Int { slots.reduce(0) { $0 + ($1?.isHeldBack == false ? 1 : 0) } }
+
+    mutating func preempt(_ slot: Int) { slots[slot]?.isPreempted = true }
+
+    mutating func holdBack(_ slot: Int, _ isHeldBack: Bool) {
+        precondition(!isIterating && slots[slot] != nil, "slot \(slot) is held back in \(self)")
+        slots[slot]?.isHeldBack = isHeldBack
+    }
+
     /// Marks a row to be removed when the running iteration is over.
     mutating func leave(_ slot: Int) {
         precondition(isIterating && slots[slot] != nil, "slot \(slot) leaves \(self)")
@@ -121,13 +135,13 @@ struct DecodeBatch: Sendable {
     }
 
     mutating func start() -> DecodeIteration {
-        precondition(!isIterating && !isEmpty, "an iteration starts in \(self)")
+        precondition(!isIterating && computedCount > 0, "an iteration starts in \(self)")
         isIterating = true
         return DecodeIteration(rows: slots.indices.compactMap(describe))
     }
 
     private func describe(_ slot: Int) -> DecodeIteration.Row? {
-        guard let row = slots[slot] else { return nil }
+        guard let row = slots[slot], !row.isHeldBack else { return nil }
         let sampling = SamplingContext(
             parameters: row.sampling, index: row.index, history: row.history, promptCount: row.promptCount)
         return DecodeIteration.Row(
@@ -150,15 +164,19 @@ struct DecodeBatch: Sendable {
     /// Takes the samples of the iteration, one a row in row order. Rows that do not go on are still there: the caller
     /// removes them.
     mutating func finish(_ samples: [Sample]) -> [Outcome] {
-        precondition(isIterating && samples.count == count, "\(samples.count) samples for \(self)")
+        precondition(isIterating && samples.count == computedCount, "\(samples.count) samples for \(self)")
         isIterating = false
         hasLeavingRows = false
         var next = samples.makeIterator()
         var outcomes: [Outcome] = []
         outcomes.reserveCapacity(count)
-        for slot in slots.indices where slots[slot] != nil {
-            guard let sample = next.next() else { break }
-            outcomes.append(Outcome(slot: slot, kind: take(sample, slot)))
+        for slot in slots.indices {
+            guard let row = slots[slot] else { continue }
+            if row.isHeldBack {
+                if row.isLeaving { outcomes.append(Outcome(slot: slot, kind: .left)) }
+            } else if let sample = next.next() {
+                outcomes.append(Outcome(slot: slot, kind: take(sample, slot)))
+            }
         }
         return outcomes
     }

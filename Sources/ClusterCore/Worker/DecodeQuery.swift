@@ -7,12 +7,5 @@ struct DecodeQuery: Sendable {
     /// Blocks set aside in the pool.
     var reserved: Int
 
-    var rank: Rank { Rank(priority: order.priority, request: order.attempt.request) }
-}
-
-/// A query whose KV is whole, waiting for a row.
-struct ReadyQuery: Sendable {
-    var query: DecodeQuery
-    /// The token sampled from the prompt.
-    var next: TokenEvent
+    var rank: Rank { order.rank }
 }

@@ -7,11 +7,12 @@ extension DecodeRole {
     mutating func receive(_ message: CoordinatorMessage, at now: Instant, into actions: inout [Action]) {
         switch message {
         case .grant(let grant): accept(grant, at: now, into: &actions)
-        case .cancel(let attempt): cancel(attempt)
+        case .cancel(let attempt): cancel(attempt, into: &actions)
+        case .preempt(let attempt): preempt(attempt)
+        case .resume(let attempt, let budget): resume(attempt, budget: budget, into: &actions)
+        case .retarget(let from, let to, let destination): retarget(from, as: to, to: destination, into: &actions)
         case .prefill(let order):
             actions.append(.report(.prefillFailed(order.sequence.attempt, .refused("this is a decode worker"))))
-        case .retarget(_, let to, _):
-            actions.append(.report(.prefillFailed(to, .refused("this is a decode worker"))))
         case .registered, .registrationRefused, .registerAgain: break  // The control link's business.
         }
     }
@@ -20,7 +21,7 @@ extension DecodeRole {
         let attempt = grant.sequence.attempt
         if let held = holdings[attempt.request]?.attempt {
             guard held < attempt else { return }
-            cancel(held)
+            cancel(held, into: &actions)
         }
         counters.grants += 1
         if let problem = flaw(of: grant.sequence) {
@@ -57,11 +58,11 @@ extension DecodeRole {
         let useful = max(needed, geometry.blockCount(forTokens: longestKV(of: grant.sequence)))
         let reserved = max(0, min(grant.budget, useful) - needed)
         let attempt = grant.sequence.attempt
-        let rank = Rank(priority: grant.sequence.priority, request: attempt.request)
+        let rank = grant.sequence.rank
         guard needed + reserved <= pool.availableCount, let blocks = try? pool.allocate(needed),
             (try? pool.reserve(reserved)) != nil
         else {
-            guard awaitsBlocks else {
+            guard awaitsBlocks || canDisplace(rank) else {
                 refuse(grant, .refused("\(needed) + \(reserved) blocks wanted: \(pool)"), into: &actions)
                 return
             }
@@ -79,7 +80,12 @@ extension DecodeRole {
     }
 
     /// Blocks come free when what the engine computes now is over.
-    private var awaitsBlocks: Bool { batch.isIterating && batch.hasLeavingRows || prompts.hasLeavingChunks }
+    private var awaitsBlocks: Bool {
+        batch.isIterating && batch.hasLeavingRows || prompts.hasLeavingChunks || storingCount > 0
+    }
+
+    /// Somebody would have to give way to a query of this rank.
+    private func canDisplace(_ rank: Rank) -> Bool { lowestHolder(displacedBy: rank) != nil }
 
     private mutating func awaitTransfer(of query: DecodeQuery, at now: Instant, into actions: inout [Action]) {
         let attempt = query.order.attempt
@@ -107,9 +113,9 @@ extension DecodeRole {
         }
     }
 
-    private mutating func cancel(_ attempt: AttemptID) {
+    private mutating func cancel(_ attempt: AttemptID, into actions: inout [Action]) {
         if let holding = holdings[attempt.request], holding.attempt == attempt {
-            drop(holding)
+            drop(holding, into: &actions)
         } else {
             ended.insert(attempt, wasWhole: false)
         }
@@ -117,12 +123,12 @@ extension DecodeRole {
 
     mutating func fail(_ holding: Holding, _ failure: WorkFailure, into actions: inout [Action]) {
         counters.failures += 1
-        drop(holding)
+        drop(holding, into: &actions)
         actions.append(.report(.decodeFailed(holding.attempt, failure)))
     }
 
     /// Forgets a query and frees its blocks; those that are being computed when that is over.
-    mutating func drop(_ holding: Holding) {
+    mutating func drop(_ holding: Holding, into actions: inout [Action]) {
         let request = holding.attempt.request
         holdings[request] = nil
         ended.insert(holding.attempt, wasWhole: holding.place.isWhole)
@@ -138,11 +144,12 @@ extension DecodeRole {
             free(query.blocks, reserved: query.reserved)
         case .ready:
             let index = readyIndex(of: holding.rank)
-            precondition(index < ready.count && ready[index].query.rank == holding.rank, "\(holding) is not ready")
-            let query = ready.remove(at: index).query
-            free(query.blocks, reserved: query.reserved)
+            precondition(index < ready.count && ready[index].rank == holding.rank, "\(holding) is not ready")
+            let row = ready.remove(at: index)
+            free(row.blockTable, reserved: row.reserved)
         case .row(let slot):
             if batch.isIterating { batch.leave(slot) } else { removeRow(slot) }
+        case .parked(let id): dropParked(id, into: &actions)
         }
     }
 
@@ -151,15 +158,22 @@ extension DecodeRole {
         free(row.blockTable, reserved: row.reserved)
     }
 
-    private mutating func free(_ blocks: [BlockID], reserved: Int) {
+    mutating func free(_ blocks: [BlockID], reserved: Int) {
         pool.release(blocks)
         pool.unreserve(reserved)
     }
 
     /// The KV is whole and the next token known: the query embeds when there is a row.
-    mutating func makeReady(_ query: DecodeQuery, next: TokenEvent) {
-        ready.insert(ReadyQuery(query: query, next: next), at: readyIndex(of: query.rank))
-        holdings[query.order.attempt.request]?.place = .ready
+    mutating func makeReady(_ row: DecodeRow) {
+        ready.insert(row, at: readyIndex(of: row.rank))
+        holdings[row.attempt.request]?.place = .ready
+    }
+
+    /// The coordinator wants a row elsewhere, or nowhere for now: it is parked at the next boundary. One that has ended
+    /// or was never embedded stays as it is.
+    private mutating func preempt(_ attempt: AttemptID) {
+        guard let holding = holdings[attempt.request], holding.attempt == attempt else { return }
+        if case .row(let slot) = holding.place { batch.preempt(slot) }
     }
 
     /// Index of the first ready query that does not come before `rank`.
@@ -167,7 +181,7 @@ extension DecodeRole {
         var low = 0, high = ready.count
         while low < high {
             let middle = (low + high) / 2
-            if ready[middle].query.rank < rank { low = middle + 1 } else { high = middle }
+            if ready[middle].rank < rank { low = middle + 1 } else { high = middle }
         }
         return low
     }
@@ -177,7 +191,7 @@ extension DecodeRole.Place {
     var isWhole: Bool {
         switch self {
         case .deferred, .transfer, .prompt: false
-        case .ready, .row: true
+        case .ready, .row, .parked: true
         }
     }
 }

@@ -10,13 +10,19 @@ extension DecodeRole {
     public mutating func nextIteration(at now: Instant) -> (iteration: DecodeIteration?, actions: [Action]) {
         precondition(!batch.isIterating, "an iteration is running in \(batch)")
         var boundary = Boundary()
+        parkPreempted(at: &boundary)
+        displaceForDeferred(at: &boundary)
+        takeDeferredGrants(at: now, into: &boundary.actions)
         for slot in batch.slots.indices where batch.slots[slot] != nil {
-            _ = secure(slot, mayGiveWay: true, at: &boundary)
+            let standing = secure(slot, mayGiveWay: true, at: &boundary)
+            if standing != .gone { batch.holdBack(slot, standing == .heldBack) }
         }
-        while !batch.isFull, let query = ready.popFirst(), embed(query, at: &boundary) {}
-        guard !batch.isEmpty else { return (nil, boundary.actions) }
+        restoreWanted(into: &boundary.actions)
+        while let row = ready.first, makeRow(for: row, at: &boundary), embed(row, at: &boundary) {}
+        guard batch.computedCount > 0 else { return (nil, boundary.actions) }
         counters.iterations += 1
-        counters.rows += UInt64(batch.count)
+        counters.rows += UInt64(batch.computedCount)
+        counters.heldBack += UInt64(batch.count - batch.computedCount)
         return (batch.start(), boundary.actions)
     }
 
@@ -27,56 +33,124 @@ extension DecodeRole {
         var victims: [Rank]?
     }
 
-    /// Puts a query into a row. Not if it would be the one to give way: then it keeps its KV and waits.
-    private mutating func embed(_ query: ReadyQuery, at boundary: inout Boundary) -> Bool {
-        let attempt = query.query.order.attempt
-        let slot = batch.insert(DecodeRow(query.query, next: query.next))
-        holdings[attempt.request]?.place = .row(slot: slot)
-        guard secure(slot, mayGiveWay: false, at: &boundary) else {
-            _ = batch.remove(slot)
-            holdings[attempt.request]?.place = .ready
-            ready.prepend(query)
+    /// Puts the first in line into a row. Not if it would be the one to give way: then it keeps its KV and waits.
+    private mutating func embed(_ row: DecodeRow, at boundary: inout Boundary) -> Bool {
+        let request = row.attempt.request
+        ready.removeFirst()
+        let slot = batch.insert(row)
+        holdings[request]?.place = .row(slot: slot)
+        guard secure(slot, mayGiveWay: false, at: &boundary) == .ready else {
+            ready.prepend(batch.remove(slot))
+            holdings[request]?.place = .ready
             return false
         }
         counters.embeds += 1
-        boundary.actions.append(.report(.embedded(attempt, row: slot)))
+        boundary.actions.append(.report(.embedded(row.attempt, row: slot)))
         return true
+    }
+
+    /// How a row stands before an iteration.
+    private enum Standing {
+        case ready
+        /// Its block comes free when the store has copied others.
+        case heldBack
+        /// It gave way itself.
+        case gone
     }
 
     /// Makes room for a row's next token. When the pool has run out, whoever ranks lowest gives way until there is
     /// room; that may be the row itself. The highest rank of all always finds room, as it fits the pool alone.
-    /// - Returns: whether the row has room.
-    private mutating func secure(_ slot: Int, mayGiveWay: Bool, at boundary: inout Boundary) -> Bool {
+    private mutating func secure(_ slot: Int, mayGiveWay: Bool, at boundary: inout Boundary) -> Standing {
         while let rank = batch.slots[slot]?.rank {
             switch batch.grow(slot, in: &pool) {
-            case .ready: return true
+            case .ready: return .ready
             case .copied(let from, let to):
                 boundary.actions.append(.copyBlock(from: from, to: to))
-                return true
+                return .ready
             case .exhausted:
+                if storingCount > 0 { return .heldBack }
                 let victim = lowestHolding(at: &boundary)
-                guard victim.rank != rank || mayGiveWay else { return false }
+                guard victim.rank != rank || mayGiveWay else { return .heldBack }
                 boundary.victims?.removeLast()
-                counters.evictions += 1
-                fail(victim, .evicted, into: &boundary.actions)
+                giveWay(victim, at: &boundary)
             }
         }
-        return false
+        return .gone
     }
 
     private func lowestHolding(at boundary: inout Boundary) -> Holding {
         let victims = boundary.victims ?? rankedHoldings()
         boundary.victims = victims
         guard let victim = victims.last, let holding = holdings[victim.request] else {
-            preconditionFailure("nobody left to evict: \(pool), \(batch)")
+            preconditionFailure("nobody left to give way: \(pool), \(batch)")
         }
         return holding
     }
 
-    /// Everybody who holds blocks, first the one to keep longest.
+    /// Everybody who holds blocks of their own, first the one to keep longest.
     private func rankedHoldings() -> [Rank] {
-        let waiting = ready.map(\.query.rank) + transfers.values.map(\.query.rank) + prompts.ranks
-        return (batch.slots.compactMap { $0?.rank } + waiting).sorted()
+        let rows = batch.slots.compactMap { $0?.rank } + ready.map(\.rank)
+        return (rows + transfers.values.map(\.query.rank) + prompts.ranks).sorted()
+    }
+
+    // MARK: Giving way
+
+    /// Frees a query's blocks: at once if its KV is not whole, else as soon as the store has copied them.
+    private mutating func giveWay(_ victim: Holding, at boundary: inout Boundary) {
+        switch victim.place {
+        case .row(let slot): park(batch.remove(slot), into: &boundary.actions)
+        case .ready: park(ready.remove(at: readyIndex(of: victim.rank)), into: &boundary.actions)
+        case .deferred, .transfer, .prompt, .parked:
+            counters.evictions += 1
+            fail(victim, .evicted, into: &boundary.actions)
+        }
+    }
+
+    private mutating func parkPreempted(at boundary: inout Boundary) {
+        for slot in batch.slots.indices where batch.slots[slot]?.isPreempted == true {
+            park(batch.remove(slot), into: &boundary.actions)
+        }
+    }
+
+    /// A row for the first in line: a free one, or that of a less urgent query, which is parked.
+    private mutating func makeRow(for row: DecodeRow, at boundary: inout Boundary) -> Bool {
+        guard batch.isFull else { return true }
+        let displaceable = batch.slots.compactMap { $0?.rank }.filter(row.rank.mayDisplace)
+        guard let lowest = displaceable.max(), let holding = holdings[lowest.request] else { return false }
+        boundary.victims = nil
+        giveWay(holding, at: &boundary)
+        return true
+    }
+
+    /// Blocks for granted queries that wait for them: those of less urgent ones.
+    private mutating func displaceForDeferred(at boundary: inout Boundary) {
+        for grant in deferred.sorted(by: { $0.sequence.rank < $1.sequence.rank }) {
+            let needed = configuration.geometry.blockCount(forTokens: grant.sequence.tokens.count)
+            var coming = parked.values.reduce(0) { $0 + ($1.isStoring ? $1.row.blockTable.count + $1.row.reserved : 0) }
+            while pool.availableCount + coming < max(needed, grant.budget),
+                let victim = lowestHolder(displacedBy: grant.sequence.rank) {
+                let before = pool.availableCount
+                let held = blockCount(heldBy: victim)
+                giveWay(victim, at: &boundary)
+                coming += held - (pool.availableCount - before)
+            }
+        }
+    }
+
+    private func blockCount(heldBy holding: Holding) -> Int {
+        switch holding.place {
+        case .row(let slot): (batch.slots[slot]?.blockTable.count ?? 0) + (batch.slots[slot]?.reserved ?? 0)
+        case .ready:
+            ready[readyIndex(of: holding.rank)].blockTable.count + ready[readyIndex(of: holding.rank)].reserved
+        case .transfer: transfers[holding.attempt.request].map { $0.query.blocks.count + $0.query.reserved } ?? 0
+        case .prompt: prompts.queries[holding.attempt.request].map { $0.blocks.count + $0.reserved } ?? 0
+        case .deferred, .parked: 0
+        }
+    }
+
+    /// Whoever would give way first to a query of this rank, among those that hold blocks.
+    func lowestHolder(displacedBy rank: Rank) -> Holding? {
+        rankedHoldings().last(where: rank.mayDisplace).flatMap { holdings[$0.request] }
     }
 
     mutating func finishIteration(_ samples: [Sample], at now: Instant, into actions: inout [Action]) {
@@ -88,7 +162,7 @@ extension DecodeRole {
             case .goesOn(let event): tokens.append(event)
             case .ended(let event):
                 tokens.append(event)
-                if let holding = holdings[event.attempt.request] { drop(holding) }
+                if let holding = holdings[event.attempt.request] { drop(holding, into: &reports) }
                 reports.append(.report(.left(event.attempt, row: slot)))
             case .failed(let failure):
                 guard let request = batch.slots[slot]?.rank.request, let holding = holdings[request] else {
@@ -122,11 +196,18 @@ extension DecodeRole {
             (references, reserved) = (references + query.blocks.count, reserved + query.reserved)
             held += 1
         }
-        for query in ready.map(\.query) {
-            check(query.order.attempt, is: .ready)
-            (references, reserved) = (references + query.blocks.count, reserved + query.reserved)
+        for row in ready {
+            check(row.attempt, is: .ready)
+            (references, reserved) = (references + row.blockTable.count, reserved + row.reserved)
             held += 1
         }
+        for (id, entry) in parked {
+            if !entry.isUnwanted { check(entry.row.attempt, is: .parked(id)) }
+            precondition(entry.isAtWork || entry.row.blockTable.isEmpty && !entry.isUnwanted, "\(id) is \(entry)")
+            (references, reserved) = (references + entry.row.blockTable.count, reserved + entry.row.reserved)
+            held += entry.isUnwanted ? 0 : 1
+        }
+        lot.checkInvariants()
         for (slot, row) in batch.slots.enumerated() {
             guard let row else { continue }
             if !row.isLeaving { check(row.attempt, is: .row(slot: slot)) }
@@ -134,7 +215,7 @@ extension DecodeRole {
             held += row.isLeaving ? 0 : 1
         }
         precondition(
-            zip(ready, ready.dropFirst()).allSatisfy { $0.query.rank < $1.query.rank }, "ready is not in order")
+            zip(ready, ready.dropFirst()).allSatisfy { $0.rank < $1.rank }, "ready is not in order")
         precondition(held == holdings.count, "\(held) queries, \(holdings.count) holdings")
         precondition(reserved == pool.reservedCount, "\(reserved) blocks reserved by queries: \(pool)")
         let counted = (0..<UInt32(pool.blockCount)).reduce(0) { $0 + pool.referenceCount(of: BlockID($1)) }

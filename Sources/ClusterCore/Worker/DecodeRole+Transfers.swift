@@ -20,7 +20,7 @@ extension DecodeRole {
             guard attempt == holding.attempt else { return ended.answer(to: attempt) == .complete ? .whole : .over }
             switch holding.place {
             case .deferred, .prompt: return .unknown
-            case .ready, .row: return .whole
+            case .ready, .row, .parked: return .whole
             case .transfer:
                 guard let index = transfers.index(forKey: attempt.request) else {
                     preconditionFailure("\(holding) without a transfer")
@@ -86,7 +86,7 @@ extension DecodeRole {
         case (.receiving(let index), .commit(let commit)):
             self.commit(index, commit, from: peer, at: now, into: &actions)
         case (.receiving, .abort):
-            if let holding = holdings[attempt.request] { drop(holding) }
+            if let holding = holdings[attempt.request] { drop(holding, into: &actions) }
         }
     }
 
@@ -175,7 +175,7 @@ extension DecodeRole {
         let (request, transfer) = transfers.remove(at: index)
         guard let next = transfer.next else { preconditionFailure("\(request) is whole but not committed") }
         let attempt = transfer.query.order.attempt
-        makeReady(transfer.query, next: next)
+        makeReady(DecodeRow(transfer.query, next: next))
         actions.append(.reply(peer, .complete(configuration.clusterEpoch, attempt)))
         actions.append(.report(.kvWhole(attempt)))
     }
@@ -241,6 +241,7 @@ extension DecodeRole {
         for request in expired {
             if let holding = holdings[request] { fail(holding, .transferLost, into: &actions) }
         }
+        tickMigrations(at: now, into: &actions)
     }
 }
 

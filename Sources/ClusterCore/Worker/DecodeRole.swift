@@ -21,6 +21,16 @@ public struct DecodeRole: Sendable {
         case blocksRefused(PeerID, KVBlocks, KVRefusal)
         /// One sample for every row of the running iteration, in row order.
         case iterationFinished([Sample])
+        /// ``Action/park(_:)`` is done: the blocks are read no more. False if the store could not keep them.
+        case parkingFinished(ParkID, Bool)
+        /// ``Action/restore(_:)`` is done. False if what was stored is damaged or gone; the blocks may hold anything.
+        case restoringFinished(ParkID, Bool)
+        /// ``Action/load(_:)`` is done; false if what was stored is damaged or gone.
+        case loadingFinished(ParkID, Bool)
+        /// From another worker, to which a parked query is being sent.
+        case reply(KVReply)
+        /// The connection to a worker broke: what was in flight may be lost.
+        case peerUnreachable(WorkerID)
         case tick
     }
 
@@ -29,6 +39,17 @@ public struct DecodeRole: Sendable {
         case report(WorkerMessage)
         /// Copy all layers of a block, before the next iteration starts.
         case copyBlock(from: BlockID, to: BlockID)
+        /// Copy the blocks to the store, beside whatever the engine computes; nobody else touches them meanwhile.
+        case park(ParkedKV)
+        /// Copy what is stored into these blocks.
+        case restore(ParkedKV)
+        /// Bring what is stored to where ``sendParked(_:_:to:)`` can read it.
+        case load(ParkID)
+        /// Forget what is stored, when what was asked for before is done.
+        case discard(ParkID)
+        case send(KVMessage, to: KVDestination)
+        /// Layer blocks of what was loaded.
+        case sendParked(KVBlocks, ParkID, to: KVDestination)
     }
 
     public struct Configuration: Sendable, Hashable {
@@ -43,12 +64,13 @@ public struct DecodeRole: Sendable {
         public var maxModelLength: Int
         /// Layer blocks that a sender may have under way.
         public var creditWindow: Int
+        public var parking: ParkingLot.Limits
         public var timings: TransferTimings
 
         public init(
             clusterEpoch: ClusterEpoch, workerEpoch: WorkerEpoch, modelHash: String, geometry: KVGeometry,
             blockCount: Int, maxSequences: Int, maxModelLength: Int, creditWindow: Int = 256,
-            timings: TransferTimings = TransferTimings()
+            parking: ParkingLot.Limits = .none, timings: TransferTimings = TransferTimings()
         ) {
             self.clusterEpoch = clusterEpoch
             self.workerEpoch = workerEpoch
@@ -58,6 +80,7 @@ public struct DecodeRole: Sendable {
             self.maxSequences = maxSequences
             self.maxModelLength = maxModelLength
             self.creditWindow = creditWindow
+            self.parking = parking
             self.timings = timings
         }
     }
@@ -75,6 +98,8 @@ public struct DecodeRole: Sendable {
         /// Whole, waiting for a row.
         case ready
         case row(slot: Int)
+        /// Its KV is in the parking store, or on the way there, back, or elsewhere.
+        case parked(ParkID)
     }
 
     struct Holding: Sendable, Hashable {
@@ -92,8 +117,11 @@ public struct DecodeRole: Sendable {
     let computesPrompts: Bool
     var prompts = LocalPrompts()
     /// By rank.
-    var ready: Deque<ReadyQuery> = []
+    var ready: Deque<DecodeRow> = []
     var batch: DecodeBatch
+    var lot: ParkingLot
+    var parked: OrderedDictionary<ParkID, ParkedRow> = [:]
+    var nextPark: UInt64 = 1
     var ended = EndedAttempts(capacity: 4096)
     var early = EarlyOpenings(capacity: 64)
     /// No timer is due earlier; may be too early, never too late.
@@ -110,6 +138,7 @@ public struct DecodeRole: Sendable {
         self.configuration = configuration
         self.computesPrompts = computesPrompts
         pool = BlockPool(blockCount: configuration.blockCount)
+        lot = ParkingLot(configuration.parking)
         batch = DecodeBatch(maxSequences: configuration.maxSequences, blockSize: configuration.geometry.blockSize)
     }
 
@@ -122,23 +151,37 @@ public struct DecodeRole: Sendable {
         case .blocksCorrupt(_, let blocks): damage(blocks, at: now)
         case .blocksRefused(let peer, let blocks, let refusal): refuse(blocks, refusal, from: peer, into: &actions)
         case .iterationFinished(let samples): finishIteration(samples, at: now, into: &actions)
+        case .parkingFinished(let id, let isStored):
+            finishParking(id, isStored: isStored, at: now, into: &actions)
+        case .restoringFinished(let id, let isIntact):
+            finishRestoring(id, isIntact: isIntact, at: now, into: &actions)
+        case .loadingFinished(let id, let isIntact):
+            finishLoading(id, isIntact: isIntact, at: now, into: &actions)
+        case .reply(let reply): receive(reply, at: now, into: &actions)
+        case .peerUnreachable(let worker): reopenMigrations(to: worker, at: now, into: &actions)
         case .tick: tick(at: now, into: &actions)
         }
         return actions
     }
 
-    /// When ``Event/tick`` is due; `nil` while no transfer is awaited.
-    public var timeOfNextWakeUp: Instant? { transfers.isEmpty ? nil : wakeUp }
+    /// When ``Event/tick`` is due; `nil` while no transfer is under way.
+    public var timeOfNextWakeUp: Instant? { transfers.isEmpty && !hasMigrations ? nil : wakeUp }
 
     public var load: WorkerLoad {
         WorkerLoad(
             referencedBlocks: pool.referencedCount, rows: batch.count,
             waiting: deferred.count + transfers.count + prompts.count + ready.count,
+            parking: ParkingLoad(
+                queries: parked.count, memoryBytes: lot.used.memory, fileBytes: lot.used.file, parks: counters.parks,
+                resumes: counters.resumes, migrations: counters.migrations),
             work: WorkCounters(steps: counters.iterations, decodeTokens: counters.rows))
     }
 
-    /// Whether the engine runs an iteration; a shell replaces the role only when it does not.
+    /// Whether the engine runs an iteration.
     public var isIterating: Bool { batch.isIterating }
+
+    /// Neither the engine nor the parking store uses any block; a shell replaces the role only then.
+    public var isQuiescent: Bool { !isIterating && !parked.values.contains(where: \.isAtWork) }
 }
 
 /// What a decode worker has done since it registered.
@@ -159,6 +202,12 @@ public struct DecodeCounters: Sendable, Hashable {
     /// Messages of another epoch or attempt, or that contradict their grant.
     public var refused: UInt64 = 0
     public var evictions: UInt64 = 0
+    public var parks: UInt64 = 0
+    public var resumes: UInt64 = 0
+    /// Parked queries sent to another worker, successfully or not.
+    public var migrations: UInt64 = 0
+    /// Rows that sat an iteration out because the pool was exhausted until the store had copied other blocks.
+    public var heldBack: UInt64 = 0
     /// Attempts given up, evictions included.
     public var failures: UInt64 = 0
 }

@@ -16,12 +16,19 @@ public struct MixedRole: Sendable {
         case message(CoordinatorMessage)
         /// As ``MixedStep`` says.
         case stepFinished([Sample])
+        /// As ``DecodeRole/Event`` says.
+        case parkingFinished(ParkID, Bool)
+        case restoringFinished(ParkID, Bool)
     }
 
     public enum Action: Sendable, Hashable {
         case report(WorkerMessage)
         /// Copy all layers of a block, before the next step starts.
         case copyBlock(from: BlockID, to: BlockID)
+        /// As ``DecodeRole/Action`` says.
+        case park(ParkedKV)
+        case restore(ParkedKV)
+        case discard(ParkID)
     }
 
     public struct Configuration: Sendable, Hashable {
@@ -53,6 +60,9 @@ public struct MixedRole: Sendable {
         case .message(.retarget(_, let to, _)): return refuse(to)
         case .message(let message): return own(decode.handle(.message(message), at: now))
         case .stepFinished(let samples): return own(finishStep(samples, at: now))
+        case .parkingFinished(let id, let isStored): return own(decode.handle(.parkingFinished(id, isStored), at: now))
+        case .restoringFinished(let id, let isIntact):
+            return own(decode.handle(.restoringFinished(id, isIntact), at: now))
         }
     }
 
@@ -79,7 +89,7 @@ public struct MixedRole: Sendable {
     private mutating func finishStep(_ samples: [Sample], at now: Instant) -> [DecodeRole.Action] {
         precondition(isComputing, "a step finished, but none is running")
         var actions: [DecodeRole.Action] = []
-        let rowCount = decode.batch.isIterating ? decode.batch.count : 0
+        let rowCount = decode.batch.isIterating ? decode.batch.computedCount : 0
         decode.finishChunks(samples.dropFirst(rowCount), into: &actions)
         if rowCount > 0 {
             decode.finishIteration(Array(samples.prefix(rowCount)), at: now, into: &actions)
@@ -98,13 +108,18 @@ public struct MixedRole: Sendable {
             switch action {
             case .report(let message): .report(message)
             case .copyBlock(let from, let to): .copyBlock(from: from, to: to)
-            case .reply(let peer, let reply): preconditionFailure("\(reply) to \(peer), who never asked")
+            case .park(let kv): .park(kv)
+            case .restore(let kv): .restore(kv)
+            case .discard(let id): .discard(id)
+            case .reply, .load, .send, .sendParked: preconditionFailure("\(action), but KV neither comes nor goes here")
             }
         }
     }
 
-    /// Whether the engine runs a step; a shell replaces the role only when it does not.
+    /// Whether the engine runs a step.
     public var isComputing: Bool { decode.batch.isIterating || decode.prompts.isComputing }
+    /// Neither the engine nor the parking store uses any block; a shell replaces the role only then.
+    public var isQuiescent: Bool { !isComputing && decode.isQuiescent }
 
     public var load: WorkerLoad {
         var load = decode.load
@@ -137,9 +152,9 @@ extension DecodeRole {
         let first = TokenEvent(attempt: order.attempt, index: order.firstIndex, token: token)
         actions.append(.report(.prefillFinished(order.attempt, first)))
         if order.stop.finishReason(after: token, at: first.index) != nil {
-            drop(holding)
+            drop(holding, into: &actions)
         } else {
-            makeReady(prompts.remove(request), next: first)
+            makeReady(DecodeRow(prompts.remove(request), next: first))
         }
     }
 }

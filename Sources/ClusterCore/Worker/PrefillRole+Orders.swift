@@ -12,6 +12,7 @@ extension PrefillRole {
             if isHeld(attempt) { drop(attempt.request, into: &actions) }
         case .grant(let grant):
             actions.append(.report(.decodeFailed(grant.sequence.attempt, .refused("this is a prefill worker"))))
+        case .preempt, .resume: break  // Nothing is decoded here.
         case .registered, .registrationRefused, .registerAgain: break  // The control link's business.
         }
     }

@@ -21,7 +21,7 @@ struct PrefillSequence: Sendable {
             timings: timings, at: now)
     }
 
-    var rank: Rank { Rank(priority: order.priority, request: order.attempt.request) }
+    var rank: Rank { order.rank }
     var hasBegun: Bool { !blocks.isEmpty }
 
     /// `computed` tokens of the layer are stored now: what has become final is ready to be sent.

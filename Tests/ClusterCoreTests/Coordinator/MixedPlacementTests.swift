@@ -113,7 +113,7 @@ import Testing
         cluster.join("m", .mixed)
         #expect(grants(cluster.submit(1), ["d", "m"]) == ["d"])
         #expect(grants(cluster.say("p", .prefillFailed(attempt(1), .transferLost)), ["d", "m"]) == ["m"])
-        #expect(grants(cluster.say("m", .decodeFailed(attempt(1, 2), .evicted)), ["d", "m"]).isEmpty)
+        #expect(grants(cluster.say("m", .decodeFailed(attempt(1, 2), .transferLost)), ["d", "m"]).isEmpty)
         // After a pause, as two attempts brought nothing, it is the pair's turn again.
         #expect(grants(cluster.wait(.seconds(1), alive: ["p", "d", "m"]), ["d", "m"]) == ["d"])
     }

@@ -31,7 +31,7 @@ import Testing
         var queue = RequestQueue()
         var waiting: Set<RequestID> = []
         for id in 1...200 {
-            queue.insert(RequestID(UInt64(id)), Priority(rawValue: id % 3 - 1)!)
+            queue.insert(Rank(priority: Priority(rawValue: id % 3 - 1)!, request: RequestID(UInt64(id))))
             waiting.insert(RequestID(UInt64(id)))
         }
         for id in 1...190 {
