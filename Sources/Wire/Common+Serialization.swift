@@ -128,7 +128,8 @@ extension FieldReader {
     }
 
     private func parking(_ pointer: UnsafeMutablePointer<Baton__Parking>?) throws(WireError) -> ParkingLoad {
-        let parking = try required(pointer, "parking").pointee
+        // A worker that decodes nothing has nothing to say of it.
+        guard let parking = pointer?.pointee else { return ParkingLoad() }
         return ParkingLoad(
             queries: try count(parking.queries, "queries"), memoryBytes: Int(clamping: parking.memory_bytes),
             fileBytes: Int(clamping: parking.file_bytes), parks: parking.parks, resumes: parking.resumes,

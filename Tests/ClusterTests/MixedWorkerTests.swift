@@ -36,7 +36,7 @@ extension ClusterTests {
 
     @Test func aSmallPoolOfAMixedWorkerEvictsAndReplays() async throws {
         let workload = try await Workload(count: 24, seed: 12, maxTokens: 140)
-        let arguments = ["--kv-cache-memory", "1MiB", "--max-model-len", "480", "--max-num-batched-tokens", "32"]
+        let arguments = ["--kv-cache-memory", "1MiB", "--max-model-len", "480", "--max-num-batched-tokens", "32", "--parking-memory", "0MiB"]
         try await TestCluster.run(
             prefillWorkers: 0, decodeWorkers: 0, mixedWorkers: 1, workerArguments: arguments
         ) { cluster in

@@ -21,7 +21,7 @@ extension ClusterTests {
     @Test func aSmallPoolEvictsAndReplays() async throws {
         let workload = try await Workload(count: 24, seed: 2, maxTokens: 140)
         // Room for little more than the longest request: rows that grow push others out.
-        try await TestCluster.run(workerArguments: ["--kv-cache-memory", "1MiB", "--max-model-len", "480"]) { cluster in
+        try await TestCluster.run(workerArguments: ["--kv-cache-memory", "1MiB", "--max-model-len", "480", "--parking-memory", "0MiB"]) { cluster in
             let client = try await cluster.connect()
             let retried = try await workload.check(on: client, concurrency: 12)
             #expect(retried > 0, "nothing was evicted")

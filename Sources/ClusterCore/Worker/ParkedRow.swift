@@ -58,6 +58,17 @@ public struct ParkedKV: Sendable, Hashable {
     public var tokenCount: Int
     public var tier: ParkingLot.Tier
     public var blocks: [BlockID]
+
+    public init(
+        id: ParkID, epoch: ClusterEpoch, attempt: AttemptID, tokenCount: Int, tier: ParkingLot.Tier, blocks: [BlockID]
+    ) {
+        self.id = id
+        self.epoch = epoch
+        self.attempt = attempt
+        self.tokenCount = tokenCount
+        self.tier = tier
+        self.blocks = blocks
+    }
 }
 
 /// A parked query on its way to another worker: the same transfer as a prefill worker's, with everything ready at once.
