@@ -69,13 +69,14 @@ BK_INLINE void tile_dp(const size_t rows, const size_t lines, const uint16_t *x,
 /*
  * Several tiles of rows share a block of K, which the first of them brings in and the others find in the first-level
  * cache. Meanwhile memory would idle: so the tiles fetch the next block between them, four lines for each pair of k in
- * all. A single tile streams the whole panel, well ahead of itself. Blocks are short where few tiles share one.
+ * all. A single tile streams the whole panel, well ahead of itself. Blocks are short where few tiles share one, and long
+ * where many do, so that sums go to y and back less often.
  */
 static void gemm_dpbf16(const void *activations, const uint16_t *w, float *y, size_t ldy, size_t m, size_t k,
                         size_t panel0, size_t panel1) {
     const uint16_t *x = activations;
     size_t depth = bk_padded_k(k), tiles = (m + BK_TILE_ROWS - 1) / BK_TILE_ROWS;
-    size_t blocks = tiles == 1 ? 1 : (depth + (tiles == 2 ? 63 : 127)) / (tiles == 2 ? 64 : 128);
+    size_t most = tiles == 1 ? depth : tiles == 2 ? 64 : tiles <= 8 ? 128 : 288, blocks = (depth + most - 1) / most;
     size_t step = bk_padded_k((depth + blocks - 1) / blocks);
     for (size_t panel = panel0; panel < panel1; panel++)
         for (size_t k0 = 0; k0 < depth; k0 += step) {
@@ -103,10 +104,14 @@ static void gemm_dpbf16(const void *activations, const uint16_t *w, float *y, si
 }
 
 BK_INLINE void round_part_dp(const float *x, uint16_t *to, size_t n) {
-    for (size_t i = 0; i < n; i += 16) {
-        bk_vh rounded = __builtin_convertvector(bk_round_v(bk_load_some(x + i, n - i)) >> 16, bk_vh);
-        memcpy(to + i, &rounded, (n - i < 16 ? n - i : 16) * sizeof(uint16_t));
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16) {
+        bk_vh rounded = __builtin_convertvector(bk_round_v(bk_load(x + i)) >> 16, bk_vh);
+        memcpy(to + i, &rounded, sizeof rounded);
     }
+    if (i == n) return;
+    bk_vh rounded = __builtin_convertvector(bk_round_v(bk_load_some(x + i, n - i)) >> 16, bk_vh);
+    memcpy(to + i, &rounded, (n - i) * sizeof(uint16_t));
 }
 
 static void round_rows_dp(const float *x, size_t ldx, void *out, size_t m, size_t k) {

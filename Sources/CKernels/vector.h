@@ -65,8 +65,10 @@ BK_INLINE double bk_reduce_d(bk_d v) {
     return a[0];
 }
 
-/* Lane-wise bk_exp (elementary.h has the derivation): the same operations in the same order. */
-BK_INLINE bk_v bk_exp_v(bk_v x) {
+/* Lane-wise bk_exp (elementary.h has the derivation) for x that is not above 88.722835: the same bits by fewer operations.
+ * 2^n goes straight into the exponent: where the result is not 0 it is a normal number, and below 2^128. The low bits of t
+ * hold n. */
+BK_INLINE bk_v bk_exp_finite(bk_v x) {
     const bk_v magic = bk_splat(0x1.8p23f);
     bk_v t = bk_fma(x, bk_splat(0x1.715476p+0f), magic);
     bk_v n = t - magic;
@@ -79,15 +81,12 @@ BK_INLINE bk_v bk_exp_v(bk_v x) {
     p = bk_fma(p, r, bk_splat(0x1.fffffcp-2f));
     p = bk_fma(p, r, bk_splat(1.0f));
     p = bk_fma(p, r, bk_splat(1.0f));
-    /* 2^n in two steps, so that n = 128 does not overflow before the product does. */
-    bk_vi whole = (bk_vi)t - (bk_vi)magic;
-    bk_vi half = whole >> 1;
-    bk_vi bias = {127, 127, 127, 127, 127, 127, 127, 127, 127, 127, 127, 127, 127, 127, 127, 127};
-    bk_v y = p * (bk_v)((half + bias) << 23);
-    y = y * (bk_v)((whole - half + bias) << 23);
+    bk_v y = (bk_v)((bk_vu)p + ((bk_vu)t << 23));
     y = bk_select(x < bk_splat(-87.33654f), bk_splat(0.0f), y);
-    y = bk_select(x > bk_splat(88.722835f), bk_splat(INFINITY), y);
     return bk_select(x != x, x, y);
 }
+
+/* Lane-wise bk_exp. */
+BK_INLINE bk_v bk_exp_v(bk_v x) { return bk_select(x > bk_splat(88.722835f), bk_splat(INFINITY), bk_exp_finite(x)); }
 
 #endif

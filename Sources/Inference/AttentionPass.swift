@@ -16,13 +16,23 @@ struct AttentionPass: Sendable {
     let layer: Int
     let kernels: KernelSet
 
-    func run(_ unit: AttentionPlan.Unit, _ thread: Int) {
+    /// Computes the units of one turn.
+    func run(_ turn: Range<Int>, _ thread: Int) {
+        for index in turn { run(plan.units[index], next: plan.unit(after: index, in: turn), thread) }
+    }
+
+    private func run(_ unit: AttentionPlan.Unit, next: AttentionPlan.Unit?, _ thread: Int) {
         withTask(unit.tile, unit.kvHead) { task in
-            guard let share = unit.share else {
+            if let share = unit.share {
+                return PagedAttention.run(task, partitions: share.partitions, into: parts.base + share.offset,
+                                          layout: kv.layout, kernels: kernels, scratch: scratch(thread))
+            }
+            guard let next, next.share == nil else {
                 return PagedAttention.run(task, layout: kv.layout, kernels: kernels, scratch: scratch(thread))
             }
-            PagedAttention.run(task, partitions: share.partitions, into: parts.base + share.offset, layout: kv.layout,
-                               kernels: kernels, scratch: scratch(thread))
+            withTask(next.tile, next.kvHead) { next in
+                PagedAttention.run(task, next: next, layout: kv.layout, kernels: kernels, scratch: scratch(thread))
+            }
         }
     }
 

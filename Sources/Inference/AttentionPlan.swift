@@ -1,6 +1,6 @@
 import Kernels
 
-/// How the attention of a step is cut into units, which threads take one by one, the costly ones first.
+/// How the attention of a step is cut into units, which threads take in turns, the costly ones first.
 ///
 /// A unit is one KV head of one tile of rows. Where that leaves threads without work (few sequences, one far longer than
 /// the others), it is some partitions of one, and a fold joins their results afterwards, in order: the bits are the same.
@@ -35,6 +35,9 @@ struct AttentionPlan: Sendable {
     private(set) var partCount = 0
     /// Threads worth waking.
     private(set) var threads = 1
+    /// Units that a thread takes at a time. It reads the beginning of the next one while it computes one, so a turn is
+    /// longer than a unit where units are many and small.
+    private(set) var unitsPerTurn = 1
     private var tiles: [AttentionTile] = []
 
     init(configuration: ModelConfiguration, window: Int32?) {
@@ -57,11 +60,23 @@ struct AttentionPlan: Sendable {
         }
         let total = units.reduce(0) { $0 + $1.cost }
         self.threads = total < Self.leastCostForThreads ? 1 : threads
+        unitsPerTurn = 1
         guard self.threads > 1 else { return }
         units.sort { $0.cost > $1.cost }
         // 5 % more than an even share is not worth a second pass.
         if greatestLoad() * threads * 20 > total * 21 { split(largerThan: total / (threads * 8), batch) }
+        let costPerTurn = total / (threads * Self.turns)
+        unitsPerTurn = max(1, min(units.count / (threads * Self.turns), costPerTurn / max(1, units.first?.cost ?? 1)))
     }
+
+    /// The unit that a thread is likely to compute after unit `index` of `turn`: threads are equally fast as a rule.
+    func unit(after index: Int, in turn: Range<Int>) -> Unit? {
+        let next = index + 1 < turn.upperBound ? index + 1 : turn.upperBound + (threads - 1) * unitsPerTurn
+        return next < units.count ? units[next] : nil
+    }
+
+    /// Turns that each thread takes at least: the fewer, the longer one may wait for another's last.
+    private static let turns = 6
 
     /// About 20 microseconds of work.
     private static let leastCostForThreads = 1 << 20

@@ -125,8 +125,8 @@ struct ForwardStep {
             out: try scratch.attention.rows(onlyLogitRows ? batch.logitRows.count : batch.rowCount), parts: parts,
             perThread: scratch.perThread, positions: batch.positions, tables: scratch.rowTables, kv: kv, layer: layer,
             kernels: model.kernels)
-        team.forEachRange(of: plan.units.count, chunk: 1, threads: plan.threads) { units, thread in
-            for index in units { pass.run(plan.units[index], thread) }
+        team.forEachRange(of: plan.units.count, chunk: plan.unitsPerTurn, threads: plan.threads) { turn, thread in
+            pass.run(turn, thread)
         }
         team.forEachRange(of: plan.folds.count, chunk: 1, threads: plan.threads) { folds, thread in
             for index in folds { pass.fold(plan.folds[index], thread) }

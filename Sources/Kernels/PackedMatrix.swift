@@ -174,24 +174,14 @@ public final class PackedMatrix: @unchecked Sendable {
         if let openBLAS {
             return openBLAS.multiply(x.base.assumingMemoryBound(to: Float.self), into: y, team: team, threads: threads)
         }
-        // Many rows are cut too: few panels alone would not balance the threads.
-        let panels = bk_panels(outputs), rowsPerCut = x.count > 2 * Self.rowsPerCut ? Self.rowsPerCut : x.count
-        let cuts = (x.count + rowsPerCut - 1) / rowsPerCut
-        team.forEachRange(of: panels * cuts, chunk: max(1, panels * cuts / (threads * 8)), threads: threads) { range, _ in
-            if cuts == 1 {
-                let to = y.base + range.lowerBound * Int(BK_PANEL)
-                return self.multiply(x, rows: 0..<x.count, into: to, stride: y.stride, panels: range)
-            }
-            for item in range {
-                let first = item % cuts * rowsPerCut, panel = item / cuts
-                self.multiply(x, rows: first..<min(first + rowsPerCut, x.count), into: y.base + first * y.stride + panel * Int(BK_PANEL),
-                              stride: y.stride, panels: panel..<panel + 1)
+        let cut = ProductCut(rows: x.count, units: bk_panels(outputs), threads: threads)
+        team.forEachRange(of: cut.count, chunk: 1, threads: threads) { items, _ in
+            for index in items {
+                let item = cut[index], to = y.base + item.rows.lowerBound * y.stride + item.unit * Int(BK_PANEL)
+                self.multiply(x, rows: item.rows, into: to, stride: y.stride, panels: item.unit..<item.unit + 1)
             }
         }
     }
-
-    /// A multiple of the kernels' tile height.
-    private static let rowsPerCut = 96
 
     /// Products of some rows with some panels, at `y`: `[rows, 64 * panels]`.
     private func multiply(
@@ -225,24 +215,24 @@ public final class PackedMatrix: @unchecked Sendable {
         if x.count == 0 { return }
         let pairs = bk_panels(outputs) / 2, panel = Int(BK_PANEL)
         if usesOpenBLAS, let whole { multiply(x, into: whole, team: team, threads: threads) }
-        let cuts = (x.count + Self.rowsPerCut - 1) / Self.rowsPerCut, rowsPerCut = (x.count + cuts - 1) / cuts
-        team.forEachRange(of: pairs * cuts, chunk: max(1, pairs * cuts / (threads * 8)), threads: threads) { range, thread in
+        let cut = ProductCut(rows: x.count, units: pairs, threads: threads)
+        team.forEachRange(of: cut.count, chunk: 1, threads: threads) { items, thread in
             let y = scratch.base + thread * scratch.stride
-            for item in range {
-                let first = item % cuts * rowsPerCut, pair = item / cuts, rows = first..<min(first + rowsPerCut, x.count)
+            for index in items {
+                let item = cut[index], rows = item.rows
                 if usesOpenBLAS, let whole {
-                    let from = whole.base + first * whole.stride + 2 * pair * panel
-                    out.setGated(rows, panel: pair, from: from, stride: whole.stride)
+                    let from = whole.base + rows.lowerBound * whole.stride + 2 * item.unit * panel
+                    out.setGated(rows, panel: item.unit, from: from, stride: whole.stride)
                 } else {
-                    multiply(x, rows: rows, into: y, stride: 2 * panel, panels: 2 * pair..<2 * pair + 2)
-                    out.setGated(rows, panel: pair, from: y, stride: 2 * panel)
+                    multiply(x, rows: rows, into: y, stride: 2 * panel, panels: 2 * item.unit..<2 * item.unit + 2)
+                    out.setGated(rows, panel: item.unit, from: y, stride: 2 * panel)
                 }
             }
         }
     }
 
     /// Floats that a thread of ``multiplyGated(_:into:scratch:whole:team:threads:)`` needs.
-    public static let gatedScratchColumns = rowsPerCut * 2 * Int(BK_PANEL)
+    public static let gatedScratchColumns = ProductCut.mostRows * 2 * Int(BK_PANEL)
 
     /// Whether OpenBLAS serves this matrix.
     public var usesOpenBLAS: Bool { openBLAS != nil }

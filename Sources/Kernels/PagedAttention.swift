@@ -89,12 +89,18 @@ public enum PagedAttention {
         }
     }
 
-    /// `scratch`: ``scratchByteCount`` bytes of the calling thread's own.
+    /// - Parameters:
+    ///   - next: what this thread is likely to compute afterwards, over KV of the same layout; the first of its keys are
+    ///     fetched meanwhile.
+    ///   - scratch: ``scratchByteCount`` bytes of the calling thread's own.
     public static func run(
-        _ task: Task, layout: KVBlockLayout, kernels: KernelSet, scratch: UnsafeMutableRawPointer
+        _ task: Task, next: Task? = nil, layout: KVBlockLayout, kernels: KernelSet, scratch: UnsafeMutableRawPointer
     ) {
         var attention = describe(task, layout)
-        kernels.table.attention(&attention, scratch.assumingMemoryBound(to: Float.self))
+        let floats = scratch.assumingMemoryBound(to: Float.self)
+        guard let next else { return kernels.table.attention(&attention, nil, floats) }
+        var following = describe(next, layout)
+        kernels.table.attention(&attention, &following, floats)
     }
 
     /// The first of two steps that give the bits of ``run(_:layout:kernels:scratch:)``: `partitions` alone, their results

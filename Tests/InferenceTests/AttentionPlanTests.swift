@@ -71,6 +71,19 @@ import Testing
         }
     }
 
+    /// Many equal units are taken several at a time, so that a thread knows what comes next; one that outweighs them alone.
+    @Test func turnsAreLongWhereUnitsAreSmall() throws {
+        var plan = AttentionPlan(configuration: try ModelConfiguration(config: Self.config), window: nil)
+        plan.update(batch((0..<32).map { _ in (128, 1) }), onlyLogitRows: false, threads: 2)
+        #expect(plan.unitsPerTurn == 8)
+        let last = try #require(plan.unit(after: 7, in: 0..<8)), second = try #require(plan.unit(after: 0, in: 0..<8))
+        #expect(last.tile.row == plan.units[16].tile.row && last.kvHead == plan.units[16].kvHead)
+        #expect(second.tile.row == plan.units[1].tile.row && second.kvHead == plan.units[1].kvHead)
+        #expect(plan.unit(after: 95, in: 88..<96) == nil)
+        plan.update(batch([(0, 300)] + (0..<32).map { _ in (128, 1) }), onlyLogitRows: false, threads: 2)
+        #expect(plan.unitsPerTurn == 1)
+    }
+
     /// Logits of a long sequence that several threads share have the bits of one thread.
     @Test(arguments: [KVFormat.float32, .bfloat16, .int8])
     func sharedPartitionsChangeNoBit(kvFormat: KVFormat) throws {

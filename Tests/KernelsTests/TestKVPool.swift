@@ -54,7 +54,9 @@ final class TestKVPool {
                         blockStride: layout.byteCount, table: table, positions: positions, rowCount: positions.count,
                         kvHead: head, group: group, window: window, scale: 1 / Float(layout.headDim).squareRoot())
                     guard let shares else {
-                        return PagedAttention.run(task, layout: layout, kernels: kernels, scratch: scratch.base)
+                        var next = head + 1 < layout.kvHeads ? task : nil
+                        next?.kvHead += 1
+                        return PagedAttention.run(task, next: next, layout: layout, kernels: kernels, scratch: scratch.base)
                     }
                     for share in (0..<shares).reversed() {
                         let begin = partitions.count * share / shares, end = partitions.count * (share + 1) / shares

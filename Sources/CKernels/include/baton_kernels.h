@@ -119,8 +119,9 @@ typedef struct {
     void (*gemm_int8)(const void *x, const uint8_t *w, float *y, size_t ldy,
                       size_t m, size_t k, size_t group, size_t panel0, size_t panel1);
 
-    /* `scratch`: bk_attention_scratch() floats, 64-byte aligned, owned by the calling thread. */
-    void (*attention)(const bk_attention *a, float *scratch);
+    /* `next`: what the calling thread is likely to compute afterwards, or NULL; the first of its keys are fetched.
+     * `scratch`: bk_attention_scratch() floats, 64-byte aligned, owned by the calling thread. */
+    void (*attention)(const bk_attention *a, const bk_attention *next, float *scratch);
     /* The same in two steps, so that threads can share a long sequence; at most BK_ATTENTION_QUERIES queries. The first
      * leaves (m, l, o) of partitions from ... to - 1 in `parts`, one behind the other, 64-byte aligned; the second folds
      * those of all partitions that a query sees, left to right. Equal bits to `attention`. */
