@@ -630,7 +630,7 @@ const ProtobufCMessageDescriptor baton__geometry__descriptor =
   (ProtobufCMessageInit) baton__geometry__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor baton__load__field_descriptors[8] =
+static const ProtobufCFieldDescriptor baton__load__field_descriptors[9] =
 {
   {
     "referenced_blocks",
@@ -728,9 +728,22 @@ static const ProtobufCFieldDescriptor baton__load__field_descriptors[8] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "iteration_microseconds",
+    21,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Load, iteration_microseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned baton__load__field_indices_by_name[] = {
   6,   /* field[6] = decode_tokens */
+  8,   /* field[8] = iteration_microseconds */
   7,   /* field[7] = parking */
   5,   /* field[5] = prefill_tokens */
   0,   /* field[0] = referenced_blocks */
@@ -743,7 +756,7 @@ static const ProtobufCIntRange baton__load__number_ranges[2 + 1] =
 {
   { 1, 0 },
   { 20, 7 },
-  { 0, 8 }
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor baton__load__descriptor =
 {
@@ -753,7 +766,7 @@ const ProtobufCMessageDescriptor baton__load__descriptor =
   "Baton__Load",
   "baton",
   sizeof(Baton__Load),
-  8,
+  9,
   baton__load__field_descriptors,
   baton__load__field_indices_by_name,
   2,  baton__load__number_ranges,

@@ -28,3 +28,12 @@ public struct Instant: Sendable, Hashable, Comparable, CustomStringConvertible {
 
     public var description: String { "\(Double(nanoseconds) / 1e9) s" }
 }
+
+extension Duration {
+    /// Saturates.
+    var nanosecondCount: Int {
+        let (seconds, attoseconds) = components
+        let (scaled, overflow) = Int(clamping: seconds).multipliedReportingOverflow(by: 1_000_000_000)
+        return overflow ? .max : scaled + Int(attoseconds / 1_000_000_000)
+    }
+}

@@ -50,6 +50,7 @@ extension Arena {
             $0.prefill_tokens = load.work.prefillTokens
             $0.decode_tokens = load.work.decodeTokens
             $0.parking = parking(load.parking)
+            $0.iteration_microseconds = load.iterationTime?.microseconds ?? 0
         }
     }
 
@@ -121,6 +122,7 @@ extension FieldReader {
         return WorkerLoad(
             referencedBlocks: try count(load.referenced_blocks, "referenced_blocks"),
             rows: try count(load.rows, "rows"), waiting: try count(load.waiting, "waiting"),
+            iterationTime: load.iteration_microseconds == 0 ? nil : .micros(load.iteration_microseconds),
             parking: try parking(load.parking),
             work: WorkCounters(
                 steps: load.steps, sharedSteps: load.shared_steps, prefillTokens: load.prefill_tokens,

@@ -196,6 +196,7 @@ extension SeededGenerator {
     private mutating func load() -> WorkerLoad {
         WorkerLoad(
             referencedBlocks: count(), rows: count(), waiting: count(),
+            iterationTime: flag() ? .microseconds(int(1...1 << 30)) : nil,
             parking: ParkingLoad(
                 queries: count(), memoryBytes: int(0...1 << 40), fileBytes: int(0...1 << 40), parks: next(), resumes: next(),
                 migrations: next()),

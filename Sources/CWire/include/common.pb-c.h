@@ -92,10 +92,14 @@ struct  Baton__Load
   uint64_t prefill_tokens;
   uint64_t decode_tokens;
   Baton__Parking *parking;
+  /*
+   * 0: not known.
+   */
+  uint64_t iteration_microseconds;
 };
 #define BATON__LOAD__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&baton__load__descriptor) \
-    , 0, 0, 0, 0, 0, 0, 0, NULL }
+    , 0, 0, 0, 0, 0, 0, 0, NULL, 0 }
 
 
 struct  Baton__Parking

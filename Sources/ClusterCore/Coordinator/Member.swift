@@ -13,6 +13,8 @@ struct Member: Sendable {
     /// Shutting down at its own wish.
     var isLeaving = false
     var load = WorkerLoad()
+    /// See ``expectedIteration(rows:typical:)``.
+    private(set) var pace: Duration?
 
     var worker: WorkerID { registration.worker }
     var missedPings: Int { Int(pingsSent - lastAnswered) }
@@ -34,6 +36,23 @@ struct Member: Sendable {
         if now - lastHeard >= configuration.lostAfter { return "silent for \(now - lastHeard)" }
         if link.hasLostTail(at: now, patience: configuration.linkPatience) { return "control messages were lost" }
         return nil
+    }
+
+    /// - Returns: whether its pace has changed by more than noise.
+    mutating func note(_ load: WorkerLoad) -> Bool {
+        self.load = load
+        guard let time = load.iterationTime, load.rows > 0, registration.role.decodes else { return false }
+        let measured = time * registration.maxSequences / (registration.maxSequences + load.rows)
+        if let pace, abs((measured - pace) / pace) < 0.1 { return false }
+        pace = measured
+        return true
+    }
+
+    /// What an iteration over `rows` rows takes. One over a full batch is taken to cost twice as much as one over a single
+    /// row, which is about right where the time goes into reading weights; a worker that has not been measured is taken to
+    /// be like the others.
+    func expectedIteration(rows: Int, typical: Duration) -> Duration {
+        (pace ?? typical) * (registration.maxSequences + rows) / registration.maxSequences
     }
 
     var takesNewWork: Bool { !isSuspect && !isLeaving }

@@ -39,6 +39,8 @@ public struct Membership: Sendable {
     private var slotOfConnection: [ConnectionID: Int] = [:]
     private var lastEpoch: UInt64 = 0
     private var nextPing: Instant?
+    /// Of the worker that was measured last: good enough for one that was not.
+    private(set) var typicalPace = Duration.milliseconds(1)
     /// For the status only, in order of loss.
     private(set) var departed: OrderedDictionary<WorkerID, Departed> = [:]
 
@@ -181,7 +183,7 @@ public struct Membership: Sendable {
     }
 
     /// The slot, and whether it has just stopped being suspect; `nil` for the answer of an old registration.
-    mutating func receive(_ pong: Pong, at now: Instant) -> (slot: Int, recovered: Bool)? {
+    mutating func receive(_ pong: Pong, at now: Instant) -> (slot: Int, hasChanged: Bool)? {
         guard let slot = members.slot(of: pong.worker) else { return nil }
         let link = members[slot].link
         guard pong.clusterEpoch == link.clusterEpoch, pong.workerEpoch == link.workerEpoch else { return nil }
@@ -191,10 +193,11 @@ public struct Membership: Sendable {
         members[slot].lastHeard = max(members[slot].lastHeard, now)
         guard pong.sequence > members[slot].lastAnswered else { return (slot, false) }
         members[slot].lastAnswered = pong.sequence
-        members[slot].load = pong.load
+        let hasNewPace = members[slot].note(pong.load)
+        if hasNewPace { typicalPace = members[slot].pace ?? typicalPace }
         let recovered = members[slot].isSuspect && members[slot].missedPings < configuration.suspectAfterMisses
         if recovered { members[slot].isSuspect = false }
-        return (slot, recovered)
+        return (slot, recovered || hasNewPace)
     }
 
     private mutating func forgetDeparted(at now: Instant) {

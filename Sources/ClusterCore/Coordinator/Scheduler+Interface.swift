@@ -55,9 +55,10 @@ extension Scheduler {
         public var prefillLookahead: Int
         /// Blocks set aside for a query to grow into, besides those of its tokens.
         public var growthBlocks: Int
-        /// Rows taken, in thousandths, that a parked query's own worker may have more than another before the query is sent
-        /// there.
-        public var migrationThreshold: Int
+        /// How many times as long an iteration must take on a decode worker as on another one before a query is sent there.
+        public var migrationGain: Double
+        /// Time between two looks at whether decode workers have drifted apart; `nil`: queries are never moved for that.
+        public var rebalanceInterval: Duration?
         /// How much earlier a request counts as having arrived for each step of priority (``Rank``).
         public var priorityHeadStart: Duration
         /// A request counts as having arrived at least this long before its deadline.
@@ -71,7 +72,7 @@ extension Scheduler {
 
         public init(
             modelName: String, maxModelLength: Int, maxQueuedRequests: Int = 10_000, embedLookahead: Int = 2,
-            prefillLookahead: Int = 2, growthBlocks: Int = 4, migrationThreshold: Int = 250,
+            prefillLookahead: Int = 2, growthBlocks: Int = 4, migrationGain: Double = 1.25, rebalanceInterval: Duration? = .seconds(1),
             priorityHeadStart: Duration = .seconds(300), deadlineLead: Duration = .seconds(30), maxFruitlessAttempts: Int = 16,
             retryPause: Duration = .milliseconds(50), retryPauseLimit: Duration = .seconds(2),
             membership: Membership.Configuration = Membership.Configuration()
@@ -82,7 +83,8 @@ extension Scheduler {
             self.embedLookahead = embedLookahead
             self.prefillLookahead = prefillLookahead
             self.growthBlocks = growthBlocks
-            self.migrationThreshold = migrationThreshold
+            self.migrationGain = migrationGain
+            self.rebalanceInterval = rebalanceInterval
             self.priorityHeadStart = priorityHeadStart
             self.deadlineLead = deadlineLead
             self.maxFruitlessAttempts = maxFruitlessAttempts

@@ -72,18 +72,21 @@ extension Scheduler {
         let away = isMixed ? nil : decodeOffers[priority].lightest(room: budget, reach: request.greatestLength)
         if let own, own.room >= budget {
             guard let away, away != home, let other = decodeOffers[priority].offer(of: away) else { return route(to: home) }
-            return own.load <= other.load + configuration.migrationThreshold ? route(to: home) : route(to: away)
+            let isWorthIt = hasFreeRow(away) && (!hasFreeRow(home) || Double(own.load) > Double(other.load) * configuration.migrationGain)
+            return route(to: isWorthIt ? away : home)
         }
         if let away, away != home { return route(to: away) }
         // A worker that leaves takes nothing new, but what is its own it may end.
         return membership.members[home].isLeaving && hasSpace(home, blocks: budget) ? route(to: home) : nil
     }
 
+    func hasFreeRow(_ worker: Int) -> Bool {
+        (decodeWorkers[worker]?.counts.total ?? .max) < membership.members[worker].registration.maxSequences
+    }
+
     private func hasSpace(_ worker: Int, blocks: Int) -> Bool {
-        guard let assignments = decodeWorkers[worker] else { return false }
-        let registration = membership.members[worker].registration
-        return assignments.counts.total < registration.maxSequences
-            && assignments.chargedBlocks.total + blocks <= registration.blockCount
+        guard let assignments = decodeWorkers[worker], hasFreeRow(worker) else { return false }
+        return assignments.chargedBlocks.total + blocks <= membership.members[worker].registration.blockCount
     }
 
     private func budget(of request: ServingRequest, tokens: Int) -> Int? {
@@ -95,8 +98,7 @@ extension Scheduler {
         let (reach, avoided) = (request.greatestLength, request.avoided.decode)
         let priority = request.rank.priority
         if priority > .low, let worker = offers[.low].lightest(room: room, reach: reach, avoiding: avoided),
-            let assignments = decodeWorkers[worker],
-            assignments.counts.total < membership.members[worker].registration.maxSequences {
+            hasFreeRow(worker) {
             return worker
         }
         return offers[priority].lightest(room: room, reach: reach, avoiding: avoided)
@@ -252,12 +254,12 @@ extension Scheduler {
             return
         }
         let (member, configuration) = (membership.members[worker], configuration)
-        let (prefill, decode) = (prefillWorkers[worker], decodeWorkers[worker])
+        let (prefill, decode, pace) = (prefillWorkers[worker], decodeWorkers[worker], membership.typicalPace)
         switch member.registration.role {
         case .prefill: prefillOffers.set(worker) { configuration.offer(of: member, prefill, to: $0) }
-        case .decode: decodeOffers.set(worker) { configuration.offer(of: member, decode, to: $0) }
+        case .decode: decodeOffers.set(worker) { configuration.offer(of: member, decode, to: $0, typicalPace: pace) }
         // What bounds it are rows and blocks; a prompt to compute has been given both.
-        case .mixed: mixedOffers.set(worker) { configuration.offer(of: member, decode, to: $0) }
+        case .mixed: mixedOffers.set(worker) { configuration.offer(of: member, decode, to: $0, typicalPace: pace) }
         }
     }
 }
@@ -274,13 +276,13 @@ extension Scheduler.Configuration {
     }
 
     fileprivate func offer(
-        of member: Member, _ assignments: DecodeAssignments?, to priority: Priority
+        of member: Member, _ assignments: DecodeAssignments?, to priority: Priority, typicalPace: Duration
     ) -> PlacementTree.Offer? {
         guard let assignments else { return nil }
         let (rows, count) = (member.registration.maxSequences, assignments.counts.atLeast(priority))
         let room = member.registration.blockCount - assignments.chargedBlocks.atLeast(priority)
         guard member.takesNewWork, count < rows + embedLookahead, room > 0 else { return nil }
-        // Rows taken, in thousandths, so that large and small workers fill alike.
-        return PlacementTree.Offer(load: count * 1000 / rows, room: room, reach: member.reach)
+        let time = member.expectedIteration(rows: count, typical: typicalPace)
+        return PlacementTree.Offer(load: time.nanosecondCount, room: room, reach: member.reach)
     }
 }

@@ -83,7 +83,7 @@ extension Scheduler {
     }
 
     mutating func receive(_ pong: Pong, at now: Instant) {
-        if let (slot, recovered) = membership.receive(pong, at: now), recovered { refreshOffer(of: slot) }
+        if let (slot, hasChanged) = membership.receive(pong, at: now), hasChanged { refreshOffer(of: slot) }
     }
 
     /// A worker is gone: whatever it had is served again, from what others still have.

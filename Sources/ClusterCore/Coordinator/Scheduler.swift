@@ -31,6 +31,8 @@ public struct Scheduler: Sendable {
     var mixedOffers = PriorityOffers()
     var greatestReach = GreatestReach()
 
+    /// When decode workers are compared next.
+    var nextRebalance = Instant(nanoseconds: 0)
     var isWatched = false
     var isDraining = false
     var hasDrained = false
@@ -65,6 +67,7 @@ public struct Scheduler: Sendable {
         case .tick: break
         }
         tick(at: now, into: &actions)
+        rebalance(at: now, into: &actions)
         dispatch(at: now, into: &actions)
         finishDraining(into: &actions)
         announceWakeUp(into: &actions)

@@ -96,17 +96,20 @@ public struct WorkerLoad: Sendable, Hashable {
     public var rows: Int
     /// Queries waiting: for chunks, for KV, or for a row.
     public var waiting: Int
+    /// A step of the batch takes so long, averaged over the last few; `nil` before the first.
+    public var iterationTime: Duration?
     public var parking: ParkingLoad
     /// What its engine has done.
     public var work: WorkCounters
 
     public init(
-        referencedBlocks: Int = 0, rows: Int = 0, waiting: Int = 0, parking: ParkingLoad = ParkingLoad(),
-        work: WorkCounters = WorkCounters()
+        referencedBlocks: Int = 0, rows: Int = 0, waiting: Int = 0, iterationTime: Duration? = nil,
+        parking: ParkingLoad = ParkingLoad(), work: WorkCounters = WorkCounters()
     ) {
         self.referencedBlocks = referencedBlocks
         self.rows = rows
         self.waiting = waiting
+        self.iterationTime = iterationTime
         self.parking = parking
         self.work = work
     }

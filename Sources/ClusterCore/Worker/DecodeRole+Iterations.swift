@@ -23,6 +23,7 @@ extension DecodeRole {
         counters.iterations += 1
         counters.rows += UInt64(batch.computedCount)
         counters.heldBack += UInt64(batch.count - batch.computedCount)
+        clock.start(at: now)
         return (batch.start(), boundary.actions)
     }
 
@@ -154,6 +155,7 @@ extension DecodeRole {
     }
 
     mutating func finishIteration(_ samples: [Sample], at now: Instant, into actions: inout [Action]) {
+        clock.finish(at: now)
         var tokens: [TokenEvent] = []
         var reports: [Action] = []
         for outcome in batch.finish(samples) {

@@ -119,6 +119,7 @@ public struct DecodeRole: Sendable {
     /// By rank.
     var ready: Deque<DecodeRow> = []
     var batch: DecodeBatch
+    var clock = IterationClock()
     var lot: ParkingLot
     var parked: OrderedDictionary<ParkID, ParkedRow> = [:]
     var nextPark: UInt64 = 1
@@ -171,6 +172,7 @@ public struct DecodeRole: Sendable {
         WorkerLoad(
             referencedBlocks: pool.referencedCount, rows: batch.count,
             waiting: deferred.count + transfers.count + prompts.count + ready.count,
+            iterationTime: clock.average,
             parking: ParkingLoad(
                 queries: parked.count, memoryBytes: lot.used.memory, fileBytes: lot.used.file, parks: counters.parks,
                 resumes: counters.resumes, migrations: counters.migrations),

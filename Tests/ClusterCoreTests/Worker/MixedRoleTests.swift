@@ -35,7 +35,8 @@ import Testing
         }
         worker.run()
         for sequence in sequences { #expect(worker.tokens(of: sequence) == WorkerPair.answer(to: sequence)) }
-        #expect(worker.role.load == WorkerLoad(work: worker.role.load.work))
+        #expect(worker.role.load
+            == WorkerLoad(iterationTime: worker.role.load.iterationTime, work: worker.role.load.work))
         #expect(worker.role.load.work.sharedSteps > 0)
         #expect(worker.role.load.work.prefillTokens == UInt64(sequences.reduce(0) { $0 + $1.tokens.count }))
         #expect(worker.role.load.work.decodeTokens == UInt64(sequences.reduce(0) { $0 + Int($1.stop.maxTokens) - 1 }))

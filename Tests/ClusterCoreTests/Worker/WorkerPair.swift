@@ -149,7 +149,7 @@ final class WorkerPair {
             && decode.indices.allSatisfy { !isAlive[$0] || decode[$0].load == atRest($0) }
     }
 
-    private func atRest(_ worker: Int) -> WorkerLoad { WorkerLoad(work: decode[worker].load.work) }
+    private func atRest(_ worker: Int) -> WorkerLoad { WorkerLoad(iterationTime: decode[worker].load.iterationTime, work: decode[worker].load.work) }
 
     // The engines: a layer or an iteration a turn.
 
