@@ -37,6 +37,12 @@ struct CoordinatorCommand: AsyncParsableCommand {
     @Option(help: "Requests that may wait for a worker; more are refused.")
     var maxQueuedRequests = 10_000
 
+    @Option(help: "Seconds by which a request counts as having come earlier for each step of priority.")
+    var priorityHeadStart: Double = 300
+
+    @Option(help: "Seconds between two looks at whether a query should move from one decode worker to another; 0: never.")
+    var rebalanceInterval: Double = 1
+
     @OptionGroup var network: NetworkOptions
     @OptionGroup var logging: LogOptions
     @OptionGroup var parent: ParentOptions
@@ -45,6 +51,12 @@ struct CoordinatorCommand: AsyncParsableCommand {
     func validate() throws {
         if let maxModelLen, maxModelLen < 2 { throw ValidationError("--max-model-len must be at least 2") }
         guard maxQueuedRequests >= 1 else { throw ValidationError("--max-queued-requests must be at least 1") }
+        guard (0.001...1e9).contains(priorityHeadStart) else {
+            throw ValidationError("--priority-head-start must be 0.001 to 1e9 seconds, not \(priorityHeadStart)")
+        }
+        guard (0...1e9).contains(rebalanceInterval) else {
+            throw ValidationError("--rebalance-interval must be 0 to 1e9 seconds, not \(rebalanceInterval)")
+        }
     }
 
     func run() async throws {
@@ -67,7 +79,9 @@ struct CoordinatorCommand: AsyncParsableCommand {
             admission: admission,
             scheduler: Scheduler.Configuration(
                 modelName: servedModelName ?? URL(fileURLWithPath: model).standardizedFileURL.lastPathComponent, maxModelLength: admission.maxModelLength,
-                maxQueuedRequests: maxQueuedRequests))
+                maxQueuedRequests: maxQueuedRequests,
+                rebalanceInterval: rebalanceInterval > 0 ? .seconds(rebalanceInterval) : nil,
+                priorityHeadStart: .seconds(priorityHeadStart)))
     }
 }
 
