@@ -54,7 +54,7 @@ let targets: [Target] = [
     library("Transport", ["CZeroMQ", "Wire", "ClusterCore", logging]),
 
     library(
-        "WorkerRuntime", ["Inference", "Kernels", "ClusterCore", "Transport", "Wire", "Generation", logging]),
+        "WorkerRuntime", ["Inference", "Kernels", "ClusterCore", "LentCores", "Transport", "Wire", "Generation", logging]),
     library("BatonClient", ["Transport", "Wire", "ClusterCore", "Generation"]),
     library("RequestAdmission", ["ClusterCore", "Tokenizer", "Inference", "Generation"]),
     library("ProgramSupport", ["Transport", "Inference", argumentParser, logging, yams, lifecycle, signals]),
@@ -86,14 +86,14 @@ let targets: [Target] = [
     tests(
         "Cluster",
         [
-            "LocalCluster", "BatonClient", "Inference", "Kernels", "ClusterCore", "Wire", "Generation", "CZeroMQ", subprocess,
+            "LocalCluster", "BatonClient", "Inference", "Kernels", "ClusterCore", "LentCores", "Wire", "Generation", "CZeroMQ", subprocess,
             systemPackage,
             "Coordinator", "PrefillWorker", "DecodeWorker", "MixedWorker", "Baton",
         ]),
     tests("House", [subprocess, yams, systemPackage]),
     tests(
         "WorkerRuntime",
-        ["WorkerRuntime", "Inference", "Kernels", "ClusterCore", "Transport", "Wire", "Generation", logging]),
+        ["WorkerRuntime", "Inference", "Kernels", "ClusterCore", "LentCores", "Transport", "Wire", "Generation", logging]),
     tests("FuzzTargets", ["FuzzTargets"]),
     tests("Generation", ["Generation"]),
     tests("JSONReader", ["JSONReader"]),

@@ -99,16 +99,18 @@ public struct WorkerLoad: Sendable, Hashable {
     public var parking: ParkingLoad
     /// What its engine has done.
     public var work: WorkCounters
+    public var coreLeases: CoreLeaseCounters
 
     public init(
         referencedBlocks: Int = 0, rows: Int = 0, waiting: Int = 0, parking: ParkingLoad = ParkingLoad(),
-        work: WorkCounters = WorkCounters()
+        work: WorkCounters = WorkCounters(), coreLeases: CoreLeaseCounters = CoreLeaseCounters()
     ) {
         self.referencedBlocks = referencedBlocks
         self.rows = rows
         self.waiting = waiting
         self.parking = parking
         self.work = work
+        self.coreLeases = coreLeases
     }
 }
 
