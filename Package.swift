@@ -48,12 +48,13 @@ let targets: [Target] = [
     library("Tokenizer", ["CPCRE2", "Generation", "JSONReader"]),
     library("Inference", ["CChecksum", "Kernels", "Generation", "JSONReader", crypto]),
     library("ClusterCore", ["Generation", collections]),
+    library("LentCores", ["Kernels", "ClusterCore", systemPackage]),
     library("ClusterSimulation", ["ClusterCore", "Generation"]),
     library("Wire", ["CWire", "CProtobufC", "CChecksum", "ClusterCore", "Generation"]),
     library("Transport", ["CZeroMQ", "Wire", "ClusterCore", logging]),
 
     library(
-        "WorkerRuntime", ["Inference", "Kernels", "ClusterCore", "Transport", "Wire", "Generation", logging]),
+        "WorkerRuntime", ["Inference", "Kernels", "ClusterCore", "LentCores", "Transport", "Wire", "Generation", logging]),
     library("BatonClient", ["Transport", "Wire", "ClusterCore", "Generation"]),
     library("RequestAdmission", ["ClusterCore", "Tokenizer", "Inference", "Generation"]),
     library("ProgramSupport", ["Transport", "Inference", argumentParser, logging, yams, lifecycle, signals]),
@@ -61,7 +62,7 @@ let targets: [Target] = [
         "WorkerProgram",
         ["WorkerRuntime", "ProgramSupport", "Inference", "ClusterCore", "Transport", argumentParser, lifecycle]),
     library("LocalCluster", [subprocess, systemPackage]),
-    library("Experiments", ["CProbes", "Kernels", "Inference", "Generation"]),
+    library("Experiments", ["CProbes", "Kernels", "Inference", "ClusterCore", "LentCores", "Generation"]),
     // What `Fuzzing/` runs under sanitizers, and the tests replay.
     library("FuzzTargets", ["Inference", "Kernels", "Tokenizer", "JSONReader", "Wire", "ClusterCore"]),
 
@@ -85,14 +86,14 @@ let targets: [Target] = [
     tests(
         "Cluster",
         [
-            "LocalCluster", "BatonClient", "Inference", "Kernels", "ClusterCore", "Wire", "Generation", "CZeroMQ", subprocess,
+            "LocalCluster", "BatonClient", "Inference", "Kernels", "ClusterCore", "LentCores", "Wire", "Generation", "CZeroMQ", subprocess,
             systemPackage,
             "Coordinator", "PrefillWorker", "DecodeWorker", "MixedWorker", "Baton",
         ]),
     tests("House", [subprocess, yams, systemPackage]),
     tests(
         "WorkerRuntime",
-        ["WorkerRuntime", "Inference", "Kernels", "ClusterCore", "Transport", "Wire", "Generation", logging]),
+        ["WorkerRuntime", "Inference", "Kernels", "ClusterCore", "LentCores", "Transport", "Wire", "Generation", logging]),
     tests("FuzzTargets", ["FuzzTargets"]),
     tests("Generation", ["Generation"]),
     tests("JSONReader", ["JSONReader"]),
@@ -101,6 +102,7 @@ let targets: [Target] = [
     tests("Tokenizer", ["Tokenizer", "Generation", "JSONReader"]),
     tests("Inference", ["Inference", "Kernels", "Generation"]),
     tests("ClusterCore", ["ClusterCore", "Generation"]),
+    tests("LentCores", ["LentCores", "ClusterCore", "Kernels"]),
     tests("ClusterSimulation", ["ClusterSimulation", "ClusterCore", "Generation"]),
     tests("Wire", ["Wire", "CWire", "CProtobufC", "CChecksum", "ClusterCore", "Generation"]),
     tests("Transport", ["Transport", "CZeroMQ", "Wire", "ClusterCore", "Generation", logging]),

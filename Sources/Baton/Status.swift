@@ -55,6 +55,7 @@ struct StatusReport: Encodable {
         /// Token rows of the batch.
         var decodeTokens: UInt64
         var parking: Parking
+        var coreLeases: CoreLeases
 
         /// Queries that gave way and wait with their KV in the worker's parking store.
         struct Parking: Encodable {
@@ -84,11 +85,39 @@ struct StatusReport: Encodable {
 
         enum CodingKeys: String, CodingKey {
             case name, role, state, endpoint, rows, waiting, blocks, steps, parking
+            case coreLeases = "core_leases"
             case maxRows = "max_rows"
             case blocksUsed = "blocks_used"
             case sharedSteps = "shared_steps"
             case prefillTokens = "prefill_tokens"
             case decodeTokens = "decode_tokens"
+        }
+    }
+
+    /// What it had of other workers' cores since it started.
+    struct CoreLeases: Encodable {
+        var borrowed: UInt64
+        /// Summed over cores.
+        var borrowedSeconds: Double
+        /// Times that it had work and no core.
+        var waits: UInt64
+        var waitSeconds: Double
+        /// Waits given up, because whoever had the core stood still.
+        var overdueWaits: UInt64
+
+        enum CodingKeys: String, CodingKey {
+            case borrowed, waits
+            case borrowedSeconds = "borrowed_seconds"
+            case waitSeconds = "wait_seconds"
+            case overdueWaits = "overdue_waits"
+        }
+
+        init(_ counters: CoreLeaseCounters) {
+            borrowed = counters.borrowed
+            borrowedSeconds = Double(counters.borrowedNanoseconds) / 1e9
+            waits = counters.waits
+            waitSeconds = Double(counters.waitNanoseconds) / 1e9
+            overdueWaits = counters.overdueWaits
         }
     }
 
@@ -110,7 +139,8 @@ struct StatusReport: Encodable {
                 waiting: worker.load.waiting, blocksUsed: worker.load.referencedBlocks, blocks: worker.blockCount,
                 steps: worker.load.work.steps, sharedSteps: worker.load.work.sharedSteps,
                 prefillTokens: worker.load.work.prefillTokens, decodeTokens: worker.load.work.decodeTokens,
-                parking: Worker.Parking(worker.load.parking))
+                parking: Worker.Parking(worker.load.parking),
+                coreLeases: CoreLeases(worker.load.coreLeases))
         }
     }
 

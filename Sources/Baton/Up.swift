@@ -80,6 +80,9 @@ struct ClusterOptions: ParsableArguments {
     @Option(help: "Compute threads of each worker.")
     var threads = 1
 
+    @Option(help: "Whether workers lend each other idle cores: auto (those of this cluster), off, or a directory, for all clusters that name it.")
+    var coreLeases = "auto"
+
     @Option(help: "Number format of the weights: auto, float32, bfloat16 or int8.")
     var dtype = "auto"
 
@@ -102,6 +105,7 @@ struct ClusterOptions: ParsableArguments {
         guard (prefillWorkers > 0) == (decodeWorkers > 0) else {
             throw ValidationError("--prefill-workers and --decode-workers need each other: both must be 0, or neither")
         }
+        guard !coreLeases.isEmpty else { throw ValidationError("--core-leases must be auto, off or a directory") }
         guard decodeWorkers + mixedWorkers > 0 else { throw ValidationError("a cluster needs workers") }
     }
 
@@ -114,6 +118,11 @@ struct ClusterOptions: ParsableArguments {
             "--max-num-seqs", String(maxNumSeqs), "--max-num-batched-tokens", String(maxNumBatchedTokens),
         ]
         plan.cores = ThreadTeam.allowedCores
+        plan.coreLeases = switch coreLeases {
+        case "auto": logs.appendingPathComponent("core-leases").path
+        case "off": nil
+        default: coreLeases
+        }
         return plan
     }
 

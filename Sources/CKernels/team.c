@@ -28,8 +28,8 @@ typedef struct {
 } range_job;
 
 /* A member's state: the caller moves it from IDLE to CALLED, the member itself to RUNNING and back to IDLE. The caller
- * may take a call back (CALLED to IDLE) that was not answered yet. */
-enum { IDLE, CALLED, RUNNING, STOPPED };
+ * may take a call back (CALLED to IDLE) that was not answered yet, and send an idle member to sleep (IDLE to RESTING). */
+enum { IDLE, CALLED, RUNNING, RESTING, STOPPED };
 
 typedef struct {
     _Alignas(64) _Atomic uint32_t state;
@@ -59,14 +59,18 @@ static void futex_wake(_Atomic uint32_t *word) {
 
 /* Returns once *word != value. The sleeper raises its flag before it looks a last time, the waker changes the word
  * before it looks at the flag: one of them sees the other (sequentially consistent atomics). */
+static void sleep_while(_Atomic uint32_t *word, uint32_t value, _Atomic uint32_t *asleep) {
+    atomic_store(asleep, 1);
+    while (atomic_load(word) == value) futex_wait(word, value);
+    atomic_store(asleep, 0);
+}
+
 static void wait_while(_Atomic uint32_t *word, uint32_t value, _Atomic uint32_t *asleep) {
     for (int i = 0; i < SPINS; i++) {
         if (atomic_load_explicit(word, memory_order_acquire) != value) return;
         relax();
     }
-    atomic_store(asleep, 1);
-    while (atomic_load(word) == value) futex_wait(word, value);
-    atomic_store(asleep, 0);
+    sleep_while(word, value, asleep);
 }
 
 static void set_state(member *m, uint32_t state, _Atomic uint32_t *other_asleep) {
@@ -116,6 +120,8 @@ static void *member_main(void *argument) {
             if (wanted != core) move_to(core = wanted, me->allowed);
             take_ranges(me->job, me->index);
             set_state(me, IDLE, &me->caller_asleep);
+        } else if (seen == RESTING) {
+            sleep_while(&me->state, RESTING, &me->asleep);
         } else if (seen == STOPPED) {
             return NULL;
         }
@@ -161,6 +167,14 @@ bool bk_team_place(bk_team *team, const int *cores, size_t count) {
     int own = count > 0 ? cores[0] : NOT_PINNED;
     if (own != team->caller_core) move_to(team->caller_core = own, &team->allowed);
     return true;
+}
+
+void bk_team_rest(bk_team *team, size_t threads) {
+    for (size_t i = threads > 0 ? threads - 1 : 0; i < team->started; i++) {
+        /* Whoever sleeps already needs no waking for this; nobody is called or runs between two calls of bk_team_for. */
+        uint32_t seen = IDLE;
+        atomic_compare_exchange_strong(&team->members[i].state, &seen, RESTING);
+    }
 }
 
 void bk_team_for(bk_team *team, size_t threads, size_t items, size_t chunk, bk_range_body body, void *context) {

@@ -277,6 +277,51 @@ void   baton__parking__free_unpacked
   assert(message->base.descriptor == &baton__parking__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   baton__core_leases__init
+                     (Baton__CoreLeases         *message)
+{
+  static const Baton__CoreLeases init_value = BATON__CORE_LEASES__INIT;
+  *message = init_value;
+}
+size_t baton__core_leases__get_packed_size
+                     (const Baton__CoreLeases *message)
+{
+  assert(message->base.descriptor == &baton__core_leases__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t baton__core_leases__pack
+                     (const Baton__CoreLeases *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &baton__core_leases__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t baton__core_leases__pack_to_buffer
+                     (const Baton__CoreLeases *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &baton__core_leases__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Baton__CoreLeases *
+       baton__core_leases__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Baton__CoreLeases *)
+     protobuf_c_message_unpack (&baton__core_leases__descriptor,
+                                allocator, len, data);
+}
+void   baton__core_leases__free_unpacked
+                     (Baton__CoreLeases *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &baton__core_leases__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   baton__sampling__init
                      (Baton__Sampling         *message)
 {
@@ -630,7 +675,7 @@ const ProtobufCMessageDescriptor baton__geometry__descriptor =
   (ProtobufCMessageInit) baton__geometry__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor baton__load__field_descriptors[9] =
+static const ProtobufCFieldDescriptor baton__load__field_descriptors[10] =
 {
   {
     "referenced_blocks",
@@ -740,8 +785,21 @@ static const ProtobufCFieldDescriptor baton__load__field_descriptors[9] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "core_leases",
+    22,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Load, core_leases),
+    &baton__core_leases__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned baton__load__field_indices_by_name[] = {
+  9,   /* field[9] = core_leases */
   6,   /* field[6] = decode_tokens */
   8,   /* field[8] = iteration_microseconds */
   7,   /* field[7] = parking */
@@ -756,7 +814,7 @@ static const ProtobufCIntRange baton__load__number_ranges[2 + 1] =
 {
   { 1, 0 },
   { 20, 7 },
-  { 0, 9 }
+  { 0, 10 }
 };
 const ProtobufCMessageDescriptor baton__load__descriptor =
 {
@@ -766,7 +824,7 @@ const ProtobufCMessageDescriptor baton__load__descriptor =
   "Baton__Load",
   "baton",
   sizeof(Baton__Load),
-  9,
+  10,
   baton__load__field_descriptors,
   baton__load__field_indices_by_name,
   2,  baton__load__number_ranges,
@@ -874,6 +932,96 @@ const ProtobufCMessageDescriptor baton__parking__descriptor =
   baton__parking__field_indices_by_name,
   1,  baton__parking__number_ranges,
   (ProtobufCMessageInit) baton__parking__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor baton__core_leases__field_descriptors[5] =
+{
+  {
+    "borrowed",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__CoreLeases, borrowed),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "borrowed_nanoseconds",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__CoreLeases, borrowed_nanoseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "waits",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__CoreLeases, waits),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "wait_nanoseconds",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__CoreLeases, wait_nanoseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "overdue_waits",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__CoreLeases, overdue_waits),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned baton__core_leases__field_indices_by_name[] = {
+  0,   /* field[0] = borrowed */
+  1,   /* field[1] = borrowed_nanoseconds */
+  4,   /* field[4] = overdue_waits */
+  3,   /* field[3] = wait_nanoseconds */
+  2,   /* field[2] = waits */
+};
+static const ProtobufCIntRange baton__core_leases__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 5 }
+};
+const ProtobufCMessageDescriptor baton__core_leases__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "baton.CoreLeases",
+  "CoreLeases",
+  "Baton__CoreLeases",
+  "baton",
+  sizeof(Baton__CoreLeases),
+  5,
+  baton__core_leases__field_descriptors,
+  baton__core_leases__field_indices_by_name,
+  1,  baton__core_leases__number_ranges,
+  (ProtobufCMessageInit) baton__core_leases__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor baton__sampling__field_descriptors[8] =

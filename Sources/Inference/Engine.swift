@@ -41,16 +41,25 @@ public final class Engine {
     public func forward(
         _ batch: TokenBatch, kv: KVCache, threads: Int, cores: [Int]? = nil, onLayer: (_ layer: Int) -> Void = { _ in }
     ) throws -> Logits {
-        precondition((1...maxThreads).contains(threads), "\(threads) threads of \(maxThreads)")
-        try check(batch, kv)
         if let cores { try team.place(on: cores) }
+        return try forward(batch, kv: kv, crew: { threads }, onLayer: onLayer)
+    }
+
+    /// The same, with threads that come and go while the step runs.
+    ///
+    /// - Parameter crew: asked on the calling thread before each part of the step (a product, an attention) how many
+    ///   threads there are from now on, at most the team's. It may take its time, and place the team.
+    public func forward(
+        _ batch: TokenBatch, kv: KVCache, crew: () -> Int, onLayer: (_ layer: Int) -> Void = { _ in }
+    ) throws -> Logits {
+        try check(batch, kv)
         guard batch.rowCount > 0 else { return try logits(ofRows: 0) }
-        try scratch.prepare(batch, threads: threads)
+        try scratch.prepare(batch)
         clock.begin()
-        let step = ForwardStep(engine: self, batch: batch, kv: kv, threads: threads)
-        try step.embed()
-        for layer in model.weights.layers.indices { try step.run(layer: layer, onLayer: onLayer) }
-        try step.project()
+        var step = ForwardStep(engine: self, batch: batch, kv: kv)
+        try step.embed(crew: crew)
+        for layer in model.weights.layers.indices { try step.run(layer: layer, crew: crew, onLayer: onLayer) }
+        try step.project(crew: crew)
         return try logits(ofRows: batch.logitRows.count)
     }
 

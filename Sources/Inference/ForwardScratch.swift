@@ -68,9 +68,13 @@ final class ForwardScratch {
         return (plan, try parts.rows(max(1, (plan.partCount + Self.partColumns - 1) / Self.partColumns)))
     }
 
-    func prepare(_ batch: TokenBatch, threads: Int) throws(KernelError) {
+    func prepare(_ batch: TokenBatch) throws(KernelError) {
         for activations in [normed, attended, activated] { try activations.reserve(batch.rowCount) }
         rowTables.update(batch)
+    }
+
+    /// Cuts the attention of `batch` for `threads` threads. Fewer may run it, only less evenly.
+    func planAttention(of batch: TokenBatch, threads: Int) {
         for index in plans.indices { plans[index].update(batch, onlyLogitRows: false, threads: threads) }
         logitPlan.update(batch, onlyLogitRows: true, threads: threads)
     }

@@ -1,7 +1,7 @@
 import Kernels
 
 /// One step of the forward pass. Its functions run in the order of the file, layer by layer; each splits its output rows,
-/// or columns, or heads over the threads.
+/// or columns, or heads over the threads. How many these are may change before each part.
 struct ForwardStep {
     let model: Model
     let team: ThreadTeam
@@ -9,16 +9,23 @@ struct ForwardStep {
     let clock: StepClock
     let batch: TokenBatch
     let kv: KVCache
-    let threads: Int
+    private var threads = 1
+    /// What the plans of the attention were made for.
+    private var plannedThreads = 0
 
-    init(engine: Engine, batch: TokenBatch, kv: KVCache, threads: Int) {
+    init(engine: Engine, batch: TokenBatch, kv: KVCache) {
         model = engine.model
         team = engine.team
         scratch = engine.scratch
         clock = engine.clock
         self.batch = batch
         self.kv = kv
-        self.threads = threads
+    }
+
+    /// The next part of the step has as many threads as `crew` says.
+    private mutating func relieve(_ crew: () -> Int) {
+        threads = crew()
+        precondition((1...team.maxThreads).contains(threads), "\(threads) threads of \(team.maxThreads)")
     }
 
     /// Runs `body` for every row, on more than one thread if there is enough to do.
@@ -30,7 +37,8 @@ struct ForwardStep {
     }
 
     /// Hidden rows from the embedding, and each row's rope table.
-    func embed() throws {
+    mutating func embed(crew: () -> Int) throws {
+        relieve(crew)
         let hidden = try scratch.hidden.rows(batch.rowCount), rope = try scratch.rope.rows(batch.rowCount)
         let batch = batch, model = model, half = model.configuration.headDim / 2
         forEachRow(batch.rowCount, width: model.configuration.hiddenSize) { row, _ in
@@ -42,7 +50,8 @@ struct ForwardStep {
         clock.mark(.elementwise)
     }
 
-    func run(layer index: Int, onLayer: (Int) -> Void) throws {
+    mutating func run(layer index: Int, crew: () -> Int, onLayer: (Int) -> Void) throws {
+        relieve(crew)
         let layer = model.weights.layers[index], isLast = index == model.weights.layers.count - 1
         try normalize(weight: layer.inputNorm, adding: index > 0, rows: batch.rowCount)
         let qkv = try scratch.qkv.rows(batch.rowCount)
@@ -55,6 +64,7 @@ struct ForwardStep {
         let rows = isLast ? batch.logitRows.count : batch.rowCount
         clock.mark(.elementwise)
         if rows == 0 { return }
+        relieve(crew)
         try attend(layer: index, onlyLogitRows: isLast)
         clock.mark(.attention)
         if isLast { try keepLogitRows() }
@@ -64,11 +74,12 @@ struct ForwardStep {
         }
         let delta = try scratch.delta.rows(rows)
         clock.mark(.elementwise)
+        relieve(crew)
         layer.output.multiply(attended, into: delta, team: team, threads: threads)
         clock.mark(.gemm)
         if let bias = layer.outputBias { add(bias, to: delta) }
         try normalize(weight: layer.attentionNorm, adding: true, rows: rows)
-        try feedForward(layer, rows: rows)
+        try feedForward(layer, rows: rows, crew: crew)
     }
 
     /// The residual stream takes in `delta` (if `adding`), and its norm becomes the input of the next product.
@@ -118,7 +129,11 @@ struct ForwardStep {
         }
     }
 
-    private func attend(layer: Int, onlyLogitRows: Bool) throws {
+    private mutating func attend(layer: Int, onlyLogitRows: Bool) throws {
+        if threads != plannedThreads {
+            scratch.planAttention(of: batch, threads: threads)
+            plannedThreads = threads
+        }
         let (plan, parts) = try scratch.attentionPlan(layer: layer, onlyLogitRows: onlyLogitRows)
         let pass = AttentionPass(
             plan: plan, q: try scratch.qkv.rows(batch.rowCount),
@@ -141,20 +156,23 @@ struct ForwardStep {
         }
     }
 
-    private func feedForward(_ layer: ModelWeights.Layer, rows: Int) throws {
+    private mutating func feedForward(_ layer: ModelWeights.Layer, rows: Int, crew: () -> Int) throws {
         let activated = scratch.activated.view(rows)
         clock.mark(.elementwise)
+        relieve(crew)
         layer.gateUp.multiplyGated(
             scratch.normed.view(rows), into: activated, scratch: scratch.gatedPerThread,
             whole: layer.gateUp.usesOpenBLAS ? try scratch.gateUp.rows(rows) : nil, team: team, threads: threads)
+        relieve(crew)
         layer.down.multiply(activated, into: try scratch.delta.rows(rows), team: team, threads: threads)
         clock.mark(.gemm)
     }
 
     /// Logits of the wanted rows.
-    func project() throws {
+    mutating func project(crew: () -> Int) throws {
         let rows = batch.logitRows.count
         if rows == 0 { return }
+        relieve(crew)
         try normalize(weight: model.weights.finalNorm, adding: true, rows: rows)
         let logits = try scratch.logits.rows(rows)
         clock.mark(.elementwise)

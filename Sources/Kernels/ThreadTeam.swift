@@ -36,6 +36,9 @@ public final class ThreadTeam {
         placement = cores
     }
 
+    /// Threads from the `count`-th on leave their cores to others at once, instead of spinning for the next kernel.
+    public func rest(from count: Int) { bk_team_rest(team, max(1, count)) }
+
     deinit { bk_team_destroy(team) }
 
     /// Calls `body(range, thread)` for consecutive ranges of at most `chunk` items until all `count` are done, on at most

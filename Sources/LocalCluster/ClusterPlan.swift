@@ -16,6 +16,8 @@ public struct ClusterPlan: Sendable {
     public var threads: Int
     /// Cores to share out among the workers, so that none has another's; used only if there are enough for all threads.
     public var cores: [Int] = []
+    /// Directory in which the workers lend each other cores; `nil`: each keeps its own.
+    public var coreLeases: String?
     /// Directory for the processes' logs.
     public var logs: URL
     public var coordinatorArguments: [String] = []
@@ -64,7 +66,7 @@ public struct ClusterPlan: Sendable {
         let arguments = [
             "--coordinator", workers, "--listen", "tcp://127.0.0.1:*", "--worker-id", name, "--model", model,
             "--threads", String(threads),
-        ] + pinning(of: name)
+        ] + pinning(of: name) + (coreLeases.map { ["--core-leases", $0] } ?? [])
         // Names begin with the role, as programs do.
         return ("\(name.prefix { $0 != "-" })-worker", arguments + workerArguments + parent)
     }

@@ -51,6 +51,7 @@ extension Arena {
             $0.decode_tokens = load.work.decodeTokens
             $0.parking = parking(load.parking)
             $0.iteration_microseconds = load.iterationTime?.microseconds ?? 0
+            $0.core_leases = coreLeases(load.coreLeases)
         }
     }
 
@@ -62,6 +63,16 @@ extension Arena {
             $0.parks = parking.parks
             $0.resumes = parking.resumes
             $0.migrations = parking.migrations
+        }
+    }
+
+    private func coreLeases(_ counters: CoreLeaseCounters) -> UnsafeMutablePointer<Baton__CoreLeases> {
+        make(baton__core_leases__init) {
+            $0.borrowed = counters.borrowed
+            $0.borrowed_nanoseconds = counters.borrowedNanoseconds
+            $0.waits = counters.waits
+            $0.wait_nanoseconds = counters.waitNanoseconds
+            $0.overdue_waits = counters.overdueWaits
         }
     }
 
@@ -126,7 +137,15 @@ extension FieldReader {
             parking: try parking(load.parking),
             work: WorkCounters(
                 steps: load.steps, sharedSteps: load.shared_steps, prefillTokens: load.prefill_tokens,
-                decodeTokens: load.decode_tokens))
+                decodeTokens: load.decode_tokens),
+            coreLeases: try coreLeases(load.core_leases))
+    }
+
+    private func coreLeases(_ pointer: UnsafeMutablePointer<Baton__CoreLeases>?) throws(WireError) -> CoreLeaseCounters {
+        let counters = try required(pointer, "core_leases").pointee
+        return CoreLeaseCounters(
+            borrowed: counters.borrowed, borrowedNanoseconds: counters.borrowed_nanoseconds, waits: counters.waits,
+            waitNanoseconds: counters.wait_nanoseconds, overdueWaits: counters.overdue_waits)
     }
 
     private func parking(_ pointer: UnsafeMutablePointer<Baton__Parking>?) throws(WireError) -> ParkingLoad {

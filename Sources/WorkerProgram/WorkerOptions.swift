@@ -29,6 +29,12 @@ public struct WorkerOptions: ParsableArguments {
     @Option(help: "Cores to pin the threads to, in order, e.g. 0,1 (default: not pinned). No other worker should be given the same.")
     public var cores = NumberList([])
 
+    @Option(help: "Directory on this host in which workers lend each other idle cores, the same for all of them, or off. Without --cores, each takes as many cores as threads that the fewest others have.")
+    public var coreLeases = "off"
+
+    @Option(help: "Threads with borrowed cores, at most (default: as the process has cores).")
+    public var maxThreads: Int?
+
     @Option(help: "Number format of the weights: auto (as the checkpoint is stored), float32, bfloat16 or int8.")
     public var dtype = WeightFormat.auto
 
@@ -74,6 +80,10 @@ public struct WorkerOptions: ParsableArguments {
         guard cores.numbers.isEmpty || cores.numbers.count >= threads else {
             throw ValidationError("--cores names \(cores.numbers.count) cores for \(threads) threads")
         }
+        guard !coreLeases.isEmpty else { throw ValidationError("--core-leases must be off or a directory") }
+        if let maxThreads, !(threads...1024).contains(maxThreads) {
+            throw ValidationError("--max-threads must be --threads to 1024, not \(maxThreads)")
+        }
         guard [16, 32, 64, 128, 256].contains(blockSize) else {
             throw ValidationError("--block-size must be 16, 32, 64, 128 or 256, not \(blockSize)")
         }
@@ -104,6 +114,7 @@ public struct WorkerOptions: ParsableArguments {
             coordinator: try Endpoint(coordinator), listen: try Endpoint(listen),
             advertise: try advertise.map { try Endpoint($0) }, security: try network.security(binding: [listen]),
             model: model, weightFormat: dtype, kvFormat: kvDtype, threads: threads, cores: cores.numbers,
+            coreLeases: coreLeases == "off" ? nil : coreLeases, maxThreads: maxThreads,
             weightCache: weightCache, kvCacheBytes: kvCacheMemory.bytes,
             parking: ParkingLot.Limits(memory: parkingMemory.bytes, file: parkingDir == nil ? 0 : parkingDisk.bytes),
             parkingDirectory: parkingDir, blockSize: blockSize, maxSequences: maxNumSeqs, maxBatchedTokens: maxNumBatchedTokens, maxModelLength: maxModelLen)

@@ -9,15 +9,24 @@ final class ConfinedThread<Resource>: @unchecked Sendable {
     typealias Job = @Sendable (Resource) -> Void
 
     private let condition = NSCondition()
+    private let rest: Rest?
     private var jobs: [Job] = []
     private var stopping = false
+
+    /// What to do with the resource when no job has come for a while; once, until the next job.
+    struct Rest: Sendable {
+        var after: Duration
+        var job: Job
+    }
+
+    private init(rest: Rest?) { self.rest = rest }
 
     /// Starts the thread and makes the resource on it.
     /// - Throws: what `make` throws.
     static func start(
-        name: String, making make: @escaping @Sendable () throws -> Resource
+        name: String, rest: Rest? = nil, making make: @escaping @Sendable () throws -> Resource
     ) async throws -> ConfinedThread {
-        let thread = ConfinedThread()
+        let thread = ConfinedThread(rest: rest)
         try await withCheckedThrowingContinuation { (started: CheckedContinuation<Void, any Error>) in
             let body = Thread { thread.main(make, started) }
             body.name = name
@@ -55,13 +64,35 @@ final class ConfinedThread<Resource>: @unchecked Sendable {
             started.resume(throwing: error)
             return
         }
-        while let job = next() { job(resource) }
+        var isResting = false
+        while true {
+            switch next(before: isResting ? nil : rest) {
+            case .job(let job):
+                isResting = false
+                job(resource)
+            case .rest(let job):
+                isResting = true
+                job(resource)
+            case .stop: return
+            }
+        }
     }
 
-    private func next() -> Job? {
-        condition.withLock {
-            while jobs.isEmpty, !stopping { condition.wait() }
-            return stopping ? nil : jobs.removeFirst()
+    private enum Turn {
+        case job(Job), rest(Job), stop
+    }
+
+    private func next(before rest: Rest?) -> Turn {
+        let patience = rest.map { Date(timeIntervalSinceNow: $0.after / .seconds(1)) }
+        return condition.withLock {
+            while jobs.isEmpty, !stopping {
+                guard let rest, let patience else {
+                    condition.wait()
+                    continue
+                }
+                if !condition.wait(until: patience), jobs.isEmpty, !stopping { return .rest(rest.job) }
+            }
+            return stopping ? .stop : .job(jobs.removeFirst())
         }
     }
 }

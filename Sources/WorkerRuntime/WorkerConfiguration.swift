@@ -21,6 +21,10 @@ public struct WorkerConfiguration: Sendable {
     public var threads: Int
     /// Where they run, in order; empty: anywhere.
     public var cores: [Int]
+    /// Directory in which the workers of this host lend each other cores; `nil`: each keeps its own.
+    public var coreLeases: String?
+    /// Greatest number of threads with borrowed cores; `nil`: as many as the process has cores.
+    public var maxThreads: Int?
     public var weightCache: WeightCache
     /// Called with the share of the weights packed, 0 ... 1.
     public var onPacking: @Sendable (Double) -> Void = { _ in }
@@ -42,7 +46,7 @@ public struct WorkerConfiguration: Sendable {
     public init(
         worker: WorkerID, role: WorkerRole, coordinator: Endpoint, listen: Endpoint, advertise: Endpoint?,
         security: LinkSecurity, model: String, weightFormat: WeightFormat, kvFormat: KVFormat = .auto, threads: Int,
-        cores: [Int] = [], weightCache: WeightCache = .off,
+        cores: [Int] = [], coreLeases: String? = nil, maxThreads: Int? = nil, weightCache: WeightCache = .off,
         kvCacheBytes: Int, parking: ParkingLot.Limits = .none, parkingDirectory: String? = nil, blockSize: Int, maxSequences: Int, maxBatchedTokens: Int, maxModelLength: Int?
     ) {
         self.worker = worker
@@ -56,6 +60,8 @@ public struct WorkerConfiguration: Sendable {
         self.kvFormat = kvFormat
         self.threads = threads
         self.cores = cores
+        self.coreLeases = coreLeases
+        self.maxThreads = maxThreads
         self.weightCache = weightCache
         self.kvCacheBytes = kvCacheBytes
         self.parking = parking

@@ -3,7 +3,9 @@ import Foundation
 import Generation
 import Inference
 import Kernels
+import LentCores
 import Logging
+import Synchronization
 import Transport
 
 /// The engine with its KV pool and sampler, as a worker uses it: steps of the core in, samples out.
@@ -20,26 +22,38 @@ final class WorkerEngine {
         var kernels: String
         /// Where the packed weights are.
         var weights: WeightCache.Outcome
+        var leaseMeter: LeaseMeter
+    }
+
+    /// What the engine had of other workers' cores, up to its last step.
+    final class LeaseMeter: Sendable {
+        private let latest = Mutex(CoreLeaseCounters())
+
+        var counters: CoreLeaseCounters { latest.withLock { $0 } }
+        fileprivate func set(_ counters: CoreLeaseCounters) { latest.withLock { $0 = counters } }
     }
 
     let facts: Facts
     private let engine: Engine
-    private let threads: Int
-    private let cores: [Int]
+    private let crew: any EngineCrew
     private let sampler: BatchSampler
     private var batch = TokenBatch()
 
     /// Loads the model and computes the canary; takes seconds for a large model.
-    /// - Throws: `ModelError`, `KernelError`, ``WorkerError/kvCacheTooSmall(bytes:needed:)``.
+    /// - Throws: `ModelError`, `KernelError`, `LeaseFileError`, ``WorkerError/kvCacheTooSmall(bytes:needed:)``.
     /// - Parameter progress: called with the share of the weights packed, 0 ... 1.
     init(_ configuration: WorkerConfiguration, progress: (Double) -> Void) throws {
         let environment = ProcessInfo.processInfo.environment
         let kernels = try KernelSet.select(environment: environment)
-        // Threads that share a core wait for each other in every kernel.
-        threads = min(configuration.threads, max(1, ThreadTeam.allowedCores.count))
-        cores = Array(configuration.cores.prefix(threads))
-        let team = try ThreadTeam(maxThreads: threads)
-        try team.place(on: cores)
+        let (team, crew) = try configuration.makeCrew()
+        self.crew = crew
+        // Packing weights is work too, but of one piece.
+        crew.begin(borrowing: false)
+        defer {
+            crew.end()
+            crew.rest()
+        }
+        let threads = crew.threads
         let model = try Model(
             path: configuration.model, format: configuration.weightFormat, kernels: kernels, team: team,
             threads: threads, float32Path: try Float32Path.select(environment: environment), cache: configuration.weightCache,
@@ -62,7 +76,8 @@ final class WorkerEngine {
                 layerCount: shape.layerCount, blockSize: configuration.blockSize, keyValueHeads: shape.kvHeadCount,
                 headDimension: shape.headDim, bytesPerElement: layout.format.byteCount, bytesPerScale: layout.scaleByteCount),
             maxModelLength: min(room, configuration.maxModelLength ?? room), weightByteCount: model.weightByteCount,
-            kernels: KernelSet.explanation(environment: environment), weights: model.cacheOutcome)
+            kernels: KernelSet.explanation(environment: environment), weights: model.cacheOutcome,
+            leaseMeter: LeaseMeter())
     }
 
     /// - Parameter onLayer: as in `Engine.forward`.
@@ -87,6 +102,9 @@ final class WorkerEngine {
         append(step.chunks)
         return sample(wanted(by: step.rows) + wanted(by: step.chunks)) { _ in }
     }
+
+    /// Nothing is to be done for now: others may have the cores.
+    func rest() { crew.rest() }
 
     private func append(_ chunks: [PrefillStep.Chunk]) {
         for chunk in chunks {
@@ -113,9 +131,14 @@ final class WorkerEngine {
     }
 
     private func sample(_ wanted: [(AttemptID, SamplingContext)], _ onLayer: (Int) -> Void) -> [Sample] {
+        crew.begin(borrowing: true)
+        defer {
+            crew.end()
+            facts.leaseMeter.set(crew.counters)
+        }
         do {
-            let logits = try engine.forward(batch, kv: facts.kv, threads: threads, cores: cores, onLayer: onLayer)
-            let tokens = sampler.sample(logits, rows: wanted.map { BatchSampler.Row($0.1) }, threads: threads)
+            let logits = try engine.forward(batch, kv: facts.kv, crew: crew.relieve, onLayer: onLayer)
+            let tokens = sampler.sample(logits, rows: wanted.map { BatchSampler.Row($0.1) }, threads: crew.relieve())
             return zip(wanted, tokens).map { row, token in
                 Sample(attempt: row.0, token: token.mapError { SampleFailure("\($0)") })
             }
@@ -158,7 +181,8 @@ extension WorkerEngine {
         if configuration.threads > allowed {
             logger.warning("--threads \(configuration.threads): this process may run on \(allowed) cores, and uses no more threads")
         }
-        let thread = try await ConfinedThread.start(name: "engine") {
+        let rest = ConfinedThread<WorkerEngine>.Rest(after: .milliseconds(2)) { $0.rest() }
+        let thread = try await ConfinedThread.start(name: "engine", rest: rest) {
             try WorkerEngine(configuration) { configuration.onPacking($0) }
         }
         let facts = await withCheckedContinuation { done in thread.submit { done.resume(returning: $0.facts) } }
@@ -172,6 +196,23 @@ extension WorkerEngine {
 }
 
 extension WorkerConfiguration {
+    /// The threads that this configuration asks for, on the calling thread.
+    fileprivate func makeCrew() throws -> (ThreadTeam, any EngineCrew) {
+        let allowed = ThreadTeam.allowedCores
+        // Threads that share a core wait for each other in every kernel.
+        let threads = min(threads, max(1, allowed.count))
+        guard let coreLeases else {
+            let team = try ThreadTeam(maxThreads: threads)
+            return (team, try FixedCrew(team: team, threads: threads, cores: Array(cores.prefix(threads))))
+        }
+        let team = try ThreadTeam(maxThreads: max(threads, min(maxThreads ?? allowed.count, allowed.count)))
+        let board = try LeaseFile(directory: coreLeases, allowed: allowed)
+        var homes = Array(cores.prefix(threads))
+        if homes.isEmpty { homes = try board.makeHome(count: threads) } else { try board.makeHome(on: homes) }
+        let rules = CoreLeases.Rules(homes: homes, maxCores: team.maxThreads)
+        return (team, try LentCrew(team: team, rules: rules, board: board) { .now })
+    }
+
     /// Where others reach a socket that is bound to `bound`.
     func advertisedEndpoint(bound: Endpoint) throws -> Endpoint {
         if let advertise { return advertise }

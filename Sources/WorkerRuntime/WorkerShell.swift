@@ -34,7 +34,11 @@ extension WorkerShell {
         coordinator = try CoordinatorLink(
             thread: thread, endpoint: configuration.coordinator, security: configuration.security,
             registration: registration, logger: logger,
-            load: { [weak self] in (self?.assumeIsolated { $0.load } ?? nil) ?? WorkerLoad() },
+            load: { [weak self, meter = facts.leaseMeter] in
+                var load = (self?.assumeIsolated { $0.load } ?? nil) ?? WorkerLoad()
+                load.coreLeases = meter.counters
+                return load
+            },
             handle: { [weak self] event in self?.assumeIsolated { $0.receive(event) } })
         logger.info("listening on \(bound), advertised as \(registration.endpoint)")
     }

@@ -20,13 +20,14 @@ struct TestCluster {
     /// Runs `body` with a cluster of its own; every process of it is gone afterwards.
     static func run(
         model: String = model, prefillWorkers: Int = 1, decodeWorkers: Int = 1, mixedWorkers: Int = 0,
-        workerArguments: [String] = [],
+        coreLeases: Bool = false, workerArguments: [String] = [],
         _ body: (TestCluster) async throws -> Void
     ) async throws {
         let logs = FileManager.default.temporaryDirectory.appendingPathComponent("baton-test-\(UUID().uuidString)")
         var plan = ClusterPlan(
             programs: programs, model: model, prefillWorkers: prefillWorkers, decodeWorkers: decodeWorkers,
             mixedWorkers: mixedWorkers, rpc: try freeLoopbackEndpoint(), workers: try freeLoopbackEndpoint(), logs: logs)
+        if coreLeases { plan.coreLeases = logs.appendingPathComponent("core-leases").path }
         plan.workerArguments = ["--kv-cache-memory", "64MiB"] + workerArguments
         let cluster = TestCluster(processes: LocalCluster(plan: plan))
         do {

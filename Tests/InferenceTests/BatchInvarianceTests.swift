@@ -34,6 +34,13 @@ import Testing
     private func probeDigest(
         _ engine: Engine, _ requests: [Request], chunk: Int, threads: Int, blockSize: Int = 16, kvFormat: KVFormat = .auto
     ) throws -> UInt64 {
+        try probeDigest(engine, requests, chunk: chunk, crew: { threads }, blockSize: blockSize, kvFormat: kvFormat)
+    }
+
+    /// - Parameter crew: threads of each part of each step.
+    private func probeDigest(
+        _ engine: Engine, _ requests: [Request], chunk: Int, crew: () -> Int, blockSize: Int = 16, kvFormat: KVFormat = .auto
+    ) throws -> UInt64 {
         let kv = try engine.cache(blocks: requests.count * Self.blocksPerRequest, blockSize: blockSize, format: kvFormat)
         poison(kv)
         var done = [Int](repeating: 0, count: requests.count), digest: UInt64?
@@ -47,7 +54,7 @@ import Testing
                              logits: isLast || i % 2 == 0 ? .last : .none)
                 done[i] = end
             }
-            let logits = try engine.forward(batch, kv: kv, threads: threads)
+            let logits = try engine.forward(batch, kv: kv, crew: crew)
             if let probeRow { digest = logitsDigest(logits[probeRow]) }
         }
         return try #require(digest)
@@ -91,6 +98,26 @@ import Testing
                 #expect(digest == alone, "batch of \(count), chunks of \(chunk)")
             }
         }
+    }
+
+    /// Threads that come and go between the parts of a step, as lent cores make them.
+    @Test(arguments: ["qwen3", "mistral"], formats)
+    func digestIsTheSameWithAnyCrew(name: String, formats: Formats) throws {
+        let engine = try Oracle.engine(name, format: formats.weights, threads: 4)
+        let vocabulary = engine.model.configuration.vocabularySize, probe = probe(vocabulary, length: 240)
+        var digests: Set<UInt64> = [], calls = 0
+        for (seed, shape) in [(1, 240), (1, 240), (3, 64), (5, 17), (12, 96), (32, 7)].enumerated() {
+            var random = SplitMix64(state: UInt64(seed))
+            let requests = requests(probe: probe, count: shape.0, place: shape.0 / 2, vocabulary: vocabulary, blockSize: 16)
+            digests.insert(try probeDigest(
+                engine, requests, chunk: shape.1, crew: {
+                    calls += 1
+                    // The first is the reference: one thread throughout.
+                    return seed == 0 ? 1 : 1 + Int(random.next() % 4)
+                }, kvFormat: formats.kv))
+        }
+        #expect(digests.count == 1)
+        #expect(calls > 6 * 4 * engine.model.configuration.layerCount, "asked several times a layer")
     }
 
     /// Int8 is one family: the digest is the same on every instruction set too.

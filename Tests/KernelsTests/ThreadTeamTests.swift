@@ -30,6 +30,18 @@ import Testing
         #expect(total.withLock { $0 } == 2400)
     }
 
+    /// Resting threads answer the next call as spinning and sleeping ones do.
+    @Test func threadsRestAndWake() throws {
+        let team = try ThreadTeam(maxThreads: 3)
+        let total = Mutex(0)
+        for round in 0..<3000 {
+            let threads = 1 + round % 3
+            team.forEachRange(of: 6, chunk: 1, threads: threads) { range, _ in total.withLock { $0 += range.count } }
+            if round % 2 == 0 { team.rest(from: round / 2 % 4) }
+        }
+        #expect(total.withLock { $0 } == 18000)
+    }
+
     @Test func lanesBelongToOneThread() throws {
         let team = try ThreadTeam(maxThreads: 3)
         var lanes = [[Int]](repeating: [], count: 3)

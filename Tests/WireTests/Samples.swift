@@ -200,7 +200,9 @@ extension SeededGenerator {
             parking: ParkingLoad(
                 queries: count(), memoryBytes: int(0...1 << 40), fileBytes: int(0...1 << 40), parks: next(), resumes: next(),
                 migrations: next()),
-            work: WorkCounters(steps: next(), sharedSteps: next(), prefillTokens: next(), decodeTokens: next()))
+            work: WorkCounters(steps: next(), sharedSteps: next(), prefillTokens: next(), decodeTokens: next()),
+            coreLeases: CoreLeaseCounters(
+                borrowed: next(), borrowedNanoseconds: next(), waits: next(), waitNanoseconds: next(), overdueWaits: next()))
     }
 
     private mutating func sampling() -> SamplingParameters {

@@ -23,6 +23,22 @@ import Testing
         thread.stop()
     }
 
+    /// Once each time that jobs have run out, and not between jobs that follow each other.
+    @Test func itRestsWhenJobsHaveRunOut() async throws {
+        let rests = Mutex([Int]())
+        let rest = ConfinedThread<Counter>.Rest(after: .milliseconds(40)) { counter in
+            rests.withLock { [value = counter.value] in $0.append(value) }
+        }
+        let thread = try await ConfinedThread.start(name: "test", rest: rest) { Counter() }
+        for _ in 0..<5 { thread.submit { $0.value += 1 } }
+        while rests.withLock({ $0.last }) != 5 { try await Task.sleep(for: .milliseconds(5)) }
+        thread.submit { $0.value += 1 }
+        while rests.withLock({ $0.last }) != 6 { try await Task.sleep(for: .milliseconds(5)) }
+        try await Task.sleep(for: .milliseconds(150))
+        #expect(rests.withLock { $0.filter { $0 > 0 } } == [5, 6])
+        thread.stop()
+    }
+
     @Test func aResourceThatCannotBeMadeIsAnError() async {
         await #expect(throws: CocoaError.self) {
             _ = try await ConfinedThread<Counter>.start(name: "test") { throw CocoaError(.fileNoSuchFile) }

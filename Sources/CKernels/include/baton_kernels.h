@@ -239,6 +239,9 @@ void bk_team_for(bk_team *team, size_t threads, size_t items, size_t chunk, bk_r
  * run wherever the process may. Costs nothing where nothing changes. False, and nothing is changed, if the process may
  * not run on one of them. */
 bool bk_team_place(bk_team *team, const int *cores, size_t count);
+/* Sends members from the `threads`-th on to sleep, which otherwise spin a little longer for the next call: their cores are
+ * free at once. Calling them wakes them as ever. */
+void bk_team_rest(bk_team *team, size_t threads);
 /* Writes the numbers of the cores that the calling thread may run on, ascending, at most `capacity`. Returns how many
  * there are. */
 size_t bk_allowed_cores(int *cores, size_t capacity);

@@ -21,6 +21,7 @@ typedef struct Baton__Numerics Baton__Numerics;
 typedef struct Baton__Geometry Baton__Geometry;
 typedef struct Baton__Load Baton__Load;
 typedef struct Baton__Parking Baton__Parking;
+typedef struct Baton__CoreLeases Baton__CoreLeases;
 typedef struct Baton__Sampling Baton__Sampling;
 
 
@@ -96,10 +97,11 @@ struct  Baton__Load
    * 0: not known.
    */
   uint64_t iteration_microseconds;
+  Baton__CoreLeases *core_leases;
 };
 #define BATON__LOAD__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&baton__load__descriptor) \
-    , 0, 0, 0, 0, 0, 0, 0, NULL, 0 }
+    , 0, 0, 0, 0, 0, 0, 0, NULL, 0, NULL }
 
 
 struct  Baton__Parking
@@ -115,6 +117,20 @@ struct  Baton__Parking
 #define BATON__PARKING__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&baton__parking__descriptor) \
     , 0, 0, 0, 0, 0, 0 }
+
+
+struct  Baton__CoreLeases
+{
+  ProtobufCMessage base;
+  uint64_t borrowed;
+  uint64_t borrowed_nanoseconds;
+  uint64_t waits;
+  uint64_t wait_nanoseconds;
+  uint64_t overdue_waits;
+};
+#define BATON__CORE_LEASES__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&baton__core_leases__descriptor) \
+    , 0, 0, 0, 0, 0 }
 
 
 struct  Baton__Sampling
@@ -248,6 +264,25 @@ Baton__Parking *
 void   baton__parking__free_unpacked
                      (Baton__Parking *message,
                       ProtobufCAllocator *allocator);
+/* Baton__CoreLeases methods */
+void   baton__core_leases__init
+                     (Baton__CoreLeases         *message);
+size_t baton__core_leases__get_packed_size
+                     (const Baton__CoreLeases   *message);
+size_t baton__core_leases__pack
+                     (const Baton__CoreLeases   *message,
+                      uint8_t             *out);
+size_t baton__core_leases__pack_to_buffer
+                     (const Baton__CoreLeases   *message,
+                      ProtobufCBuffer     *buffer);
+Baton__CoreLeases *
+       baton__core_leases__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   baton__core_leases__free_unpacked
+                     (Baton__CoreLeases *message,
+                      ProtobufCAllocator *allocator);
 /* Baton__Sampling methods */
 void   baton__sampling__init
                      (Baton__Sampling         *message);
@@ -287,6 +322,9 @@ typedef void (*Baton__Load_Closure)
 typedef void (*Baton__Parking_Closure)
                  (const Baton__Parking *message,
                   void *closure_data);
+typedef void (*Baton__CoreLeases_Closure)
+                 (const Baton__CoreLeases *message,
+                  void *closure_data);
 typedef void (*Baton__Sampling_Closure)
                  (const Baton__Sampling *message,
                   void *closure_data);
@@ -302,6 +340,7 @@ extern const ProtobufCMessageDescriptor baton__numerics__descriptor;
 extern const ProtobufCMessageDescriptor baton__geometry__descriptor;
 extern const ProtobufCMessageDescriptor baton__load__descriptor;
 extern const ProtobufCMessageDescriptor baton__parking__descriptor;
+extern const ProtobufCMessageDescriptor baton__core_leases__descriptor;
 extern const ProtobufCMessageDescriptor baton__sampling__descriptor;
 
 PROTOBUF_C__END_DECLS

@@ -101,10 +101,12 @@ public struct WorkerLoad: Sendable, Hashable {
     public var parking: ParkingLoad
     /// What its engine has done.
     public var work: WorkCounters
+    public var coreLeases: CoreLeaseCounters
 
     public init(
         referencedBlocks: Int = 0, rows: Int = 0, waiting: Int = 0, iterationTime: Duration? = nil,
-        parking: ParkingLoad = ParkingLoad(), work: WorkCounters = WorkCounters()
+        parking: ParkingLoad = ParkingLoad(), work: WorkCounters = WorkCounters(),
+        coreLeases: CoreLeaseCounters = CoreLeaseCounters()
     ) {
         self.referencedBlocks = referencedBlocks
         self.rows = rows
@@ -112,6 +114,7 @@ public struct WorkerLoad: Sendable, Hashable {
         self.iterationTime = iterationTime
         self.parking = parking
         self.work = work
+        self.coreLeases = coreLeases
     }
 }
 
