@@ -142,7 +142,8 @@ extension FieldReader {
     }
 
     private func coreLeases(_ pointer: UnsafeMutablePointer<Baton__CoreLeases>?) throws(WireError) -> CoreLeaseCounters {
-        let counters = try required(pointer, "core_leases").pointee
+        // One that shares no cores has nothing to say of them.
+        guard let counters = pointer?.pointee else { return CoreLeaseCounters() }
         return CoreLeaseCounters(
             borrowed: counters.borrowed, borrowedNanoseconds: counters.borrowed_nanoseconds, waits: counters.waits,
             waitNanoseconds: counters.wait_nanoseconds, overdueWaits: counters.overdue_waits)
