@@ -99,16 +99,19 @@ public struct WorkerLoad: Sendable, Hashable {
     public var parking: ParkingLoad
     /// What its engine has done.
     public var work: WorkCounters
+    /// How it fills its steps, as its shell was told; `nil` for prefill workers.
+    public var scheduling: Scheduling?
 
     public init(
         referencedBlocks: Int = 0, rows: Int = 0, waiting: Int = 0, parking: ParkingLoad = ParkingLoad(),
-        work: WorkCounters = WorkCounters()
+        work: WorkCounters = WorkCounters(), scheduling: Scheduling? = nil
     ) {
         self.referencedBlocks = referencedBlocks
         self.rows = rows
         self.waiting = waiting
         self.parking = parking
         self.work = work
+        self.scheduling = scheduling
     }
 }
 
@@ -132,24 +135,5 @@ public struct ParkingLoad: Sendable, Hashable {
         self.parks = parks
         self.resumes = resumes
         self.migrations = migrations
-    }
-}
-
-/// What a worker's engine has computed since the worker registered.
-public struct WorkCounters: Sendable, Hashable {
-    /// Forward passes. Stands still when the engine hangs with work in hand.
-    public var steps: UInt64
-    /// Those in which chunks of prompts and rows of the batch were computed together.
-    public var sharedSteps: UInt64
-    /// Token rows computed of prompts.
-    public var prefillTokens: UInt64
-    /// Token rows computed of the batch.
-    public var decodeTokens: UInt64
-
-    public init(steps: UInt64 = 0, sharedSteps: UInt64 = 0, prefillTokens: UInt64 = 0, decodeTokens: UInt64 = 0) {
-        self.steps = steps
-        self.sharedSteps = sharedSteps
-        self.prefillTokens = prefillTokens
-        self.decodeTokens = decodeTokens
     }
 }
