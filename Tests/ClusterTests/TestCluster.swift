@@ -20,13 +20,14 @@ struct TestCluster {
     /// Runs `body` with a cluster of its own; every process of it is gone afterwards.
     static func run(
         model: String = model, prefillWorkers: Int = 1, decodeWorkers: Int = 1, mixedWorkers: Int = 0,
-        workerArguments: [String] = [],
+        workerArguments: [String] = [], arm: Arm? = nil,
         _ body: (TestCluster) async throws -> Void
     ) async throws {
         let logs = FileManager.default.temporaryDirectory.appendingPathComponent("baton-test-\(UUID().uuidString)")
         var plan = ClusterPlan(
             programs: programs, model: model, prefillWorkers: prefillWorkers, decodeWorkers: decodeWorkers,
             mixedWorkers: mixedWorkers, rpc: try freeLoopbackEndpoint(), workers: try freeLoopbackEndpoint(), logs: logs)
+        plan.arm = arm
         plan.workerArguments = ["--kv-cache-memory", "64MiB"] + workerArguments
         let cluster = TestCluster(processes: LocalCluster(plan: plan))
         do {
