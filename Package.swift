@@ -61,7 +61,7 @@ let targets: [Target] = [
         "WorkerProgram",
         ["WorkerRuntime", "ProgramSupport", "Inference", "ClusterCore", "Transport", argumentParser, lifecycle]),
     library("LocalCluster", [subprocess, systemPackage]),
-    library("Experiments", ["CProbes", "Kernels", "Inference", "Generation"]),
+    library("Experiments", ["CProbes", "Kernels", "Inference", "ClusterCore", "Generation"]),
     // What `Fuzzing/` runs under sanitizers, and the tests replay.
     library("FuzzTargets", ["Inference", "Kernels", "Tokenizer", "JSONReader", "Wire", "ClusterCore"]),
 

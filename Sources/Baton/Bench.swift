@@ -7,7 +7,7 @@ import ProgramSupport
 
 struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "bench", abstract: "Measure speed.", subcommands: [BenchEngine.self])
+        commandName: "bench", abstract: "Measure speed.", subcommands: [BenchEngine.self, BenchInsert.self])
 }
 
 struct BenchEngine: ParsableCommand {
