@@ -7,7 +7,8 @@ import ProgramSupport
 
 struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "bench", abstract: "Measure speed.", subcommands: [BenchEngine.self, BenchCores.self])
+        commandName: "bench", abstract: "Measure speed.",
+        subcommands: [BenchEngine.self, BenchCores.self, BenchInsert.self])
 }
 
 struct BenchEngine: ParsableCommand {

@@ -54,6 +54,11 @@ struct StatusReport: Encodable {
         var prefillTokens: UInt64
         /// Token rows of the batch.
         var decodeTokens: UInt64
+        /// How its steps are filled; nothing for prefill workers.
+        var scheduling: String?
+        /// Token rows computed for nothing, by cause.
+        var idle: Idle
+        var batch: Batch
         var parking: Parking
         var coreLeases: CoreLeases
 
@@ -84,7 +89,7 @@ struct StatusReport: Encodable {
         }
 
         enum CodingKeys: String, CodingKey {
-            case name, role, state, endpoint, rows, waiting, blocks, steps, parking
+            case name, role, state, endpoint, rows, waiting, blocks, steps, parking, scheduling, idle, batch
             case coreLeases = "core_leases"
             case maxRows = "max_rows"
             case blocksUsed = "blocks_used"
@@ -121,6 +126,63 @@ struct StatusReport: Encodable {
         }
     }
 
+    struct Idle: Encodable {
+        var padding: UInt64
+        var finishedRows: UInt64
+        var waitingRows: UInt64
+        /// Of all token rows; nothing before the first.
+        var ratio: Double?
+
+        enum CodingKeys: String, CodingKey {
+            case padding, ratio
+            case finishedRows = "finished_rows"
+            case waitingRows = "waiting_rows"
+        }
+
+        init(_ work: WorkCounters) {
+            (padding, finishedRows) = (work.idle.padding, work.idle.finishedRows)
+            (waitingRows, ratio) = (work.idle.waitingRows, work.idleRatio)
+        }
+
+        var text: String { ratio.map { "\(Int(($0 * 100).rounded())) %" } ?? "-" }
+    }
+
+    /// As ``BatchCounters`` says; times are in seconds.
+    struct Batch: Encodable {
+        var embeds: UInt64
+        var removals: UInt64
+        var waits: UInt64
+        var stall: Double
+        var firstTokens: UInt64
+        var firstTokenDelay: Double
+        var longestFirstTokenDelay: Double
+        var shapings: UInt64
+        var shapingTime: Double
+        var blocksCopied: UInt64
+        var bytesCopied: UInt64
+
+        enum CodingKeys: String, CodingKey {
+            case embeds, removals, waits, shapings
+            case stall = "stall_seconds"
+            case firstTokens = "first_tokens"
+            case firstTokenDelay = "first_token_delay_seconds"
+            case longestFirstTokenDelay = "longest_first_token_delay_seconds"
+            case shapingTime = "shaping_seconds"
+            case blocksCopied = "blocks_copied"
+            case bytesCopied = "bytes_copied"
+        }
+
+        init(_ counters: BatchCounters) {
+            (embeds, removals, waits) = (counters.embeds, counters.removals, counters.waits)
+            (firstTokens, shapings) = (counters.firstTokens, counters.shapings)
+            (blocksCopied, bytesCopied) = (counters.blocksCopied, counters.bytesCopied)
+            stall = counters.stall / .seconds(1)
+            firstTokenDelay = counters.firstTokenDelay / .seconds(1)
+            longestFirstTokenDelay = counters.longestFirstTokenDelay / .seconds(1)
+            shapingTime = counters.shapingTime / .seconds(1)
+        }
+    }
+
     var model: String
     var waiting: Int
     var running: Int
@@ -139,19 +201,22 @@ struct StatusReport: Encodable {
                 waiting: worker.load.waiting, blocksUsed: worker.load.referencedBlocks, blocks: worker.blockCount,
                 steps: worker.load.work.steps, sharedSteps: worker.load.work.sharedSteps,
                 prefillTokens: worker.load.work.prefillTokens, decodeTokens: worker.load.work.decodeTokens,
-                parking: Worker.Parking(worker.load.parking),
+                scheduling: worker.load.scheduling?.rawValue, idle: Idle(worker.load.work),
+                batch: Batch(worker.load.work.batch), parking: Worker.Parking(worker.load.parking),
                 coreLeases: CoreLeases(worker.load.coreLeases))
         }
     }
 
     var table: String {
         let heading = "model \(model): \(waiting) requests waiting, \(running) running" + (draining ? ", draining" : "")
-        let columns = ["worker", "role", "state", "rows", "waiting", "parked", "blocks", "steps", "endpoint"]
+        let columns = [
+            "worker", "role", "scheduling", "state", "rows", "waiting", "parked", "blocks", "steps", "idle", "endpoint",
+        ]
         let rows = [columns] + workers.map { worker in
             [
-                worker.name, worker.role, worker.state, "\(worker.rows)/\(worker.maxRows)", "\(worker.waiting)",
-                "\(worker.parking.queries)",
-                "\(worker.blocksUsed)/\(worker.blocks)", "\(worker.steps)", worker.endpoint,
+                worker.name, worker.role, worker.scheduling ?? "-", worker.state, "\(worker.rows)/\(worker.maxRows)",
+                "\(worker.waiting)", "\(worker.parking.queries)", "\(worker.blocksUsed)/\(worker.blocks)", "\(worker.steps)",
+                worker.idle.text, worker.endpoint,
             ]
         }
         let widths = columns.indices.map { column in rows.map { $0[column].count }.max() ?? 0 }

@@ -68,14 +68,19 @@ struct ClusterOptions: ParsableArguments {
     @Option(help: "Directory of a Hugging Face model, or a GGUF file.")
     var model: String
 
-    @Option(help: "Processes that compute prompts.")
-    var prefillWorkers = 1
+    @Option(help: ArgumentHelp(
+        "How to serve: baton, baton-dense (on prefill and decode workers), mixed, orca, orca-padded or static (on mixed workers). The answers are the same.",
+        valueName: "arm"))
+    var arm: Arm?
 
-    @Option(help: "Processes that generate tokens.")
-    var decodeWorkers = 1
+    @Option(help: "Processes that compute prompts (default: 1, or 0 where the arm has mixed workers).")
+    var prefillWorkers: Int?
 
-    @Option(help: "Processes that do both in the same steps.")
-    var mixedWorkers = 0
+    @Option(help: "Processes that generate tokens (default: 1, or 0 where the arm has mixed workers).")
+    var decodeWorkers: Int?
+
+    @Option(help: "Processes that do both in the same steps (default: 0, or 1 where the arm has mixed workers).")
+    var mixedWorkers: Int?
 
     @Option(help: "Compute threads of each worker.")
     var threads = 1
@@ -99,6 +104,7 @@ struct ClusterOptions: ParsableArguments {
     var maxNumBatchedTokens = 512
 
     func validate() throws {
+        let (prefillWorkers, decodeWorkers, mixedWorkers) = workerCounts
         guard prefillWorkers >= 0, decodeWorkers >= 0, mixedWorkers >= 0 else {
             throw ValidationError("--prefill-workers, --decode-workers and --mixed-workers must not be negative")
         }
@@ -107,9 +113,18 @@ struct ClusterOptions: ParsableArguments {
         }
         guard !coreLeases.isEmpty else { throw ValidationError("--core-leases must be auto, off or a directory") }
         guard decodeWorkers + mixedWorkers > 0 else { throw ValidationError("a cluster needs workers") }
+        if let arm, (arm.isSeparated ? decodeWorkers : mixedWorkers) == 0 {
+            throw ValidationError("--arm \(arm.rawValue) needs \(arm.isSeparated ? "prefill and decode" : "mixed") workers")
+        }
+    }
+
+    private var workerCounts: (prefill: Int, decode: Int, mixed: Int) {
+        let isSeparated = arm?.isSeparated ?? true
+        return (prefillWorkers ?? (isSeparated ? 1 : 0), decodeWorkers ?? (isSeparated ? 1 : 0), mixedWorkers ?? (isSeparated ? 0 : 1))
     }
 
     func plan(rpc: String, logs: URL) throws -> ClusterPlan {
+        let (prefillWorkers, decodeWorkers, mixedWorkers) = workerCounts
         var plan = ClusterPlan(
             programs: Self.programs, model: model, prefillWorkers: prefillWorkers, decodeWorkers: decodeWorkers,
             mixedWorkers: mixedWorkers, rpc: rpc, workers: try freeLoopbackEndpoint(), threads: threads, logs: logs)
@@ -117,6 +132,7 @@ struct ClusterOptions: ParsableArguments {
             "--dtype", dtype, "--kv-dtype", kvDtype, "--kv-cache-memory", String(kvCacheMemory.bytes),
             "--max-num-seqs", String(maxNumSeqs), "--max-num-batched-tokens", String(maxNumBatchedTokens),
         ]
+        plan.arm = arm
         plan.cores = ThreadTeam.allowedCores
         plan.coreLeases = switch coreLeases {
         case "auto": logs.appendingPathComponent("core-leases").path

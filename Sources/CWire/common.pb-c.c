@@ -322,6 +322,96 @@ void   baton__core_leases__free_unpacked
   assert(message->base.descriptor == &baton__core_leases__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   baton__idle_counters__init
+                     (Baton__IdleCounters         *message)
+{
+  static const Baton__IdleCounters init_value = BATON__IDLE_COUNTERS__INIT;
+  *message = init_value;
+}
+size_t baton__idle_counters__get_packed_size
+                     (const Baton__IdleCounters *message)
+{
+  assert(message->base.descriptor == &baton__idle_counters__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t baton__idle_counters__pack
+                     (const Baton__IdleCounters *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &baton__idle_counters__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t baton__idle_counters__pack_to_buffer
+                     (const Baton__IdleCounters *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &baton__idle_counters__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Baton__IdleCounters *
+       baton__idle_counters__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Baton__IdleCounters *)
+     protobuf_c_message_unpack (&baton__idle_counters__descriptor,
+                                allocator, len, data);
+}
+void   baton__idle_counters__free_unpacked
+                     (Baton__IdleCounters *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &baton__idle_counters__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   baton__batch_counters__init
+                     (Baton__BatchCounters         *message)
+{
+  static const Baton__BatchCounters init_value = BATON__BATCH_COUNTERS__INIT;
+  *message = init_value;
+}
+size_t baton__batch_counters__get_packed_size
+                     (const Baton__BatchCounters *message)
+{
+  assert(message->base.descriptor == &baton__batch_counters__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t baton__batch_counters__pack
+                     (const Baton__BatchCounters *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &baton__batch_counters__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t baton__batch_counters__pack_to_buffer
+                     (const Baton__BatchCounters *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &baton__batch_counters__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Baton__BatchCounters *
+       baton__batch_counters__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Baton__BatchCounters *)
+     protobuf_c_message_unpack (&baton__batch_counters__descriptor,
+                                allocator, len, data);
+}
+void   baton__batch_counters__free_unpacked
+                     (Baton__BatchCounters *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &baton__batch_counters__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   baton__sampling__init
                      (Baton__Sampling         *message)
 {
@@ -675,7 +765,7 @@ const ProtobufCMessageDescriptor baton__geometry__descriptor =
   (ProtobufCMessageInit) baton__geometry__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor baton__load__field_descriptors[10] =
+static const ProtobufCFieldDescriptor baton__load__field_descriptors[13] =
 {
   {
     "referenced_blocks",
@@ -762,6 +852,42 @@ static const ProtobufCFieldDescriptor baton__load__field_descriptors[10] =
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "scheduling",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Load, scheduling),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "idle",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Load, idle),
+    &baton__idle_counters__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "batch",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Load, batch),
+    &baton__batch_counters__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "parking",
     20,
     PROTOBUF_C_LABEL_NONE,
@@ -799,13 +925,16 @@ static const ProtobufCFieldDescriptor baton__load__field_descriptors[10] =
   },
 };
 static const unsigned baton__load__field_indices_by_name[] = {
-  9,   /* field[9] = core_leases */
+  9,   /* field[9] = batch */
+  12,   /* field[12] = core_leases */
   6,   /* field[6] = decode_tokens */
-  8,   /* field[8] = iteration_microseconds */
-  7,   /* field[7] = parking */
+  8,   /* field[8] = idle */
+  11,   /* field[11] = iteration_microseconds */
+  10,   /* field[10] = parking */
   5,   /* field[5] = prefill_tokens */
   0,   /* field[0] = referenced_blocks */
   1,   /* field[1] = rows */
+  7,   /* field[7] = scheduling */
   4,   /* field[4] = shared_steps */
   3,   /* field[3] = steps */
   2,   /* field[2] = waiting */
@@ -813,8 +942,8 @@ static const unsigned baton__load__field_indices_by_name[] = {
 static const ProtobufCIntRange baton__load__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 20, 7 },
-  { 0, 10 }
+  { 20, 10 },
+  { 0, 13 }
 };
 const ProtobufCMessageDescriptor baton__load__descriptor =
 {
@@ -824,7 +953,7 @@ const ProtobufCMessageDescriptor baton__load__descriptor =
   "Baton__Load",
   "baton",
   sizeof(Baton__Load),
-  10,
+  13,
   baton__load__field_descriptors,
   baton__load__field_indices_by_name,
   2,  baton__load__number_ranges,
@@ -1022,6 +1151,238 @@ const ProtobufCMessageDescriptor baton__core_leases__descriptor =
   baton__core_leases__field_indices_by_name,
   1,  baton__core_leases__number_ranges,
   (ProtobufCMessageInit) baton__core_leases__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor baton__idle_counters__field_descriptors[3] =
+{
+  {
+    "padding",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__IdleCounters, padding),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "finished_rows",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__IdleCounters, finished_rows),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "waiting_rows",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__IdleCounters, waiting_rows),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned baton__idle_counters__field_indices_by_name[] = {
+  1,   /* field[1] = finished_rows */
+  0,   /* field[0] = padding */
+  2,   /* field[2] = waiting_rows */
+};
+static const ProtobufCIntRange baton__idle_counters__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor baton__idle_counters__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "baton.IdleCounters",
+  "IdleCounters",
+  "Baton__IdleCounters",
+  "baton",
+  sizeof(Baton__IdleCounters),
+  3,
+  baton__idle_counters__field_descriptors,
+  baton__idle_counters__field_indices_by_name,
+  1,  baton__idle_counters__number_ranges,
+  (ProtobufCMessageInit) baton__idle_counters__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor baton__batch_counters__field_descriptors[11] =
+{
+  {
+    "embeds",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__BatchCounters, embeds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "removals",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__BatchCounters, removals),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "waits",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__BatchCounters, waits),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "stall",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__BatchCounters, stall),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "first_token_delay",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__BatchCounters, first_token_delay),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "first_tokens",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__BatchCounters, first_tokens),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "longest_first_token_delay",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__BatchCounters, longest_first_token_delay),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "shaping_time",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__BatchCounters, shaping_time),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "shapings",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__BatchCounters, shapings),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "blocks_copied",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__BatchCounters, blocks_copied),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "bytes_copied",
+    11,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__BatchCounters, bytes_copied),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned baton__batch_counters__field_indices_by_name[] = {
+  9,   /* field[9] = blocks_copied */
+  10,   /* field[10] = bytes_copied */
+  0,   /* field[0] = embeds */
+  4,   /* field[4] = first_token_delay */
+  5,   /* field[5] = first_tokens */
+  6,   /* field[6] = longest_first_token_delay */
+  1,   /* field[1] = removals */
+  7,   /* field[7] = shaping_time */
+  8,   /* field[8] = shapings */
+  3,   /* field[3] = stall */
+  2,   /* field[2] = waits */
+};
+static const ProtobufCIntRange baton__batch_counters__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 11 }
+};
+const ProtobufCMessageDescriptor baton__batch_counters__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "baton.BatchCounters",
+  "BatchCounters",
+  "Baton__BatchCounters",
+  "baton",
+  sizeof(Baton__BatchCounters),
+  11,
+  baton__batch_counters__field_descriptors,
+  baton__batch_counters__field_indices_by_name,
+  1,  baton__batch_counters__number_ranges,
+  (ProtobufCMessageInit) baton__batch_counters__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor baton__sampling__field_descriptors[8] =

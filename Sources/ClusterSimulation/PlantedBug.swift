@@ -43,6 +43,8 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case damagedParkingTrusted
     /// A worker does not say that it has parked a query.
     case parkingSwallowed
+    /// A decode worker shapes its dense batch and does not move the KV along.
+    case shapingMovesNothing
     /// The client's stream gets a token twice.
     case tokenEmittedTwice
     /// A failed stream looks finished.

@@ -7,6 +7,7 @@ struct Scenario {
         var role: WorkerRole
         var blockCount: Int
         var maxSequences: Int
+        var scheduling: Scheduling?
     }
 
     /// Probabilities for each message.
@@ -82,10 +83,13 @@ struct Scenario {
         creditWindow = max(creditWindow, kvLatency / 5_000)
         transportTime = random.pick([100, 300, 3_000])
         let smallest = geometry.blockCount(forTokens: maxModelLength)
+        // Drawn apart: a seed tells the same story whatever policies there are.
+        var policies = random
         func workers(_ role: WorkerRole) -> [Worker] {
             (0..<random.draw(1...3)).map { _ in
                 Worker(
-                    role: role, blockCount: smallest + random.draw(0...smallest * 2), maxSequences: random.draw(1...4))
+                    role: role, blockCount: smallest + random.draw(0...smallest * 2), maxSequences: random.draw(1...4),
+                    scheduling: Self.scheduling(of: role, &policies))
             }
         }
         // Separated workers, mixed ones, or both.
@@ -134,6 +138,13 @@ struct Scenario {
             if random.chance(0.3) { request.timeout = random.milliseconds(10...200) }
             return request
         }
+    }
+
+    /// Half of the workers schedule as is usual for their role, the others in one of the other ways.
+    private static func scheduling(of role: WorkerRole, _ random: inout Random) -> Scheduling? {
+        let usual = Scheduling.standard(for: role)
+        let others = Scheduling.allCases.filter { $0.role == role && $0 != usual }
+        return others.isEmpty || random.chance(0.5) ? usual : random.pick(others)
     }
 
     /// From the healing on: time in which the cluster must have found itself again.

@@ -39,10 +39,12 @@ extension Simulation {
 
     private func start(_ step: MixedStep, _ worker: WorkerProcess) {
         for attempt in step.rows.map(\.attempt) + step.chunks.map(\.attempt) { checkWork(attempt, worker) }
-        checkSize(step.tokenCount, worker)
+        if worker.shape.scheduling == .mixed { checkSize(step.tokenCount, worker) }
         if !step.rows.isEmpty, !step.chunks.isEmpty { report.sharedSteps += 1 }
+        report.idleTokens += step.paddingCount
         worker.step = .mixed(step)
-        let time = random.microseconds(3_000...15_000) * worker.slowness + .microseconds(40 * step.tokenCount)
+        let computed = step.tokenCount + step.paddingCount
+        let time = random.microseconds(3_000...15_000) * worker.slowness + .microseconds(40 * computed)
         queue.push(.stepDone(worker.index, life: worker.life), at: now + time)
     }
 

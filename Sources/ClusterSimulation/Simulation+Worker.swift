@@ -60,6 +60,7 @@ extension Simulation {
     private func tick(_ worker: WorkerProcess) {
         carryOut(worker.prefill?.handle(.tick, at: now), worker)
         carryOut(worker.decode?.handle(.tick, at: now), worker)
+        carryOut(worker.mixed?.handle(.tick, at: now), worker)
     }
 
     // MARK: Session
@@ -164,6 +165,8 @@ extension Simulation {
             case .reply(let peer, let reply): send(reply, to: peer, worker)
             case .report(let message): report(message, worker)
             case .copyBlock(let from, let to):
+                report.blocksCopied += 1
+                guard plant != .shapingMovesNothing else { break }
                 worker.kv.copyBlock(from: from, to: to, layerCount: scenario.geometry.layerCount)
             case .park(let kv): enqueue(.park(kv), worker)
             case .restore(let kv): enqueue(.restore(kv), worker)

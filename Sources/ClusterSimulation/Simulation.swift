@@ -264,6 +264,10 @@ public struct SimulationReport: Sendable, Equatable {
     public var migrations = 0
     /// Steps of mixed workers with both rows and chunks.
     public var sharedSteps = 0
+    /// Token rows that were computed for nothing.
+    public var idleTokens = 0
+    /// To shape dense batches.
+    public var blocksCopied = 0
     /// Of everything that happened, in order.
     public var digest: UInt64 = 0
 
@@ -291,6 +295,8 @@ public struct SimulationReport: Sendable, Equatable {
         resumes += other.resumes
         migrations += other.migrations
         sharedSteps += other.sharedSteps
+        idleTokens += other.idleTokens
+        blocksCopied += other.blocksCopied
         digest = SplitMix.mix(digest, other.digest)
     }
 }

@@ -84,7 +84,8 @@ final class WorkerProcess {
             geometry: scenario.geometry,
             blockCount: shape.blockCount * (plant == .promptBlocksUncounted && shape.role == .mixed ? 2 : 1),
             maxSequences: shape.maxSequences, maxModelLength: scenario.maxModelLength,
-            creditWindow: scenario.creditWindow, parking: scenario.parking)
+            creditWindow: scenario.creditWindow, parking: scenario.parking,
+            layout: shape.scheduling == .batonDense ? .dense : .blockTables)
         switch shape.role {
         case .prefill:
             prefill = PrefillRole(
@@ -96,11 +97,13 @@ final class WorkerProcess {
         case .mixed:
             let forgotten = plant == .budgetForgetsRows ? shape.maxSequences : 0
             mixed = MixedRole(
-                MixedRole.Configuration(decode: decodeConfiguration, maxBatchedTokens: tokenBudget + forgotten))
+                MixedRole.Configuration(
+                    decode: decodeConfiguration, maxBatchedTokens: tokenBudget + forgotten,
+                    scheduling: shape.scheduling ?? .mixed))
         }
     }
 
-    /// Tokens that one step may have.
+    /// Tokens that one step may have, in a policy that heeds it.
     var tokenBudget: Int {
         shape.role == .mixed ? max(scenario.maxBatchedTokens, shape.maxSequences) : scenario.maxBatchedTokens
     }
@@ -114,7 +117,7 @@ final class WorkerProcess {
         step == nil && prefill?.isQuiescent ?? true && decode?.isQuiescent ?? true && mixed?.isQuiescent ?? true
     }
     var nextWake: Instant? {
-        let roleWake = isReleasing ? nil : prefill?.timeOfNextWakeUp ?? decode?.timeOfNextWakeUp
+        let roleWake = isReleasing ? nil : prefill?.timeOfNextWakeUp ?? decode?.timeOfNextWakeUp ?? mixed?.timeOfNextWakeUp
         return [sessionWake, roleWake].compactMap { $0 }.min()
     }
 

@@ -79,8 +79,9 @@ public final class Engine {
             guard Int(position) / kv.blockSize < table.count else { throw .blockMissing(position: position, row: row) }
         }
         for (sequence, last) in Self.lastPositions(batch) {
+            let padding = batch.isPadding[sequence] ? kv.nullBlock : nil
             for block in batch.blockTables[sequence].prefix(last / kv.blockSize + 1)
-            where block < 0 || Int(block) >= kv.blockCount { throw .block(block, sequence: sequence) }
+            where (block < 0 || Int(block) >= kv.blockCount) && block != padding { throw .block(block, sequence: sequence) }
         }
     }
 

@@ -104,7 +104,8 @@ struct ForwardStep {
 
     /// Biases, head norms and rope on `qkv`, then K and V into the cache.
     private func storeKeysAndValues(_ layer: ModelWeights.Layer, index: Int) throws {
-        let c = model.configuration, kernels = model.kernels, positions = batch.positions, kv = kv, tables = scratch.rowTables
+        let c = model.configuration, kernels = model.kernels, kv = kv, tables = scratch.rowTables
+        let positions = batch.positions, sequences = batch.sequences, isPadding = batch.isPadding
         let qkv = try scratch.qkv.rows(batch.rowCount), rope = try scratch.rope.rows(batch.rowCount)
         forEachRow(batch.rowCount, width: qkv.columns) { row, _ in
             let q = qkv.base + row * qkv.stride, k = q + c.queryWidth, v = k + c.kvWidth
@@ -114,6 +115,7 @@ struct ForwardStep {
             let cosine = rope.base + row * rope.stride
             kernels.rotate(q, heads: c.headCount + c.kvHeadCount, headDim: c.headDim, cosine: cosine,
                            sine: cosine + c.headDim / 2)
+            if isPadding[Int(sequences[row])] { return }
             let position = Int(positions[row]), block = tables.block(row: row, index: position / kv.blockSize)
             kv.layout.store(k: k, v: v, slot: position % kv.blockSize, of: kv.address(layer: index, block: block),
                             kernels: kernels)

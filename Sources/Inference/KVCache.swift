@@ -3,6 +3,8 @@ import Kernels
 /// The paged K and V tensors of a model: `[layers][blocks]`, each (layer, block) one contiguous, 64-byte aligned range of
 /// ``bytesPerBlockPerLayer`` bytes, laid out as ``KVBlockLayout`` says. That range is what travels between workers.
 ///
+/// Behind the pool's blocks each layer has one more, the *null block*: zeros that nobody writes, to pad block tables with.
+///
 /// The pool is a fixed piece of zeroed memory; which block belongs to whom is the caller's business (`BlockPool`).
 ///
 /// Unchecked: the geometry is immutable. The bytes are not guarded: the engine writes blocks of the batch it runs, and a
@@ -16,7 +18,7 @@ public final class KVCache: @unchecked Sendable {
     /// - Throws: ``KernelError/outOfMemory(byteCount:)`` if the system refuses the memory, or its size overflows.
     public init(layout: KVBlockLayout, layerCount: Int, blockCount: Int) throws(KernelError) {
         precondition(layerCount >= 1 && blockCount >= 1, "KV cache of \(layerCount) layers, \(blockCount) blocks")
-        let (perLayer, overflow) = layout.byteCount.multipliedReportingOverflow(by: blockCount)
+        let (perLayer, overflow) = layout.byteCount.multipliedReportingOverflow(by: blockCount + 1)
         let (total, overflow2) = perLayer.multipliedReportingOverflow(by: layerCount)
         guard !overflow, !overflow2 else { throw .outOfMemory(byteCount: Int.max) }
         self.layout = layout
@@ -26,6 +28,8 @@ public final class KVCache: @unchecked Sendable {
     }
 
     public var blockSize: Int { layout.blockSize }
+    /// Of every layer; not in the pool, never written.
+    public var nullBlock: Int32 { Int32(blockCount) }
     public var format: NumberFormat { layout.format }
     public var bytesPerBlockPerLayer: Int { layout.byteCount }
     /// Over all layers.
@@ -52,6 +56,6 @@ public final class KVCache: @unchecked Sendable {
     func address(layer: Int, block: Int32) -> UnsafeMutableRawPointer {
         precondition(layer >= 0 && layer < layerCount, "layer \(layer) of \(layerCount)")
         precondition(block >= 0 && block < blockCount, "block \(block) of \(blockCount)")
-        return memory.base + (layer * blockCount + Int(block)) * layout.byteCount
+        return memory.base + (layer * (blockCount + 1) + Int(block)) * layout.byteCount
     }
 }

@@ -15,6 +15,9 @@ public struct TokenBatch: Sendable, Hashable {
     /// Block ids of each sequence, `[sequences][blocks]`; position p lies in block `p / blockSize`. Entries past the last
     /// position of the sequence's rows are not read.
     public private(set) var blockTables: [[Int32]] = []
+    /// Sequences of padding, `[sequences]`: computed like others, but their K and V are not stored, and they see what lies
+    /// in the null block (``KVCache/nullBlock``).
+    public private(set) var isPadding: [Bool] = []
     /// Rows whose logits are wanted, ascending.
     public private(set) var logitRows: [Int32] = []
 
@@ -29,13 +32,8 @@ public struct TokenBatch: Sendable, Hashable {
         _ tokens: some Collection<TokenID>, at start: Int32, blockTable: [Int32], logits: LogitsWanted = .last
     ) {
         precondition(!tokens.isEmpty, "a sequence without tokens")
-        let sequence = Int32(blockTables.count), first = Int32(rowCount)
-        blockTables.append(blockTable)
-        for (offset, token) in tokens.enumerated() {
-            sequences.append(sequence)
-            positions.append(start &+ Int32(truncatingIfNeeded: offset))
-            self.tokens.append(token)
-        }
+        let first = Int32(rowCount)
+        appendSequence(tokens, at: start, blockTable: blockTable, isPadding: false)
         switch logits {
         case .none: break
         case .last: logitRows.append(Int32(rowCount) - 1)
@@ -45,12 +43,36 @@ public struct TokenBatch: Sendable, Hashable {
 
     public enum LogitsWanted: Sendable, Hashable { case none, last, all }
 
+    /// Adds `count` rows that are computed and thrown away, as a dense tensor has them where a sequence is shorter than the
+    /// longest, at positions `start`, `start + 1`, … of nobody's sequence.
+    public mutating func appendPadding(count: Int, at start: Int32, in kv: KVCache) {
+        precondition(count > 0 && start >= 0, "\(count) rows of padding at \(start)")
+        let blocks = (Int(start) + count - 1) / kv.blockSize + 1
+        appendSequence(
+            repeatElement(0, count: count), at: start, blockTable: Array(repeating: kv.nullBlock, count: blocks),
+            isPadding: true)
+    }
+
+    private mutating func appendSequence(
+        _ tokens: some Collection<TokenID>, at start: Int32, blockTable: [Int32], isPadding: Bool
+    ) {
+        let sequence = Int32(blockTables.count)
+        blockTables.append(blockTable)
+        self.isPadding.append(isPadding)
+        for (offset, token) in tokens.enumerated() {
+            sequences.append(sequence)
+            positions.append(start &+ Int32(truncatingIfNeeded: offset))
+            self.tokens.append(token)
+        }
+    }
+
     /// Empties the batch and keeps its storage for the next step.
     public mutating func removeAll() {
         sequences.removeAll(keepingCapacity: true)
         positions.removeAll(keepingCapacity: true)
         tokens.removeAll(keepingCapacity: true)
         blockTables.removeAll(keepingCapacity: true)
+        isPadding.removeAll(keepingCapacity: true)
         logitRows.removeAll(keepingCapacity: true)
     }
 }

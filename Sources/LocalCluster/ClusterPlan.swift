@@ -23,6 +23,8 @@ public struct ClusterPlan: Sendable {
     public var coordinatorArguments: [String] = []
     /// Further arguments of every worker.
     public var workerArguments: [String] = []
+    /// How the workers with a batch fill their steps; `nil`: each as is usual for its role.
+    public var arm: Arm?
     public var environment: [String: String] = [:]
 
     public init(
@@ -56,6 +58,12 @@ public struct ClusterPlan: Sendable {
         return ["--cores", cores[index * threads..<(index + 1) * threads].map(String.init).joined(separator: ",")]
     }
 
+    /// Prefill workers have no batch, and the same part in every arm.
+    private func scheduling(of role: Substring) -> [String] {
+        guard let arm, role == (arm.isSeparated ? "decode" : "mixed") else { return [] }
+        return ["--scheduling", arm.rawValue]
+    }
+
     /// Program and arguments of one of ``processNames``.
     func command(for name: String) -> (program: String, arguments: [String]) {
         let parent = ["--parent", String(ProcessInfo.processInfo.processIdentifier)]
@@ -68,6 +76,7 @@ public struct ClusterPlan: Sendable {
             "--threads", String(threads),
         ] + pinning(of: name) + (coreLeases.map { ["--core-leases", $0] } ?? [])
         // Names begin with the role, as programs do.
-        return ("\(name.prefix { $0 != "-" })-worker", arguments + workerArguments + parent)
+        let role = name.prefix { $0 != "-" }
+        return ("\(role)-worker", arguments + scheduling(of: role) + workerArguments + parent)
     }
 }

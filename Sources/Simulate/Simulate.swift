@@ -66,7 +66,8 @@ import ClusterSimulation
             "tokens \(total.tokens), attempts \(total.attempts), retargets \(total.retargets), parks \(total.parks), "
                 + "resumes \(total.resumes), migrations \(total.migrations), "
                 + "evictions \(total.evictions), registrations \(total.registrations), "
-                + "steps with rows and chunks \(total.sharedSteps)")
+                + "steps with rows and chunks \(total.sharedSteps), "
+                + "token rows of padding \(total.idleTokens), blocks moved by shaping \(total.blocksCopied)")
         let faults = zip(FaultKind.allCases, total.faults).map { "\($0.rawValue) \($1)" }
         print("faults: " + faults.joined(separator: ", "))
         print(

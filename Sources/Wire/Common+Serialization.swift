@@ -49,6 +49,9 @@ extension Arena {
             $0.shared_steps = load.work.sharedSteps
             $0.prefill_tokens = load.work.prefillTokens
             $0.decode_tokens = load.work.decodeTokens
+            $0.scheduling = load.scheduling.map(\.wireValue) ?? 0
+            $0.idle = idle(load.work.idle)
+            $0.batch = batch(load.work.batch)
             $0.parking = parking(load.parking)
             $0.iteration_microseconds = load.iterationTime?.microseconds ?? 0
             $0.core_leases = coreLeases(load.coreLeases)
@@ -137,8 +140,8 @@ extension FieldReader {
             parking: try parking(load.parking),
             work: WorkCounters(
                 steps: load.steps, sharedSteps: load.shared_steps, prefillTokens: load.prefill_tokens,
-                decodeTokens: load.decode_tokens),
-            coreLeases: try coreLeases(load.core_leases))
+                decodeTokens: load.decode_tokens, idle: try idle(load.idle), batch: try batch(load.batch)),
+            coreLeases: try coreLeases(load.core_leases), scheduling: try scheduling(load.scheduling))
     }
 
     private func coreLeases(_ pointer: UnsafeMutablePointer<Baton__CoreLeases>?) throws(WireError) -> CoreLeaseCounters {

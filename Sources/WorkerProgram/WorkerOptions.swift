@@ -68,6 +68,11 @@ public struct WorkerOptions: ParsableArguments {
     @Option(help: "Tokens of prompt and answer together (default: as the model allows).")
     public var maxModelLen: Int?
 
+    @Option(help: ArgumentHelp(
+        "How steps are filled: mixed, orca, orca-padded or static on a mixed worker, baton or baton-dense on a decode worker (default: mixed, baton).",
+        valueName: "arm"))
+    public var scheduling: Scheduling?
+
     @OptionGroup public var network: NetworkOptions
     @OptionGroup public var logging: LogOptions
     @OptionGroup public var parent: ParentOptions
@@ -107,6 +112,9 @@ public struct WorkerOptions: ParsableArguments {
             throw ValidationError(
                 "--max-num-batched-tokens \(maxNumBatchedTokens) must be at least --max-num-seqs \(maxNumSeqs)")
         }
+        if let scheduling, scheduling.role != role {
+            throw ValidationError("--scheduling \(scheduling.rawValue) needs a \(scheduling.role.rawValue) worker, not a \(role.rawValue) worker")
+        }
         // A wrong model path is found here, before anything is loaded.
         _ = try ModelConfiguration(path: model)
         return WorkerConfiguration(
@@ -117,6 +125,7 @@ public struct WorkerOptions: ParsableArguments {
             coreLeases: coreLeases == "off" ? nil : coreLeases, maxThreads: maxThreads,
             weightCache: weightCache, kvCacheBytes: kvCacheMemory.bytes,
             parking: ParkingLot.Limits(memory: parkingMemory.bytes, file: parkingDir == nil ? 0 : parkingDisk.bytes),
-            parkingDirectory: parkingDir, blockSize: blockSize, maxSequences: maxNumSeqs, maxBatchedTokens: maxNumBatchedTokens, maxModelLength: maxModelLen)
+            parkingDirectory: parkingDir, blockSize: blockSize, maxSequences: maxNumSeqs,
+            maxBatchedTokens: maxNumBatchedTokens, maxModelLength: maxModelLen, scheduling: scheduling)
     }
 }

@@ -75,7 +75,7 @@ public actor DecodeWorker: WorkerShell {
     /// Takes nothing new, finishes what it holds, then ends ``run()``. Called again, it ends at once.
     public func drain() { leave() }
 
-    var load: WorkerLoad? { role?.load }
+    var load: WorkerLoad? { load(of: role?.load) }
 }
 
 // MARK: - What arrives
@@ -101,7 +101,8 @@ extension DecodeWorker {
             DecodeRole.Configuration(
                 clusterEpoch: cluster, workerEpoch: worker, modelHash: facts.identity.modelHash,
                 geometry: facts.geometry, blockCount: facts.kv.blockCount, maxSequences: configuration.maxSequences,
-                maxModelLength: facts.maxModelLength, parking: configuration.parking))
+                maxModelLength: facts.maxModelLength, parking: configuration.parking,
+                layout: configuration.scheduling == .batonDense ? .dense : .blockTables))
         let hello = KVHello(worker: configuration.worker, epoch: cluster, modelHash: facts.identity.modelHash)
         sender = KVSender(
             thread: thread, hello: hello, logger: logger,
@@ -171,8 +172,10 @@ extension DecodeWorker {
 
 extension DecodeWorker {
     private func iterate() {
-        guard !isIterating, let (iteration, actions) = role?.nextIteration(at: .now) else { return }
+        let began = Instant.now
+        guard !isIterating, let (iteration, actions) = role?.nextIteration(at: began) else { return }
         carryOut(actions)
+        role?.noteBoundary(took: .now - began)
         guard let iteration else { return }
         isIterating = true
         engine.submit { [weak self, thread] engine in

@@ -22,6 +22,7 @@ public actor MixedWorker: WorkerShell {
     private var isComputing = false
     /// Reset was asked for; the role lives on until neither engine nor parking store touches its blocks.
     private var isReleasing = false
+    private var wakeUp: SocketThread.Timer?
     var end = WorkerEnd()
 
     public nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
@@ -54,7 +55,7 @@ public actor MixedWorker: WorkerShell {
     /// Takes nothing new, finishes what it holds, then ends ``run()``. Called again, it ends at once.
     public func drain() { leave() }
 
-    var load: WorkerLoad? { role?.load }
+    var load: WorkerLoad? { load(of: role?.load) }
 }
 
 // MARK: - What arrives
@@ -71,7 +72,7 @@ extension MixedWorker {
                         geometry: facts.geometry, blockCount: facts.kv.blockCount,
                         maxSequences: configuration.maxSequences, maxModelLength: facts.maxModelLength,
                         parking: configuration.parking),
-                    maxBatchedTokens: configuration.maxBatchedTokens))
+                    maxBatchedTokens: configuration.maxBatchedTokens, scheduling: configuration.scheduling ?? .mixed))
             noteRegistration(cluster, worker)
         case .deliver(let message): feed(.message(message))
         case .reset(let reason):
@@ -87,6 +88,13 @@ extension MixedWorker {
         if isReleasing { return releaseIfQuiescent() }
         carryOut(actions)
         compute()
+        rearm()
+    }
+
+    private func rearm() {
+        wakeUp?.cancel()
+        guard let time = role?.timeOfNextWakeUp else { return }
+        wakeUp = thread.schedule(at: time) { [weak self] in self?.assumeIsolated { $0.feed(.tick) } }
     }
 
     private func carryOut(_ actions: [MixedRole.Action]) {
@@ -115,8 +123,10 @@ extension MixedWorker {
 
 extension MixedWorker {
     private func compute() {
-        guard !isComputing, let (step, actions) = role?.nextStep(at: .now) else { return }
+        let began = Instant.now
+        guard !isComputing, let (step, actions) = role?.nextStep(at: began) else { return }
         carryOut(actions)
+        role?.noteBoundary(took: .now - began)
         guard let step else { return }
         isComputing = true
         engine.submit { [weak self, thread] engine in
@@ -133,6 +143,7 @@ extension MixedWorker {
     /// Drops the role once neither engine nor parking store touches its blocks.
     private func releaseIfQuiescent() {
         guard role?.isQuiescent ?? true else { return }
+        wakeUp?.cancel()
         role = nil
         parking.discardAll()
         isReleasing = false
@@ -140,6 +151,7 @@ extension MixedWorker {
     }
 
     func dropEverything() {
+        wakeUp?.cancel()
         role = nil
         parking.stop()
     }

@@ -42,12 +42,15 @@ public struct WorkerConfiguration: Sendable {
     public var maxBatchedTokens: Int
     /// Tokens of prompt and answer; `nil`: as the model allows.
     public var maxModelLength: Int?
+    /// How steps are filled (decode, mixed).
+    public var scheduling: Scheduling?
 
     public init(
         worker: WorkerID, role: WorkerRole, coordinator: Endpoint, listen: Endpoint, advertise: Endpoint?,
         security: LinkSecurity, model: String, weightFormat: WeightFormat, kvFormat: KVFormat = .auto, threads: Int,
         cores: [Int] = [], coreLeases: String? = nil, maxThreads: Int? = nil, weightCache: WeightCache = .off,
-        kvCacheBytes: Int, parking: ParkingLot.Limits = .none, parkingDirectory: String? = nil, blockSize: Int, maxSequences: Int, maxBatchedTokens: Int, maxModelLength: Int?
+        kvCacheBytes: Int, parking: ParkingLot.Limits = .none, parkingDirectory: String? = nil, blockSize: Int,
+        maxSequences: Int, maxBatchedTokens: Int, maxModelLength: Int?, scheduling: Scheduling? = nil
     ) {
         self.worker = worker
         self.role = role
@@ -70,6 +73,7 @@ public struct WorkerConfiguration: Sendable {
         self.maxSequences = maxSequences
         self.maxBatchedTokens = maxBatchedTokens
         self.maxModelLength = maxModelLength
+        self.scheduling = scheduling ?? .standard(for: role)
     }
 }
 

@@ -100,6 +100,7 @@ final class WorkerEngine {
         batch.removeAll()
         append(step.rows)
         append(step.chunks)
+        for padding in step.padding { batch.appendPadding(count: padding.count, at: Int32(padding.start), in: facts.kv) }
         return sample(wanted(by: step.rows) + wanted(by: step.chunks)) { _ in }
     }
 

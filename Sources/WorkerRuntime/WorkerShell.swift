@@ -58,6 +58,13 @@ extension WorkerShell {
         try joinCluster(receiver)
     }
 
+    /// A role's load, with what the role was made to do.
+    func load(of load: WorkerLoad?) -> WorkerLoad? {
+        var load = load
+        load?.scheduling = configuration.scheduling
+        return load
+    }
+
     private func refuse(_ message: KVMessage, from peer: PeerID) {
         guard case .open(let open) = message else { return }
         let reason = "a \(configuration.role.rawValue) worker takes no KV"

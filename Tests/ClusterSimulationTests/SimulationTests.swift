@@ -47,5 +47,6 @@ import Testing
         #expect(total.messagesLost > 0 && total.messagesDuplicated > 0 && total.messagesReordered > 0)
         #expect(total.attempts > total.finished)
         #expect(total.sharedSteps > 100)
+        #expect(total.idleTokens > 50 && total.blocksCopied > 100)
     }
 }

@@ -62,8 +62,8 @@ extension ClusterTests {
         try await TestCluster.run(decodeWorkers: 2, workerArguments: ["--max-num-seqs", "2"]) { cluster in
             let client = try await cluster.connect()
             let killing = Task {
-                try await cluster.waitUntil("something is parked") { status in
-                    status.workers.contains { $0.worker.name == "decode-0" && $0.load.parking.queries > 0 }
+                try await cluster.waitUntil("rows change hands") { status in
+                    status.workers.contains { $0.worker.name == "decode-0" && $0.load.parking.parks > 2 }
                 }
                 await cluster.processes.kill("decode-0")
                 try await cluster.processes.start("decode-0")

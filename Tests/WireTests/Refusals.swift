@@ -8,6 +8,19 @@ private func header(_ field: UInt64, _ body: (inout RawHeader) -> Void = { _ in 
 
 private func attempt(_ header: inout RawHeader) { header.varint(1, 5) }
 
+private func pong(
+    batch: (inout RawHeader) -> Void = { _ in }, load: (inout RawHeader) -> Void = { _ in }
+) -> [UInt8] {
+    header(42) {
+        $0.data(1, [0x77])
+        $0.message(4) {
+            load(&$0)
+            $0.message(9)
+            $0.message(10, batch)
+        }
+    }
+}
+
 extension Refusal {
     static let ofHeaders: [Refusal] = Family.allCases.flatMap { family in
         let name = family.name
@@ -84,6 +97,11 @@ extension Refusal {
             .control, "leaving with a payload", [header(20), []], .frameCount(message: worker, expected: 0, actual: 1)),
         Refusal(.control, "ping with a payload", [header(41), []], .frameCount(message: "control", expected: 0, actual: 1)),
         control("pong without load", header(42), .missing(message: "control", field: "load")),
+        control("load without counters", header(42) { $0.message(4) }, .missing(message: "control", field: "idle")),
+        control("scheduling 7", pong(load: { $0.varint(8, 7) }), value("control", "scheduling", 7)),
+        control(
+            "a stall of 2^63 ns", pong(batch: { $0.varint(4, 1 << 63) }),
+            .value(message: "control", field: "stall", value: "9223372036854775808")),
         control(
             "an unknown field three levels down", header(12) { $0.message(1) { $0.varint(1000, 1) } },
             .unknownFields(message: "control")),

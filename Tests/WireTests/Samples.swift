@@ -200,10 +200,22 @@ extension SeededGenerator {
             parking: ParkingLoad(
                 queries: count(), memoryBytes: int(0...1 << 40), fileBytes: int(0...1 << 40), parks: next(), resumes: next(),
                 migrations: next()),
-            work: WorkCounters(steps: next(), sharedSteps: next(), prefillTokens: next(), decodeTokens: next()),
+            work: WorkCounters(
+                steps: next(), sharedSteps: next(), prefillTokens: next(), decodeTokens: next(),
+                idle: IdleCounters(padding: next(), finishedRows: next(), waitingRows: next()), batch: batchCounters()),
             coreLeases: CoreLeaseCounters(
-                borrowed: next(), borrowedNanoseconds: next(), waits: next(), waitNanoseconds: next(), overdueWaits: next()))
+                borrowed: next(), borrowedNanoseconds: next(), waits: next(), waitNanoseconds: next(), overdueWaits: next()),
+            scheduling: flag() ? pick(Scheduling.allCases) : nil)
     }
+
+    private mutating func batchCounters() -> BatchCounters {
+        BatchCounters(
+            embeds: next(), removals: next(), waits: next(), stall: duration(), firstTokenDelay: duration(),
+            firstTokens: next(), longestFirstTokenDelay: duration(), shapingTime: duration(), shapings: next(),
+            blocksCopied: next(), bytesCopied: next())
+    }
+
+    private mutating func duration() -> Duration { .nanoseconds(Int64(next() >> 1)) }
 
     private mutating func sampling() -> SamplingParameters {
         SamplingParameters(

@@ -22,6 +22,8 @@ typedef struct Baton__Geometry Baton__Geometry;
 typedef struct Baton__Load Baton__Load;
 typedef struct Baton__Parking Baton__Parking;
 typedef struct Baton__CoreLeases Baton__CoreLeases;
+typedef struct Baton__IdleCounters Baton__IdleCounters;
+typedef struct Baton__BatchCounters Baton__BatchCounters;
 typedef struct Baton__Sampling Baton__Sampling;
 
 
@@ -92,6 +94,12 @@ struct  Baton__Load
   uint64_t shared_steps;
   uint64_t prefill_tokens;
   uint64_t decode_tokens;
+  /*
+   * 0: not told.
+   */
+  uint32_t scheduling;
+  Baton__IdleCounters *idle;
+  Baton__BatchCounters *batch;
   Baton__Parking *parking;
   /*
    * 0: not known.
@@ -101,7 +109,7 @@ struct  Baton__Load
 };
 #define BATON__LOAD__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&baton__load__descriptor) \
-    , 0, 0, 0, 0, 0, 0, 0, NULL, 0, NULL }
+    , 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL, 0, NULL }
 
 
 struct  Baton__Parking
@@ -131,6 +139,44 @@ struct  Baton__CoreLeases
 #define BATON__CORE_LEASES__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&baton__core_leases__descriptor) \
     , 0, 0, 0, 0, 0 }
+
+
+/*
+ * Token rows that were computed and thrown away.
+ */
+struct  Baton__IdleCounters
+{
+  ProtobufCMessage base;
+  uint64_t padding;
+  uint64_t finished_rows;
+  uint64_t waiting_rows;
+};
+#define BATON__IDLE_COUNTERS__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&baton__idle_counters__descriptor) \
+    , 0, 0, 0 }
+
+
+/*
+ * Times are in nanoseconds.
+ */
+struct  Baton__BatchCounters
+{
+  ProtobufCMessage base;
+  uint64_t embeds;
+  uint64_t removals;
+  uint64_t waits;
+  uint64_t stall;
+  uint64_t first_token_delay;
+  uint64_t first_tokens;
+  uint64_t longest_first_token_delay;
+  uint64_t shaping_time;
+  uint64_t shapings;
+  uint64_t blocks_copied;
+  uint64_t bytes_copied;
+};
+#define BATON__BATCH_COUNTERS__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&baton__batch_counters__descriptor) \
+    , 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 
 struct  Baton__Sampling
@@ -283,6 +329,44 @@ Baton__CoreLeases *
 void   baton__core_leases__free_unpacked
                      (Baton__CoreLeases *message,
                       ProtobufCAllocator *allocator);
+/* Baton__IdleCounters methods */
+void   baton__idle_counters__init
+                     (Baton__IdleCounters         *message);
+size_t baton__idle_counters__get_packed_size
+                     (const Baton__IdleCounters   *message);
+size_t baton__idle_counters__pack
+                     (const Baton__IdleCounters   *message,
+                      uint8_t             *out);
+size_t baton__idle_counters__pack_to_buffer
+                     (const Baton__IdleCounters   *message,
+                      ProtobufCBuffer     *buffer);
+Baton__IdleCounters *
+       baton__idle_counters__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   baton__idle_counters__free_unpacked
+                     (Baton__IdleCounters *message,
+                      ProtobufCAllocator *allocator);
+/* Baton__BatchCounters methods */
+void   baton__batch_counters__init
+                     (Baton__BatchCounters         *message);
+size_t baton__batch_counters__get_packed_size
+                     (const Baton__BatchCounters   *message);
+size_t baton__batch_counters__pack
+                     (const Baton__BatchCounters   *message,
+                      uint8_t             *out);
+size_t baton__batch_counters__pack_to_buffer
+                     (const Baton__BatchCounters   *message,
+                      ProtobufCBuffer     *buffer);
+Baton__BatchCounters *
+       baton__batch_counters__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   baton__batch_counters__free_unpacked
+                     (Baton__BatchCounters *message,
+                      ProtobufCAllocator *allocator);
 /* Baton__Sampling methods */
 void   baton__sampling__init
                      (Baton__Sampling         *message);
@@ -325,6 +409,12 @@ typedef void (*Baton__Parking_Closure)
 typedef void (*Baton__CoreLeases_Closure)
                  (const Baton__CoreLeases *message,
                   void *closure_data);
+typedef void (*Baton__IdleCounters_Closure)
+                 (const Baton__IdleCounters *message,
+                  void *closure_data);
+typedef void (*Baton__BatchCounters_Closure)
+                 (const Baton__BatchCounters *message,
+                  void *closure_data);
 typedef void (*Baton__Sampling_Closure)
                  (const Baton__Sampling *message,
                   void *closure_data);
@@ -341,6 +431,8 @@ extern const ProtobufCMessageDescriptor baton__geometry__descriptor;
 extern const ProtobufCMessageDescriptor baton__load__descriptor;
 extern const ProtobufCMessageDescriptor baton__parking__descriptor;
 extern const ProtobufCMessageDescriptor baton__core_leases__descriptor;
+extern const ProtobufCMessageDescriptor baton__idle_counters__descriptor;
+extern const ProtobufCMessageDescriptor baton__batch_counters__descriptor;
 extern const ProtobufCMessageDescriptor baton__sampling__descriptor;
 
 PROTOBUF_C__END_DECLS

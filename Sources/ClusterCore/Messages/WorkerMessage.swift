@@ -102,11 +102,13 @@ public struct WorkerLoad: Sendable, Hashable {
     /// What its engine has done.
     public var work: WorkCounters
     public var coreLeases: CoreLeaseCounters
+    /// How it fills its steps, as its shell was told; `nil` for prefill workers.
+    public var scheduling: Scheduling?
 
     public init(
         referencedBlocks: Int = 0, rows: Int = 0, waiting: Int = 0, iterationTime: Duration? = nil,
         parking: ParkingLoad = ParkingLoad(), work: WorkCounters = WorkCounters(),
-        coreLeases: CoreLeaseCounters = CoreLeaseCounters()
+        coreLeases: CoreLeaseCounters = CoreLeaseCounters(), scheduling: Scheduling? = nil
     ) {
         self.referencedBlocks = referencedBlocks
         self.rows = rows
@@ -115,6 +117,7 @@ public struct WorkerLoad: Sendable, Hashable {
         self.parking = parking
         self.work = work
         self.coreLeases = coreLeases
+        self.scheduling = scheduling
     }
 }
 
@@ -138,24 +141,5 @@ public struct ParkingLoad: Sendable, Hashable {
         self.parks = parks
         self.resumes = resumes
         self.migrations = migrations
-    }
-}
-
-/// What a worker's engine has computed since the worker registered.
-public struct WorkCounters: Sendable, Hashable {
-    /// Forward passes. Stands still when the engine hangs with work in hand.
-    public var steps: UInt64
-    /// Those in which chunks of prompts and rows of the batch were computed together.
-    public var sharedSteps: UInt64
-    /// Token rows computed of prompts.
-    public var prefillTokens: UInt64
-    /// Token rows computed of the batch.
-    public var decodeTokens: UInt64
-
-    public init(steps: UInt64 = 0, sharedSteps: UInt64 = 0, prefillTokens: UInt64 = 0, decodeTokens: UInt64 = 0) {
-        self.steps = steps
-        self.sharedSteps = sharedSteps
-        self.prefillTokens = prefillTokens
-        self.decodeTokens = decodeTokens
     }
 }

@@ -10,6 +10,8 @@ struct DecodeRow: Sendable {
     /// Place in the answer of the token to sample next.
     var index: Int32
     var blockTable: [BlockID]
+    /// Blocks before those of `blockTable` in the row's part of a dense tensor; nobody reads them.
+    var padding: [BlockID] = []
     /// Blocks set aside in the pool for growth.
     var reserved: Int
     var sampling: SamplingParameters
@@ -17,6 +19,10 @@ struct DecodeRow: Sendable {
     var promptCount: Int
     /// Kept only for sampling with penalties.
     var history: [TokenID]?
+    /// When the KV became whole; `nil` once a token has been decoded from it.
+    var wholeAt: Instant?
+    /// A boundary has passed it by.
+    var hasWaited = false
     /// Cancelled while an iteration runs; removed when it is over.
     var isLeaving = false
     /// Sits the next iteration out: the pool has no block for its next token yet.
@@ -194,6 +200,23 @@ struct DecodeBatch: Sendable {
             return .goesOn(event)
         }
     }
+
+    /// When the KV of a row that has just got its first token became whole; `nil` if the token is a later one.
+    mutating func takeWholeAt(_ slot: Int) -> Instant? {
+        let time = slots[slot]?.wholeAt
+        slots[slot]?.wholeAt = nil
+        return time
+    }
+
+    /// Puts a row's KV elsewhere in its part of a dense tensor.
+    mutating func place(_ slot: Int, padding: [BlockID], blockTable: [BlockID]) {
+        precondition(!isIterating && slots[slot] != nil, "slot \(slot) is shaped in \(self)")
+        slots[slot]?.padding = padding
+        slots[slot]?.blockTable = blockTable
+    }
+
+    /// Some row has padding.
+    var isPadded: Bool { slots.contains { !($0?.padding.isEmpty ?? true) } }
 
     func checkInvariants() {
         precondition(slots.reduce(0) { $0 + ($1 == nil ? 0 : 1) } == count, "\(count) rows counted in \(slots)")

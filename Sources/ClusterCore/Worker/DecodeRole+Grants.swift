@@ -79,9 +79,10 @@ extension DecodeRole {
         }
     }
 
-    /// Blocks come free when what the engine computes now is over.
+    /// Blocks come free when what the engine computes now is over, when the store has copied others, or when the batch's
+    /// padding goes.
     private var awaitsBlocks: Bool {
-        batch.isIterating && batch.hasLeavingRows || prompts.hasLeavingChunks || storingCount > 0
+        batch.isIterating && batch.hasLeavingRows || prompts.hasLeavingChunks || storingCount > 0 || batch.isPadded
     }
 
     /// Somebody would have to give way to a query of this rank.
@@ -154,7 +155,7 @@ extension DecodeRole {
     }
 
     mutating func removeRow(_ slot: Int) {
-        let row = batch.remove(slot)
+        let row = takeRow(slot)
         free(row.blockTable, reserved: row.reserved)
     }
 
@@ -164,7 +165,9 @@ extension DecodeRole {
     }
 
     /// The KV is whole and the next token known: the query embeds when there is a row.
-    mutating func makeReady(_ row: DecodeRow) {
+    mutating func makeReady(_ row: DecodeRow, at now: Instant) {
+        var row = row
+        (row.wholeAt, row.hasWaited) = (now, false)
         ready.insert(row, at: readyIndex(of: row.rank))
         holdings[row.attempt.request]?.place = .ready
     }

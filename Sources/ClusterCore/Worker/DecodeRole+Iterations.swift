@@ -10,7 +10,11 @@ extension DecodeRole {
     public mutating func nextIteration(at now: Instant) -> (iteration: DecodeIteration?, actions: [Action]) {
         precondition(!batch.isIterating, "an iteration is running in \(batch)")
         var boundary = Boundary()
+        rowsAtShaping = nil
+        endRest(at: now)
+        let embeds = counters.batch.embeds, rowCount = batch.count
         parkPreempted(at: &boundary)
+        trim(into: &boundary.actions)
         displaceForDeferred(at: &boundary)
         takeDeferredGrants(at: now, into: &boundary.actions)
         for slot in batch.slots.indices where batch.slots[slot] != nil {
@@ -19,12 +23,37 @@ extension DecodeRole {
         }
         restoreWanted(into: &boundary.actions)
         while let row = ready.first, makeRow(for: row, at: &boundary), embed(row, at: &boundary) {}
+        noteWaits()
+        if counters.batch.embeds > embeds { rowsAtShaping = rowCount }
         guard batch.computedCount > 0 else { return (nil, boundary.actions) }
         counters.iterations += 1
         counters.rows += UInt64(batch.computedCount)
         counters.heldBack += UInt64(batch.count - batch.computedCount)
         clock.start(at: now)
         return (batch.start(), boundary.actions)
+    }
+
+    /// The rows' rest is over: the time since their last step is what they have stalled.
+    private mutating func endRest(at now: Instant) {
+        if let since = restingSince { counters.batch.stall += (now - since) * batch.count }
+        restingSince = nil
+    }
+
+    private mutating func noteWaits() {
+        for index in ready.indices where !ready[index].hasWaited {
+            ready[index].hasWaited = true
+            counters.batch.waits += 1
+        }
+    }
+
+    /// What the boundary before the running iteration took, its actions included. Counts if rows entered the batch or its
+    /// layout changed; the rows that were there before have stalled for so long.
+    public mutating func noteBoundary(took time: Duration) {
+        guard let rows = rowsAtShaping else { return }
+        rowsAtShaping = nil
+        counters.batch.shapings += 1
+        counters.batch.shapingTime += time
+        counters.batch.stall += time * rows
     }
 
     /// What happens between two iterations.
@@ -36,6 +65,7 @@ extension DecodeRole {
 
     /// Puts the first in line into a row. Not if it would be the one to give way: then it keeps its KV and waits.
     private mutating func embed(_ row: DecodeRow, at boundary: inout Boundary) -> Bool {
+        guard hasRoomToAlign(row) else { return false }
         let request = row.attempt.request
         ready.removeFirst()
         let slot = batch.insert(row)
@@ -45,7 +75,8 @@ extension DecodeRole {
             holdings[request]?.place = .ready
             return false
         }
-        counters.embeds += 1
+        align(slot, into: &boundary.actions)
+        counters.batch.embeds += 1
         boundary.actions.append(.report(.embedded(row.attempt, row: slot)))
         return true
     }
@@ -69,6 +100,7 @@ extension DecodeRole {
                 boundary.actions.append(.copyBlock(from: from, to: to))
                 return .ready
             case .exhausted:
+                if trim(into: &boundary.actions) { continue }
                 if storingCount > 0 { return .heldBack }
                 let victim = lowestHolding(at: &boundary)
                 guard victim.rank != rank || mayGiveWay else { return .heldBack }
@@ -99,7 +131,7 @@ extension DecodeRole {
     /// Frees a query's blocks: at once if its KV is not whole, else as soon as the store has copied them.
     private mutating func giveWay(_ victim: Holding, at boundary: inout Boundary) {
         switch victim.place {
-        case .row(let slot): park(batch.remove(slot), into: &boundary.actions)
+        case .row(let slot): park(takeRow(slot), into: &boundary.actions)
         case .ready: park(ready.remove(at: readyIndex(of: victim.rank)), into: &boundary.actions)
         case .deferred, .transfer, .prompt, .parked:
             counters.evictions += 1
@@ -109,7 +141,7 @@ extension DecodeRole {
 
     private mutating func parkPreempted(at boundary: inout Boundary) {
         for slot in batch.slots.indices where batch.slots[slot]?.isPreempted == true {
-            park(batch.remove(slot), into: &boundary.actions)
+            park(takeRow(slot), into: &boundary.actions)
         }
     }
 
@@ -140,7 +172,7 @@ extension DecodeRole {
 
     private func blockCount(heldBy holding: Holding) -> Int {
         switch holding.place {
-        case .row(let slot): (batch.slots[slot]?.blockTable.count ?? 0) + (batch.slots[slot]?.reserved ?? 0)
+        case .row(let slot): batch.slots[slot].map { $0.padding.count + $0.blockTable.count + $0.reserved } ?? 0
         case .ready:
             ready[readyIndex(of: holding.rank)].blockTable.count + ready[readyIndex(of: holding.rank)].reserved
         case .transfer: transfers[holding.attempt.request].map { $0.query.blocks.count + $0.query.reserved } ?? 0
@@ -161,9 +193,12 @@ extension DecodeRole {
         for outcome in batch.finish(samples) {
             let slot = outcome.slot
             switch outcome.kind {
-            case .goesOn(let event): tokens.append(event)
+            case .goesOn(let event):
+                tokens.append(event)
+                noteFirstToken(slot, at: now)
             case .ended(let event):
                 tokens.append(event)
+                noteFirstToken(slot, at: now)
                 if let holding = holdings[event.attempt.request] { drop(holding, into: &reports) }
                 reports.append(.report(.left(event.attempt, row: slot)))
             case .failed(let failure):
@@ -176,7 +211,12 @@ extension DecodeRole {
         }
         if !tokens.isEmpty { actions.append(.report(.tokens(tokens))) }
         actions += reports
+        restingSince = batch.isEmpty ? nil : now
         takeDeferredGrants(at: now, into: &actions)
+    }
+
+    private mutating func noteFirstToken(_ slot: Int, at now: Instant) {
+        if let time = batch.takeWholeAt(slot) { counters.batch.noteFirstToken(after: now - time) }
     }
 
     public func checkInvariants() {
@@ -213,7 +253,8 @@ extension DecodeRole {
         for (slot, row) in batch.slots.enumerated() {
             guard let row else { continue }
             if !row.isLeaving { check(row.attempt, is: .row(slot: slot)) }
-            (references, reserved) = (references + row.blockTable.count, reserved + row.reserved)
+            references += row.blockTable.count + row.padding.count
+            reserved += row.reserved
             held += row.isLeaving ? 0 : 1
         }
         precondition(

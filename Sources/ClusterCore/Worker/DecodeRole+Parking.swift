@@ -96,7 +96,7 @@ extension DecodeRole {
         if isIntact, !entry.isUnwanted {
             counters.resumes += 1
             forget(id, into: &actions)
-            makeReady(entry.row)
+            makeReady(entry.row, at: now)
         } else {
             free(entry.row.blockTable, reserved: entry.row.reserved)
             parked[id]?.row.blockTable = []

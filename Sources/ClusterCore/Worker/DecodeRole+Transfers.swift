@@ -145,7 +145,7 @@ extension DecodeRole {
             return
         }
         switch transfers.values[index].commit(commit.next, at: now) {
-        case .whole: embedWhenPossible(index, peer, into: &actions)
+        case .whole: embedWhenPossible(index, peer, at: now, into: &actions)
         case .lost:
             guard let holding = holdings[commit.attempt.request] else { return }
             fail(holding, .transferLost, into: &actions)
@@ -171,11 +171,13 @@ extension DecodeRole {
     }
 
     /// The KV is whole and the next token known.
-    private mutating func embedWhenPossible(_ index: Int, _ peer: PeerID, into actions: inout [Action]) {
+    private mutating func embedWhenPossible(
+        _ index: Int, _ peer: PeerID, at now: Instant, into actions: inout [Action]
+    ) {
         let (request, transfer) = transfers.remove(at: index)
         guard let next = transfer.next else { preconditionFailure("\(request) is whole but not committed") }
         let attempt = transfer.query.order.attempt
-        makeReady(DecodeRow(transfer.query, next: next))
+        makeReady(DecodeRow(transfer.query, next: next), at: now)
         actions.append(.reply(peer, .complete(configuration.clusterEpoch, attempt)))
         actions.append(.report(.kvWhole(attempt)))
     }
@@ -189,7 +191,7 @@ extension DecodeRole {
         counters.layerBlocks += UInt64(new)
         if new < blocks.range.count { counters.duplicates += 1 }
         if transfers.values[index].isWhole, transfers.values[index].next != nil {
-            embedWhenPossible(index, peer, into: &actions)
+            embedWhenPossible(index, peer, at: now, into: &actions)
         } else {
             announceCredit(index, to: peer, always: false, into: &actions)
             keepTime(of: index)

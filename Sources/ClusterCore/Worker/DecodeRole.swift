@@ -66,11 +66,14 @@ public struct DecodeRole: Sendable {
         public var creditWindow: Int
         public var parking: ParkingLot.Limits
         public var timings: TransferTimings
+        /// How the KV of the batch's rows lies.
+        public var layout: BatchLayout
 
         public init(
             clusterEpoch: ClusterEpoch, workerEpoch: WorkerEpoch, modelHash: String, geometry: KVGeometry,
             blockCount: Int, maxSequences: Int, maxModelLength: Int, creditWindow: Int = 256,
-            parking: ParkingLot.Limits = .none, timings: TransferTimings = TransferTimings()
+            parking: ParkingLot.Limits = .none, timings: TransferTimings = TransferTimings(),
+            layout: BatchLayout = .blockTables
         ) {
             self.clusterEpoch = clusterEpoch
             self.workerEpoch = workerEpoch
@@ -82,6 +85,7 @@ public struct DecodeRole: Sendable {
             self.creditWindow = creditWindow
             self.parking = parking
             self.timings = timings
+            self.layout = layout
         }
     }
 
@@ -127,6 +131,10 @@ public struct DecodeRole: Sendable {
     var early = EarlyOpenings(capacity: 64)
     /// No timer is due earlier; may be too early, never too late.
     var wakeUp: Instant?
+    /// When the rows were last computed; `nil` while they are, or when there are none.
+    var restingSince: Instant?
+    /// Rows that waited for the last boundary, if it shaped the batch.
+    var rowsAtShaping: Int?
 
     public init(_ configuration: Configuration) { self.init(configuration, computesPrompts: false) }
 
@@ -176,7 +184,8 @@ public struct DecodeRole: Sendable {
             parking: ParkingLoad(
                 queries: parked.count, memoryBytes: lot.used.memory, fileBytes: lot.used.file, parks: counters.parks,
                 resumes: counters.resumes, migrations: counters.migrations),
-            work: WorkCounters(steps: counters.iterations, decodeTokens: counters.rows))
+            work: WorkCounters(
+                steps: counters.iterations, decodeTokens: counters.rows, batch: counters.batch))
     }
 
     /// Whether the engine runs an iteration.
@@ -189,7 +198,7 @@ public struct DecodeRole: Sendable {
 /// What a decode worker has done since it registered.
 public struct DecodeCounters: Sendable, Hashable {
     public var grants: UInt64 = 0
-    public var embeds: UInt64 = 0
+    public var batch = BatchCounters()
     public var iterations: UInt64 = 0
     /// Token rows of the batch computed.
     public var rows: UInt64 = 0

@@ -39,11 +39,11 @@ struct LocalPrompts: Sendable {
         var started: [AttemptID] = []
     }
 
-    /// Fills what is left of a step's budget and begins to compute it.
-    mutating func begin(tokenBudget: Int, in pool: inout BlockPool) -> Plan {
+    /// Takes prompts into a step that has `rows` token rows already, and begins to compute them.
+    mutating func begin(_ share: StepPlan.Prompts, beside rows: Int, in pool: inout BlockPool) -> Plan {
         precondition(running.isEmpty, "chunks are being computed: \(running)")
         var plan = Plan()
-        for chunk in queue.plan(tokenBudget: tokenBudget, admit: { _, _ in true }) {
+        for chunk in chunks(share, beside: rows) {
             guard let query = queries[chunk.request] else { preconditionFailure("\(chunk) without a query") }
             pool.retain(query.blocks)
             running.append(RunningPrefill.Chunk(chunk, of: query.order, in: query.blocks))
@@ -51,6 +51,19 @@ struct LocalPrompts: Sendable {
             if chunk.range.lowerBound == 0 { plan.started.append(query.order.attempt) }
         }
         return plan
+    }
+
+    private mutating func chunks(_ share: StepPlan.Prompts, beside rows: Int) -> [PrefillQueue.Chunk] {
+        switch share {
+        case .none: return []
+        case .chunks(let stepTokens): return queue.plan(tokenBudget: stepTokens - rows) { _, _ in true }
+        case .whole(let count):
+            var room = count
+            return queue.plan(tokenBudget: .max) { _, _ in
+                room -= 1
+                return room >= 0
+            }
+        }
     }
 
     /// The step is over. Returns what it computed: of queries that are still wanted, how far they have come is noted.

@@ -4,10 +4,10 @@ import OrderedCollections
 /// The decisions of a mixed worker: prompts are computed in chunks beside the running batch, and become rows of it where
 /// they are, without any transfer.
 ///
-/// Grants, blocks, rows and eviction are ``DecodeRole``'s, order and chunks of prompts ``PrefillQueue``'s; what is decided
-/// here is how a step is filled (chunked prefill, as in Sarathi-Serve and vLLM): every row first, one token each, then
-/// chunks in order of rank, until the token budget is used up. So a long prompt never stops the rows for longer than one
-/// step of bounded size. A prompt that ends in a step is a row in the next.
+/// Grants, blocks, rows and eviction are ``DecodeRole``'s, order and chunks of prompts ``PrefillQueue``'s; how a step is
+/// filled is a ``StepPolicy``'s. The usual one is chunked prefill (as in Sarathi-Serve and vLLM): every row first, one token
+/// each, then chunks in order of rank, until the token budget is used up. So a long prompt never stops the rows for longer
+/// than one step of bounded size. A prompt that ends in a step is a row in the next.
 ///
 /// The shell receives, calls ``handle(_:at:)``, carries the actions out in order, and asks ``nextStep(at:)`` for work
 /// whenever the engine is idle. One value lives as long as one registration.
@@ -19,6 +19,7 @@ public struct MixedRole: Sendable {
         /// As ``DecodeRole/Event`` says.
         case parkingFinished(ParkID, Bool)
         case restoringFinished(ParkID, Bool)
+        case tick
     }
 
     public enum Action: Sendable, Hashable {
@@ -33,17 +34,27 @@ public struct MixedRole: Sendable {
 
     public struct Configuration: Sendable, Hashable {
         public var decode: DecodeRole.Configuration
-        /// Tokens in one step, at least one for each row of the batch.
+        /// Tokens in one step, at least one for each row of the batch; no other policy than `mixed` heeds it.
         public var maxBatchedTokens: Int
+        /// One of the mixed workers' policies.
+        public var scheduling: Scheduling
+        /// How long the policy `static` waits for more queries than it has.
+        public var patience: Duration
 
-        public init(decode: DecodeRole.Configuration, maxBatchedTokens: Int) {
+        public init(
+            decode: DecodeRole.Configuration, maxBatchedTokens: Int, scheduling: Scheduling = .mixed,
+            patience: Duration = .milliseconds(20)
+        ) {
             self.decode = decode
             self.maxBatchedTokens = maxBatchedTokens
+            self.scheduling = scheduling
+            self.patience = patience
         }
     }
 
     public let configuration: Configuration
     private var decode: DecodeRole
+    private var policy: StepPolicy
     private var work = WorkCounters()
 
     public init(_ configuration: Configuration) {
@@ -52,6 +63,7 @@ public struct MixedRole: Sendable {
             "\(configuration.maxBatchedTokens) tokens in a step with \(configuration.decode.maxSequences) rows")
         self.configuration = configuration
         decode = DecodeRole(configuration.decode, computesPrompts: true)
+        policy = StepPolicy(configuration)
     }
 
     public mutating func handle(_ event: Event, at now: Instant) -> [Action] {
@@ -63,6 +75,7 @@ public struct MixedRole: Sendable {
         case .parkingFinished(let id, let isStored): return own(decode.handle(.parkingFinished(id, isStored), at: now))
         case .restoringFinished(let id, let isIntact):
             return own(decode.handle(.restoringFinished(id, isIntact), at: now))
+        case .tick: return []
         }
     }
 
@@ -71,26 +84,42 @@ public struct MixedRole: Sendable {
     /// histories and block tables grow in place.
     public mutating func nextStep(at now: Instant) -> (step: MixedStep?, actions: [Action]) {
         precondition(!isComputing, "a step is running")
-        // Who gives way at the boundary is known before chunks are planned.
-        var (iteration, actions) = decode.nextIteration(at: now)
-        let rows = iteration?.rows ?? []
-        iteration = nil
-        let plan = decode.prompts.begin(tokenBudget: configuration.maxBatchedTokens - rows.count, in: &decode.pool)
-        actions += plan.started.map { .report(.prefillStarted($0)) }
-        guard !rows.isEmpty || !plan.chunks.isEmpty else { return (nil, own(actions)) }
-        let step = MixedStep(rows: rows, chunks: plan.chunks)
-        work.steps += 1
-        work.sharedSteps += rows.isEmpty || plan.chunks.isEmpty ? 0 : 1
-        work.decodeTokens += UInt64(rows.count)
-        work.prefillTokens += UInt64(step.tokenCount - rows.count)
+        let plan = policy.plan(view, at: now)
+        var actions: [DecodeRole.Action] = [], rows: [DecodeIteration.Row] = []
+        if plan.advancesRows {
+            // Who gives way at the boundary is known before chunks are planned.
+            let boundary = decode.nextIteration(at: now)
+            (rows, actions) = (boundary.iteration?.rows ?? [], boundary.actions)
+        }
+        let prompts = decode.prompts.begin(plan.prompts, beside: rows.count, in: &decode.pool)
+        actions += prompts.started.map { .report(.prefillStarted($0)) }
+        guard !rows.isEmpty || !prompts.chunks.isEmpty else { return (nil, own(actions)) }
+        var step = MixedStep(rows: rows, chunks: prompts.chunks)
+        let padding = policy.padding(of: step, waiting: view.rows - rows.count)
+        step.padding = padding.rows
+        count(step, idle: padding.idle)
         return (step, own(actions))
+    }
+
+    private var view: StepView {
+        StepView(
+            rows: decode.batch.count + decode.ready.count, prompts: decode.prompts.count,
+            maxSequences: configuration.decode.maxSequences)
+    }
+
+    private mutating func count(_ step: MixedStep, idle: IdleCounters) {
+        work.steps += 1
+        work.sharedSteps += step.rows.isEmpty || step.chunks.isEmpty ? 0 : 1
+        work.decodeTokens += UInt64(step.rows.count)
+        work.prefillTokens += UInt64(step.tokenCount - step.rows.count)
+        work.idle += idle
     }
 
     private mutating func finishStep(_ samples: [Sample], at now: Instant) -> [DecodeRole.Action] {
         precondition(isComputing, "a step finished, but none is running")
         var actions: [DecodeRole.Action] = []
         let rowCount = decode.batch.isIterating ? decode.batch.computedCount : 0
-        decode.finishChunks(samples.dropFirst(rowCount), into: &actions)
+        decode.finishChunks(samples.dropFirst(rowCount), at: now, into: &actions)
         if rowCount > 0 {
             decode.finishIteration(Array(samples.prefix(rowCount)), at: now, into: &actions)
         } else {
@@ -121,9 +150,17 @@ public struct MixedRole: Sendable {
     /// Neither the engine nor the parking store uses any block; a shell replaces the role only then.
     public var isQuiescent: Bool { !isComputing && decode.isQuiescent }
 
+    /// When ``Event/tick`` is due.
+    public var timeOfNextWakeUp: Instant? { isComputing ? nil : policy.nextWakeUp }
+
+    /// What the boundary before the step took, for the actions too; see ``DecodeRole/noteBoundary(took:)``.
+    public mutating func noteBoundary(took time: Duration) { decode.noteBoundary(took: time) }
+
     public var load: WorkerLoad {
         var load = decode.load
+        let batch = load.work.batch
         load.work = work
+        load.work.batch = batch
         return load
     }
 
@@ -132,7 +169,9 @@ public struct MixedRole: Sendable {
 
 extension DecodeRole {
     /// Takes the samples of the prompts that the step has ended. Those queries are whole, with nothing sent anywhere.
-    fileprivate mutating func finishChunks(_ samples: ArraySlice<Sample>, into actions: inout [Action]) {
+    fileprivate mutating func finishChunks(
+        _ samples: ArraySlice<Sample>, at now: Instant, into actions: inout [Action]
+    ) {
         let chunks = prompts.finish(in: &pool)
         let ended = chunks.filter(\.endsPrompt)
         precondition(
@@ -141,12 +180,14 @@ extension DecodeRole {
             guard let holding = holdings[chunk.attempt.request] else { preconditionFailure("\(chunk) is not held") }
             switch sample.token {
             case .failure(let failure): fail(holding, .computation(failure.message), into: &actions)
-            case .success(let token): finishPrompt(holding, token, into: &actions)
+            case .success(let token): finishPrompt(holding, token, at: now, into: &actions)
             }
         }
     }
 
-    private mutating func finishPrompt(_ holding: Holding, _ token: TokenID, into actions: inout [Action]) {
+    private mutating func finishPrompt(
+        _ holding: Holding, _ token: TokenID, at now: Instant, into actions: inout [Action]
+    ) {
         let request = holding.attempt.request
         guard let order = prompts.queries[request]?.order else { preconditionFailure("\(holding) without a prompt") }
         let first = TokenEvent(attempt: order.attempt, index: order.firstIndex, token: token)
@@ -154,7 +195,7 @@ extension DecodeRole {
         if order.stop.finishReason(after: token, at: first.index) != nil {
             drop(holding, into: &actions)
         } else {
-            makeReady(DecodeRow(prompts.remove(request), next: first))
+            makeReady(DecodeRow(prompts.remove(request), next: first), at: now)
         }
     }
 }

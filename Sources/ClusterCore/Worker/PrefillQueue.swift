@@ -56,7 +56,7 @@ public struct PrefillQueue: Sendable {
                 entries[index].isAdmitted = true
             }
             let entry = entries[index]
-            let end = min(entry.tokenCount, entry.computed + budget)
+            let end = entry.computed + min(entry.tokenCount - entry.computed, budget)
             budget -= end - entry.computed
             chunks.append(Chunk(
                 request: entry.rank.request, range: entry.computed..<end, endsPrompt: end == entry.tokenCount))

@@ -54,7 +54,9 @@ import Testing
             sizes.append([step.rows.count] + step.chunks.map(\.tokens.count))
         }
         #expect(sizes == [[1, 3], [1, 3], [1, 3], [1, 1], [2]])
-        #expect(role.load.work == WorkCounters(steps: 6, sharedSteps: 4, prefillTokens: 13, decodeTokens: 6))
+        let work = role.load.work
+        #expect((work.steps, work.sharedSteps) == (6, 4))
+        #expect((work.prefillTokens, work.decodeTokens, work.idle.total) == (13, 6, 0))
     }
 
     @Test func aHigherPriorityIsComputedFirst() throws {
@@ -169,20 +171,26 @@ final class MixedWorkerAlone {
     private var now = Instant(nanoseconds: 0)
 
     static func role(
-        blockCount: Int = 64, tokenBudget: Int = 16, maxSequences: Int = 4, maxModelLength: Int = 64
+        blockCount: Int = 64, tokenBudget: Int = 16, maxSequences: Int = 4, maxModelLength: Int = 64,
+        scheduling: Scheduling = .mixed
     ) -> MixedRole {
         MixedRole(.init(
             decode: .init(
                 clusterEpoch: WorkerPair.epoch, workerEpoch: WorkerEpoch(1), modelHash: "m",
                 geometry: WorkerPair.geometry, blockCount: blockCount, maxSequences: maxSequences,
                 maxModelLength: maxModelLength),
-            maxBatchedTokens: tokenBudget))
+            maxBatchedTokens: tokenBudget, scheduling: scheduling))
     }
 
-    init(blockCount: Int = 128, tokenBudget: Int = 16, maxSequences: Int = 4, maxModelLength: Int = 64) {
-        self.tokenBudget = tokenBudget
+    init(
+        blockCount: Int = 128, tokenBudget: Int = 16, maxSequences: Int = 4, maxModelLength: Int = 64,
+        scheduling: Scheduling = .mixed
+    ) {
+        // The other policies heed no budget.
+        self.tokenBudget = scheduling == .mixed ? tokenBudget : .max
         role = Self.role(
-            blockCount: blockCount, tokenBudget: tokenBudget, maxSequences: maxSequences, maxModelLength: maxModelLength)
+            blockCount: blockCount, tokenBudget: tokenBudget, maxSequences: maxSequences, maxModelLength: maxModelLength,
+            scheduling: scheduling)
         kv = FakeKV(geometry: WorkerPair.geometry, blockCount: blockCount)
     }
 
@@ -191,7 +199,14 @@ final class MixedWorkerAlone {
     }
 
     func run() {
-        for _ in 0..<2_000 where turn() {}
+        for _ in 0..<2_000 where turn() || pass() {}
+    }
+
+    /// Lets the time pass that the role waits for; false if it waits for none.
+    private func pass() -> Bool {
+        guard let time = role.timeOfNextWakeUp else { return false }
+        now = max(now, time)
+        return true
     }
 
     /// One step; false when there is nothing to compute.

@@ -47,7 +47,7 @@ final class WorkerPair {
 
     init(
         seed: UInt64 = 1, blockCount: Int = 64, decodeWorkers: Int = 1, maxSequences: Int = 4, creditWindow: Int = 8,
-        maxModelLength: Int = 128
+        maxModelLength: Int = 128, layout: BatchLayout = .blockTables
     ) {
         random = seed
         self.creditWindow = creditWindow
@@ -57,7 +57,7 @@ final class WorkerPair {
         let role = DecodeRole(.init(
             clusterEpoch: Self.epoch, workerEpoch: WorkerEpoch(2), modelHash: "m", geometry: Self.geometry,
             blockCount: blockCount, maxSequences: maxSequences, maxModelLength: maxModelLength,
-            creditWindow: creditWindow))
+            creditWindow: creditWindow, layout: layout))
         decode = Array(repeating: role, count: decodeWorkers)
         isAlive = Array(repeating: true, count: decodeWorkers)
         prefillKV = FakeKV(geometry: Self.geometry, blockCount: 64)

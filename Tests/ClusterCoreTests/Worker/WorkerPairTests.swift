@@ -16,7 +16,7 @@ import Testing
             #expect(pair.has(.prefillStarted(sequence.attempt)) && pair.has(.kvWhole(sequence.attempt)))
             #expect(pair.has(.transferFinished(sequence.attempt)))
         }
-        #expect(pair.decode[0].counters.embeds == 6 && pair.decode[0].counters.refetches == 0)
+        #expect(pair.decode[0].counters.batch.embeds == 6 && pair.decode[0].counters.refetches == 0)
         #expect(pair.decode[0].counters.layerBlocks == pair.prefill.counters.layerBlocks)
     }
 

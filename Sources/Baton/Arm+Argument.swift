@@ -1,0 +1,4 @@
+import ArgumentParser
+import LocalCluster
+
+extension Arm: ExpressibleByArgument {}
