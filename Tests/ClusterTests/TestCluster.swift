@@ -20,7 +20,7 @@ struct TestCluster {
     /// Runs `body` with a cluster of its own; every process of it is gone afterwards.
     static func run(
         model: String = model, prefillWorkers: Int = 1, decodeWorkers: Int = 1, mixedWorkers: Int = 0,
-        coreLeases: Bool = false, workerArguments: [String] = [],
+        coreLeases: Bool = false, workerArguments: [String] = [], coordinatorArguments: [String] = [],
         _ body: (TestCluster) async throws -> Void
     ) async throws {
         let logs = FileManager.default.temporaryDirectory.appendingPathComponent("baton-test-\(UUID().uuidString)")
@@ -29,6 +29,7 @@ struct TestCluster {
             mixedWorkers: mixedWorkers, rpc: try freeLoopbackEndpoint(), workers: try freeLoopbackEndpoint(), logs: logs)
         if coreLeases { plan.coreLeases = logs.appendingPathComponent("core-leases").path }
         plan.workerArguments = ["--kv-cache-memory", "64MiB"] + workerArguments
+        plan.coordinatorArguments = coordinatorArguments
         let cluster = TestCluster(processes: LocalCluster(plan: plan))
         do {
             try await cluster.processes.startAll()
