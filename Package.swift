@@ -64,6 +64,7 @@ let targets: [Target] = [
         ["WorkerRuntime", "ProgramSupport", "Inference", "ClusterCore", "Transport", argumentParser, lifecycle]),
     library("LocalCluster", [subprocess, systemPackage]),
     library("Experiments", ["CProbes", "Kernels", "Inference", "ClusterCore", "LentCores", "Generation"]),
+    library("ServingExperiments", ["Inference", "Kernels", "BatonClient", "ClusterCore", "Generation", crypto]),
     // What `Fuzzing/` runs under sanitizers, and the tests replay.
     library("FuzzTargets", ["Inference", "Kernels", "Tokenizer", "JSONReader", "Wire", "ClusterCore"]),
 
@@ -80,8 +81,8 @@ let targets: [Target] = [
     program(
         "Baton",
         [
-            "ProgramSupport", "RequestAdmission", "BatonClient", "LocalCluster", "Experiments", "Inference", "Kernels", "Tokenizer",
-            "ClusterCore", "Generation", "Transport", "Wire", argumentParser, logging, lifecycle,
+            "ProgramSupport", "RequestAdmission", "BatonClient", "LocalCluster", "Experiments", "ServingExperiments", "Inference",
+            "Kernels", "Tokenizer", "ClusterCore", "Generation", "Transport", "Wire", argumentParser, logging, lifecycle,
         ]),
 
     tests(
@@ -105,6 +106,7 @@ let targets: [Target] = [
     tests("ClusterCore", ["ClusterCore", "Generation"]),
     tests("LentCores", ["LentCores", "ClusterCore", "Kernels"]),
     tests("Tracing", ["Tracing", "ClusterCore", "Generation"]),
+    tests("ServingExperiments", ["ServingExperiments", "Inference", "Kernels", "Generation"]),
     tests("ClusterSimulation", ["ClusterSimulation", "ClusterCore", "Generation"]),
     tests("Wire", ["Wire", "CWire", "CProtobufC", "CChecksum", "ClusterCore", "Generation"]),
     tests("Transport", ["Transport", "CZeroMQ", "Wire", "ClusterCore", "Generation", logging]),

@@ -7,7 +7,7 @@ import ProgramSupport
 
 struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "bench", abstract: "Measure speed.", subcommands: [BenchEngine.self, BenchCores.self])
+        commandName: "bench", abstract: "Measure speed.", subcommands: [BenchEngine.self, BenchCores.self, BenchBaton.self])
 }
 
 struct BenchEngine: ParsableCommand {

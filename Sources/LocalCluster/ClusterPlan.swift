@@ -23,6 +23,8 @@ public struct ClusterPlan: Sendable {
     public var coordinatorArguments: [String] = []
     /// Further arguments of every worker.
     public var workerArguments: [String] = []
+    /// Further arguments of the workers of a role, behind those of every worker.
+    public var roleArguments: [String: [String]] = [:]
     public var environment: [String: String] = [:]
 
     public init(
@@ -68,6 +70,7 @@ public struct ClusterPlan: Sendable {
             "--threads", String(threads),
         ] + pinning(of: name) + (coreLeases.map { ["--core-leases", $0] } ?? [])
         // Names begin with the role, as programs do.
-        return ("\(name.prefix { $0 != "-" })-worker", arguments + workerArguments + parent)
+        let role = String(name.prefix { $0 != "-" })
+        return ("\(role)-worker", arguments + workerArguments + roleArguments[role, default: []] + parent)
     }
 }
