@@ -4,8 +4,8 @@ import Generation
 /// Turns what the scheduler observes into spans.
 ///
 /// A worker is a process of the viewer. Its tracks are the rows of its batch, each with the requests that held it one after
-/// the other, and as many lanes for prompts as it ever computed side by side. The KV on its way is a span of its own beside
-/// the rows, from the start of the prefill until it was whole, and an arrow leads from the prompt to the row. The first process is
+/// the other, and as many lanes for prompts as it ever computed side by side. KV on its way, and KV put aside, is a span of its
+/// own beside the rows, the former from the start of the prefill until it was whole, and an arrow leads from the prompt to the row. The first process is
 /// the cluster: requests from submission to end, and how many wait.
 ///
 /// Remembers open requests and workers only, so that it may run for ever.
@@ -24,6 +24,8 @@ struct TraceTimeline: Sendable {
         var transfer: Int?
         /// Worker to which it is assigned for decoding.
         var destination: Int?
+        /// Process in whose store its KV is put aside.
+        var parked: Int?
         /// An arrow was begun that no row has received.
         var hasArrow = false
         var row: Track?
@@ -86,6 +88,8 @@ struct TraceTimeline: Sendable {
         case .kvWhole: endTransfer(request)
         case .embedded(let worker, let row): beginRow(row, request, on: worker)
         case .left(let worker, let row): endRow(Track(process: process(of: worker), thread: row + 1), request)
+        case .parked(let worker): park(request, on: worker)
+        case .resumed: resume(request)
         case .retried(let reason): retry(request, reason)
         case .finished, .failed: close(request)
         case .token, .workerJoined, .workerLost: break
@@ -149,6 +153,7 @@ struct TraceTimeline: Sendable {
 
     private mutating func beginRow(_ row: Int, _ request: RequestID, on worker: WorkerID) {
         guard requests[request] != nil else { return }
+        resume(request)
         let track = Track(process: process(of: worker), thread: row + 1)
         // The end of the one before was not told.
         if let former = rows[track] { endRow(track, former) }
@@ -170,6 +175,20 @@ struct TraceTimeline: Sendable {
         if requests[request]?.row == track { requests[request]?.row = nil }
         add(.end, track)
         countRows(of: track.process)
+    }
+
+    private mutating func park(_ request: RequestID, on worker: WorkerID) {
+        guard let open = requests[request], open.parked == nil else { return }
+        if let row = open.row { endRow(row, request) }
+        let process = self.process(of: worker)
+        requests[request]?.parked = process
+        addAsync(begin: true, "parked \(request.rawValue)", "parked", request, process)
+    }
+
+    private mutating func resume(_ request: RequestID) {
+        guard let process = requests[request]?.parked else { return }
+        requests[request]?.parked = nil
+        addAsync(begin: false, "parked \(request.rawValue)", "parked", request, process)
     }
 
     private mutating func retry(_ request: RequestID, _ reason: String) {
@@ -196,6 +215,7 @@ struct TraceTimeline: Sendable {
     private mutating func releaseAll(_ request: RequestID) {
         abandonPrompt(request)
         endTransfer(request)
+        resume(request)
         if let row = requests[request]?.row { endRow(row, request) }
         requests[request]?.hasArrow = false
     }
@@ -205,6 +225,7 @@ struct TraceTimeline: Sendable {
         guard let open = requests[request] else { return }
         if open.prompt?.process == process { abandonPrompt(request) }
         if open.transfer == process { endTransfer(request) }
+        if open.parked == process { resume(request) }
         if let row = open.row, row.process == process { endRow(row, request) }
     }
 

@@ -70,6 +70,24 @@ import Testing
         #expect(trace.spans(named: "prefill 1").count == 1)
     }
 
+    @Test func aParkedRequestHasASpanBetweenItsRows() throws {
+        let life = Array(Self.life(of: 1, row: 0).prefix(8))
+        let rest = Self.events(
+            [
+                .parked(Self.decode), .left(Self.decode, row: 0), .resumed(Self.decode), .embedded(Self.decode, row: 3), .left(Self.decode, row: 3),
+                .finished(.length),
+            ], of: 1, from: 20)
+        let trace = try Self.trace(life + rest)
+        try trace.checkSpans()
+        #expect(trace.asyncSpans(named: "parked 1") == [ParsedTrace.Span(process: "decode-0", begin: 20_000, end: 22_000)])
+        #expect(trace.spans(named: "request 1").map(\.begin) == [6000, 23_000])
+        #expect(trace.spans(named: "request 1").map(\.end) == [20_000, 24_000])
+        // Its worker dies, or it ends, while it is parked.
+        let lost = ClusterEvent(time: .milliseconds(30), request: nil, kind: .workerLost(Self.decode, "gone"))
+        try Self.trace(life + rest.prefix(1) + [lost]).checkSpans()
+        try Self.trace(life + rest.prefix(1) + Self.events([.failed(.timedOut)], of: 1, from: 30)).checkSpans()
+    }
+
     /// Every prefix of a life, then a failed attempt and the whole life again, or the worker's death, or nothing more.
     @Test(arguments: 0...10)
     func noSpanStaysOpenWhateverGoesWrong(length: Int) throws {

@@ -13,7 +13,8 @@ public struct ClusterMeasures: Sendable, Hashable, Codable {
     public var wireBytes: UInt64?
     /// Queries whose KV was put aside for others.
     public var preemptions: UInt64?
-    public var evictions: UInt64?
+    /// KV put aside at most.
+    public var peakParkedBytes: Int?
     /// Core seconds that workers borrowed.
     public var borrowedSeconds: Double?
     /// Memory over time.
@@ -33,7 +34,7 @@ public struct ClusterMeasures: Sendable, Hashable, Codable {
 
     public init(
         tokenRows: UInt64 = 0, idleRows: UInt64? = nil, stallSeconds: Double? = nil, peakKVBytes: Int = 0, peakDecodeBlocks: Int = 0,
-        peakResidentBytes: Int? = nil, wireBytes: UInt64? = nil, preemptions: UInt64? = nil, evictions: UInt64? = nil,
+        peakResidentBytes: Int? = nil, wireBytes: UInt64? = nil, preemptions: UInt64? = nil, peakParkedBytes: Int? = nil,
         borrowedSeconds: Double? = nil, memory: [MemorySample] = []
     ) {
         self.tokenRows = tokenRows
@@ -44,7 +45,7 @@ public struct ClusterMeasures: Sendable, Hashable, Codable {
         self.peakResidentBytes = peakResidentBytes
         self.wireBytes = wireBytes
         self.preemptions = preemptions
-        self.evictions = evictions
+        self.peakParkedBytes = peakParkedBytes
         self.borrowedSeconds = borrowedSeconds
         self.memory = memory
     }

@@ -205,7 +205,7 @@ extension BatonReport {
         let settings = results.settings(of: .memory)
         guard let free = settings.first(where: { $0.memoryShare == nil }) else { return [] }
         var table = MarkdownTable(columns: [
-            "arm", "KV memory", "n", "queries/min", "over unconstrained", "restarted", "parked", "peak KV, MiB",
+            "arm", "KV memory", "n", "queries/min", "over unconstrained", "restarted", "parked", "peak KV, MiB", "peak parked, MiB",
         ])
         for arm in results.arms(free) {
             for setting in settings where !results.runs(setting, arm).isEmpty {
@@ -217,6 +217,7 @@ extension BatonReport {
                     results.spread(setting, arm) { Double($0.measures.retriedCount) }.text(0),
                     results.spread(setting, arm) { $0.cluster.preemptions.map(Double.init) }.text(0),
                     results.spread(setting, arm) { Double($0.cluster.peakKVBytes) / 1048576 }.text(0),
+                    results.spread(setting, arm) { $0.cluster.peakParkedBytes.map { Double($0) / 1048576 } }.text(0),
                 ])
             }
         }
@@ -231,8 +232,8 @@ extension BatonReport {
                     points: run.cluster.memory.map { Chart.Point(x: $0.seconds, y: Double($0.kvBytes) / 1048576) })
             }))
         return [
-            "Blocks of the decode side as a share of the most that the unconstrained run of the same arm used. *Restarted*: queries evicted or "
-                + "otherwise prefilled again.",
+            "Blocks of the decode side as a share of the most that the unconstrained run of the same arm used. *Restarted*: queries that were "
+                + "prefilled again; *parked*: times that KV was put aside.",
             show(chart, as: "memory", &plots), table.rows.isEmpty ? "" : table.text,
         ]
     }

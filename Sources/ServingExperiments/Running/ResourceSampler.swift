@@ -41,12 +41,15 @@ extension ClusterMeasures {
         for worker in status.workers where worker.role != .prefill {
             peakDecodeBlocks = max(peakDecodeBlocks, worker.load.referencedBlocks)
         }
+        peakParkedBytes = max(
+            peakParkedBytes ?? 0, status.workers.reduce(0) { $0 + $1.load.parking.memoryBytes + $1.load.parking.fileBytes })
         memory.append(MemorySample(seconds: seconds, kvBytes: bytes, residentBytes: residentBytes))
     }
 
     /// Takes over what the workers have counted since they registered, which was for this cell.
     mutating func conclude(_ status: ClusterStatus, peakResidentBytes: Int) {
         tokenRows = status.workers.reduce(0) { $0 + $1.load.work.prefillTokens + $1.load.work.decodeTokens }
+        preemptions = status.workers.reduce(0) { $0 + $1.load.parking.parks }
         self.peakResidentBytes = peakResidentBytes > 0 ? peakResidentBytes : nil
     }
 }
