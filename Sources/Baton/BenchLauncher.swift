@@ -10,7 +10,7 @@ struct BenchLauncher: ClusterLauncher {
     let cores: [Int]
     let logs: URL
 
-    let arms: Set<ServingArm> = [.baton, .mixed]
+    let arms: Set<ServingArm> = [.baton, .batonLent, .mixed]
 
     func launch(_ settings: ClusterSettings) async throws -> RunningCluster {
         let plan = try plan(settings)
@@ -43,6 +43,7 @@ struct BenchLauncher: ClusterLauncher {
             mixedWorkers: apart ? 0 : 1, rpc: try freeLoopbackEndpoint(), workers: try freeLoopbackEndpoint(),
             threads: apart ? 1 : 2, logs: logs.appendingPathComponent(UUID().uuidString))
         plan.cores = cores
+        if settings.arm == .batonLent { plan.coreLeases = plan.logs.appendingPathComponent("core-leases").path }
         plan.workerArguments = ["--dtype", settings.weights, "--kv-dtype", settings.kv]
         plan.roleArguments = [
             "prefill": ["--kv-cache-memory", String(settings.prefillKVBytes), "--max-num-seqs", "16"],

@@ -49,6 +49,7 @@ extension ClusterMeasures {
     /// Takes over what the workers have counted since they registered, which was for this cell.
     mutating func conclude(_ status: ClusterStatus, peakResidentBytes: Int) {
         tokenRows = status.workers.reduce(0) { $0 + $1.load.work.prefillTokens + $1.load.work.decodeTokens }
+        borrowedSeconds = status.workers.reduce(0) { $0 + Double($1.load.coreLeases.borrowedNanoseconds) / 1e9 }
         preemptions = status.workers.reduce(0) { $0 + $1.load.parking.parks }
         self.peakResidentBytes = peakResidentBytes > 0 ? peakResidentBytes : nil
     }
