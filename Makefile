@@ -78,6 +78,20 @@ bench-engine: build ## prefill and decode beside the machine's ceilings, for two
 	    $(BIN)/baton bench engine --model $$model --dtype $$dtype --threads $(THREADS) --cores $(CORES) --rounds $(ROUNDS) $(ARGS) || exit 1; \
 	    done; done
 
+BENCH_MODEL := $(MODELS)/smollm-135m.gguf
+$(BENCH_MODEL): | build
+	@mkdir -p $(MODELS)
+	$(BIN)/baton model make --shape smollm-135m --seed 1 --format gguf $@
+
+.PHONY: bench-baton
+bench-baton: build $(BENCH_MODEL) ## the BATON experiments, arm beside arm, hours in all, resumable: BUDGET=60 (minutes) ARGS='--experiments 1'
+	$(BIN)/baton bench baton --model $(BENCH_MODEL) $(if $(BUDGET),--budget $(BUDGET)) $(ARGS)
+
+.PHONY: bench-baton-short
+bench-baton-short: build $(BENCH_MODEL) ## the same in five minutes, with fewer and shorter queries
+	$(BIN)/baton bench baton --short --model $(BENCH_MODEL) --results .bench-results/baton-short \
+	    --report .bench-results/baton-short.md $(ARGS)
+
 .PHONY: bench-peers
 bench-peers: build ## our engine beside llama.cpp and OpenVINO GenAI on the same weights: ARGS='--threads 1,2 --json peers.json'
 	Benchmarks/peers/setup.sh
@@ -85,4 +99,4 @@ bench-peers: build ## our engine beside llama.cpp and OpenVINO GenAI on the same
 
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf .build .build-fuzz .build-sanitize .bench-models .bench-peers .build-fuzz .build-sanitize
+	rm -rf .build .build-fuzz .build-sanitize .bench-models .bench-peers .bench-results

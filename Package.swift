@@ -52,6 +52,7 @@ let targets: [Target] = [
     library("ClusterSimulation", ["ClusterCore", "Generation"]),
     library("Wire", ["CWire", "CProtobufC", "CChecksum", "ClusterCore", "Generation"]),
     library("Transport", ["CZeroMQ", "Wire", "ClusterCore", logging]),
+    library("Tracing", ["ClusterCore", "Generation"]),
 
     library(
         "WorkerRuntime", ["Inference", "Kernels", "ClusterCore", "LentCores", "Transport", "Wire", "Generation", logging]),
@@ -63,13 +64,14 @@ let targets: [Target] = [
         ["WorkerRuntime", "ProgramSupport", "Inference", "ClusterCore", "Transport", argumentParser, lifecycle]),
     library("LocalCluster", [subprocess, systemPackage]),
     library("Experiments", ["CProbes", "Kernels", "Inference", "ClusterCore", "LentCores", "Generation"]),
+    library("ServingExperiments", ["Inference", "Kernels", "BatonClient", "ClusterCore", "Generation", crypto]),
     // What `Fuzzing/` runs under sanitizers, and the tests replay.
     library("FuzzTargets", ["Inference", "Kernels", "Tokenizer", "JSONReader", "Wire", "ClusterCore"]),
 
     program(
         "Coordinator",
         [
-            "ProgramSupport", "RequestAdmission", "ClusterCore", "Transport", "Wire", "Tokenizer", "Inference", "Generation",
+            "ProgramSupport", "RequestAdmission", "ClusterCore", "Transport", "Tracing", "Wire", "Tokenizer", "Inference", "Generation",
             argumentParser, logging, lifecycle,
         ]),
     program("Simulate", ["ClusterSimulation", argumentParser]),
@@ -79,8 +81,8 @@ let targets: [Target] = [
     program(
         "Baton",
         [
-            "ProgramSupport", "RequestAdmission", "BatonClient", "LocalCluster", "Experiments", "Inference", "Kernels", "Tokenizer",
-            "ClusterCore", "Generation", "Transport", "Wire", argumentParser, logging, lifecycle,
+            "ProgramSupport", "RequestAdmission", "BatonClient", "LocalCluster", "Experiments", "ServingExperiments", "Inference",
+            "Kernels", "Tokenizer", "ClusterCore", "Generation", "Transport", "Wire", argumentParser, logging, lifecycle,
         ]),
 
     tests(
@@ -103,6 +105,8 @@ let targets: [Target] = [
     tests("Inference", ["Inference", "Kernels", "Generation"]),
     tests("ClusterCore", ["ClusterCore", "Generation"]),
     tests("LentCores", ["LentCores", "ClusterCore", "Kernels"]),
+    tests("Tracing", ["Tracing", "ClusterCore", "Generation"]),
+    tests("ServingExperiments", ["ServingExperiments", "Inference", "Kernels", "Generation"]),
     tests("ClusterSimulation", ["ClusterSimulation", "ClusterCore", "Generation"]),
     tests("Wire", ["Wire", "CWire", "CProtobufC", "CChecksum", "ClusterCore", "Generation"]),
     tests("Transport", ["Transport", "CZeroMQ", "Wire", "ClusterCore", "Generation", logging]),

@@ -16,13 +16,17 @@ struct Up: AsyncParsableCommand {
     @Option(help: "Where clients reach the coordinator.")
     var rpc = "tcp://127.0.0.1:5550"
 
+    @Option(help: "File for a trace of requests, prompts, KV and rows, for ui.perfetto.dev or chrome://tracing.")
+    var trace: String?
+
     @Option(help: "YAML file with the same names as these options.")
     var config: String?
 
     func run() async throws {
         let logger = logging.makeLogger(label: "up")
         let logs = FileManager.default.temporaryDirectory.appendingPathComponent("baton-up-\(getpid())")
-        let plan = try cluster.plan(rpc: rpc, logs: logs)
+        var plan = try cluster.plan(rpc: rpc, logs: logs)
+        if let trace { plan.coordinatorArguments += ["--trace", trace] }
         let cluster = LocalCluster(plan: plan)
         logger.info("logs in \(logs.path)")
         try await Program.serve(ClusterService(cluster: cluster, logger: logger), logger: logger) {
@@ -143,7 +147,7 @@ struct ClusterOptions: ParsableArguments {
     }
 
     /// The other programs stand beside this one.
-    private static var programs: URL {
+    static var programs: URL {
         let own = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
         return URL(fileURLWithPath: own).deletingLastPathComponent()
     }

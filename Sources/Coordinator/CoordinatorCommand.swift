@@ -43,6 +43,9 @@ struct CoordinatorCommand: AsyncParsableCommand {
     @Option(help: "Seconds between two looks at whether a query should move from one decode worker to another; 0: never.")
     var rebalanceInterval: Double = 1
 
+    @Option(help: "File for a trace of requests, prompts, KV and rows, for ui.perfetto.dev or chrome://tracing.")
+    var trace: String?
+
     @OptionGroup var network: NetworkOptions
     @OptionGroup var logging: LogOptions
     @OptionGroup var parent: ParentOptions
@@ -81,7 +84,8 @@ struct CoordinatorCommand: AsyncParsableCommand {
                 modelName: servedModelName ?? URL(fileURLWithPath: model).standardizedFileURL.lastPathComponent, maxModelLength: admission.maxModelLength,
                 maxQueuedRequests: maxQueuedRequests,
                 rebalanceInterval: rebalanceInterval > 0 ? .seconds(rebalanceInterval) : nil,
-                priorityHeadStart: .seconds(priorityHeadStart)))
+                priorityHeadStart: .seconds(priorityHeadStart)),
+            trace: trace)
     }
 }
 

@@ -3,6 +3,7 @@ import Generation
 import Logging
 import RequestAdmission
 import Tokenizer
+import Tracing
 import Transport
 import Wire
 
@@ -16,6 +17,8 @@ actor CoordinatorShell {
         var security: LinkSecurity
         var admission: Admission
         var scheduler: Scheduler.Configuration
+        /// File for a trace.
+        var trace: String?
     }
 
     /// How often clients that wait are looked after.
@@ -28,6 +31,7 @@ actor CoordinatorShell {
     private var scheduler: Scheduler
     private var rpc: RouterLink<ClientMessage, ServerMessage>?
     private var workers: RouterLink<ControlMessage, ControlMessage>?
+    private var trace: TraceFile?
     private var desk = ClientDesk()
     private var clients = ClientPeers()
     /// Requests whose prompt is being tokenized, off this thread.
@@ -51,8 +55,10 @@ actor CoordinatorShell {
         scheduler = Scheduler(configuration: settings.scheduler, clusterEpoch: ClusterEpoch(.random(in: 1 ... .max)))
     }
 
-    /// Binds both endpoints.
+    /// Binds both endpoints and begins the trace.
     func open() throws {
+        trace = try settings.trace.map { path throws(TraceError) in try TraceFile(path: path) }
+        watch()
         rpc = try RouterLink(
             thread: thread, bind: settings.rpc, security: settings.security, maxFrameBytes: 64 << 20
         ) { [weak self] peer, result in self?.assumeIsolated { $0.receive(result, from: peer) } }
@@ -80,6 +86,8 @@ actor CoordinatorShell {
         workers?.close()
         rpc = nil
         workers = nil
+        do { try trace?.close(at: Instant.now - began) } catch { logger.error("trace: \(error)") }
+        trace = nil
     }
 
     deinit { thread.stop() }
@@ -112,6 +120,7 @@ actor CoordinatorShell {
             return connections[worker].map { [.workerConnectionClosed($0)] } ?? []
         case .observe(let request, let kind):
             let event = ClusterEvent(time: Instant.now - began, request: request, kind: kind)
+            record(event)
             var gone: [Scheduler.Event] = []
             for watcher in clients.watchers { gone += send(ServerMessage.event(event), to: watcher) }
             return gone
@@ -122,6 +131,16 @@ actor CoordinatorShell {
         case .drained:
             finishDraining()
             return []
+        }
+    }
+
+    /// Tells the scheduler whether anybody wants to know what happens.
+    private func watch() { feed(.watched(trace != nil || !clients.watchers.isEmpty)) }
+
+    private func record(_ event: ClusterEvent) {
+        do { try trace?.take(event) } catch {
+            logger.error("the trace ends here: \(error)")
+            trace = nil
         }
     }
 
@@ -212,7 +231,7 @@ actor CoordinatorShell {
         case .status: _ = send(.status(scheduler.status), to: peer)
         case .watch:
             clients.watch(peer)
-            feed(.watched(true))
+            watch()
         }
     }
 
@@ -314,7 +333,7 @@ actor CoordinatorShell {
             for event in send(ServerMessage.pong(scheduler.clusterEpoch), to: ClientPeers.peer(of: client)) { feed(event) }
         }
         for peer in clients.silent(at: .now) { feed(forget(peer)) }
-        if clients.watchers.isEmpty { feed(.watched(false)) }
+        watch()
         forgetStrangers()
         _ = thread.schedule(at: .now + Self.clientInterval) { [weak self] in
             self?.assumeIsolated { $0.lookAfterClients() }

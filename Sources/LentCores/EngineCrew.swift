@@ -22,15 +22,19 @@ public protocol EngineCrew: AnyObject {
 public final class FixedCrew: EngineCrew {
     public let threads: Int
     public let counters = CoreLeaseCounters()
+    private let team: ThreadTeam
+    private let cores: [Int]
 
     /// - Parameter cores: where the threads run, in order; empty: anywhere.
     /// - Throws: `KernelError` if the process may not run there.
     public init(team: ThreadTeam, threads: Int, cores: [Int]) throws(KernelError) {
         self.threads = threads
+        self.team = team
+        self.cores = cores
         try team.place(on: cores)
     }
 
-    public func begin(borrowing: Bool) {}
+    public func begin(borrowing: Bool) { try? team.place(on: cores) }
     public func relieve() -> Int { threads }
     public func end() {}
     public func rest() {}

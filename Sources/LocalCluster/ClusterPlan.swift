@@ -25,6 +25,8 @@ public struct ClusterPlan: Sendable {
     public var workerArguments: [String] = []
     /// How the workers with a batch fill their steps; `nil`: each as is usual for its role.
     public var arm: Arm?
+    /// Further arguments of the workers of a role, behind those of every worker.
+    public var roleArguments: [String: [String]] = [:]
     public var environment: [String: String] = [:]
 
     public init(
@@ -76,7 +78,8 @@ public struct ClusterPlan: Sendable {
             "--threads", String(threads),
         ] + pinning(of: name) + (coreLeases.map { ["--core-leases", $0] } ?? [])
         // Names begin with the role, as programs do.
-        let role = name.prefix { $0 != "-" }
-        return ("\(role)-worker", arguments + scheduling(of: role) + workerArguments + parent)
+        let role = String(name.prefix { $0 != "-" })
+        let ofRole = scheduling(of: role[...]) + workerArguments + roleArguments[role, default: []]
+        return ("\(role)-worker", arguments + ofRole + parent)
     }
 }

@@ -137,16 +137,7 @@ public final class SocketThread: SerialExecutor, @unchecked Sendable {
         _ = write(doorbell, &one, MemoryLayout<UInt64>.size)
     }
 
-    /// A thread inherits the cores of whoever started it, and that may have been one that is pinned to compute.
-    private static func leavePinnedCores() {
-        var cores = cpu_set_t()
-        guard sched_getaffinity(getpid(), MemoryLayout<cpu_set_t>.size, &cores) == 0 else { return }
-        // Where this is not allowed, the thread stays where it is.
-        _ = sched_setaffinity(0, MemoryLayout<cpu_set_t>.size, &cores)
-    }
-
     private func main() {
-        Self.leavePinnedCores()
         thread.store(pthread_self(), ordering: .relaxed)
         while true {
             let taken = queue.withLock { queue in

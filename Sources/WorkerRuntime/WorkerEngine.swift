@@ -52,6 +52,8 @@ final class WorkerEngine {
         defer {
             crew.end()
             crew.rest()
+            // What this thread wakes before its first step may start threads, and these would inherit its core.
+            try? team.place(on: [])
         }
         let threads = crew.threads
         let model = try Model(

@@ -17,9 +17,13 @@ extension ClusterTests {
         var workers: [String: String]
     }
 
-    private func baton(_ arguments: [String]) async throws -> (code: TerminationStatus, output: String, error: String) {
+    func baton(_ arguments: [String]) async throws -> (code: TerminationStatus, output: String, error: String) {
+        try await run("baton", arguments)
+    }
+
+    func run(_ program: String, _ arguments: [String]) async throws -> (code: TerminationStatus, output: String, error: String) {
         let result = try await Subprocess.run(
-            .path(FilePath(TestCluster.programs.appendingPathComponent("baton").path)), arguments: Arguments(arguments),
+            .path(FilePath(TestCluster.programs.appendingPathComponent(program).path)), arguments: Arguments(arguments),
             output: .string(limit: 1 << 20), error: .string(limit: 1 << 20))
         return (result.terminationStatus, result.standardOutput, result.standardError)
     }

@@ -20,7 +20,8 @@ struct TestCluster {
     /// Runs `body` with a cluster of its own; every process of it is gone afterwards.
     static func run(
         model: String = model, prefillWorkers: Int = 1, decodeWorkers: Int = 1, mixedWorkers: Int = 0,
-        coreLeases: Bool = false, workerArguments: [String] = [], arm: Arm? = nil,
+        coreLeases: Bool = false, workerArguments: [String] = [], coordinatorArguments: [String] = [],
+        arm: Arm? = nil,
         _ body: (TestCluster) async throws -> Void
     ) async throws {
         let logs = FileManager.default.temporaryDirectory.appendingPathComponent("baton-test-\(UUID().uuidString)")
@@ -30,6 +31,7 @@ struct TestCluster {
         if coreLeases { plan.coreLeases = logs.appendingPathComponent("core-leases").path }
         plan.arm = arm
         plan.workerArguments = ["--kv-cache-memory", "64MiB"] + workerArguments
+        plan.coordinatorArguments = coordinatorArguments
         let cluster = TestCluster(processes: LocalCluster(plan: plan))
         do {
             try await cluster.processes.startAll()
