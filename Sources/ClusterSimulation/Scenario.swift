@@ -85,6 +85,7 @@ struct Scenario {
         let smallest = geometry.blockCount(forTokens: maxModelLength)
         // Drawn apart: a seed tells the same story whatever policies there are.
         var policies = random
+        policies = Random(seed: policies.next())
         func workers(_ role: WorkerRole) -> [Worker] {
             (0..<random.draw(1...3)).map { _ in
                 Worker(

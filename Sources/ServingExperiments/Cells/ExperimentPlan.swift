@@ -21,9 +21,8 @@ public struct ExperimentPlan: Sendable {
 
     /// Five minutes.
     public static let short = ExperimentPlan(
-        experiments: [.batchSizes, .preemption, .memory, .notReplenished, .longSession], arms: ServingArm.allCases,
-        batches: [4, 8], seeds: [42], runs: 2, queryCount: 48, workloads: [.brief], skewed: [.brief],
-        formats: [("int8", "int8")])
+        experiments: [.batchSizes, .preemption], arms: ServingArm.allCases, batches: [8], seeds: [42], runs: 2,
+        queryCount: 48, workloads: [.brief], skewed: [.brief], formats: [("int8", "int8")])
 
     public init(
         experiments: [Experiment], arms: [ServingArm], batches: [Int], seeds: [UInt64], runs: Int, queryCount: Int,
