@@ -41,6 +41,8 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case restoreForgotten
     /// Parked KV that was damaged on the disk counts as good.
     case damagedParkingTrusted
+    /// The memory of free blocks is given back after they were handed out again.
+    case memoryReleasedLate
     /// A worker does not say that it has parked a query.
     case parkingSwallowed
     /// A decode worker shapes its dense batch and does not move the KV along.

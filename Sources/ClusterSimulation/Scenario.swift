@@ -40,6 +40,7 @@ struct Scenario {
     var creditWindow: Int
     var growthBlocks: Int
     var parking: ParkingLot.Limits
+    var scaling: BatchScale.Configuration
     /// Share of what is parked in files that cannot be written, or comes back damaged.
     var diskFailures: Double
     var priorityHeadStart: Duration
@@ -76,6 +77,10 @@ struct Scenario {
         parking = ParkingLot.Limits(
             memory: query * random.pick([0, 1, 3, 100]), file: query * random.pick([0, 0, 2, 100]))
         diskFailures = random.pick([0, 0, 0.05, 0.3])
+        scaling = BatchScale.Configuration(
+            policy: random.pick([.off, .threshold, .threshold, .smdp]), blocks: random.pick([.init(low: 75, high: 90), .init(low: 30, high: 50)]),
+            target: random.pick([nil, .milliseconds(2), .milliseconds(10)]),
+            weights: BatchPace.Weights(latency: 1, cost: random.pick([0, 1, 50])))
         priorityHeadStart = random.pick([.milliseconds(300), .seconds(3), .seconds(300)])
         latency = random.pick([50, 200, 1000, 4000])
         kvLatency = random.chance(0.6) ? latency : random.pick([20_000, 100_000, 300_000])
@@ -190,4 +195,6 @@ public enum FaultKind: String, CaseIterable, Sendable {
     case kvPartition
     case connectionLoss
     case clientGone
+    /// Somebody else takes the memory of a worker's machine, for a while.
+    case memorySqueeze
 }

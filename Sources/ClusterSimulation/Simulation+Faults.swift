@@ -38,6 +38,9 @@ extension Simulation {
             guard !from.isEmpty, !to.isEmpty else { return false }
             partitionKV(random.pick(from), random.pick(to))
         case .connectionLoss: breakConnection(worker)
+        case .memorySqueeze:
+            guard worker.shape.role.decodes else { return false }
+            squeezeMemory(of: worker)
         case .clientGone: queue.push(.clientGone(random.below(scenario.clientCount)), at: now)
         }
         return true
@@ -50,6 +53,7 @@ extension Simulation {
         resumeCoordinator()
         for worker in workers {
             worker.slowness = 1
+            worker.squeezeEnd = now
             if !worker.isUp { start(worker) }
             resume(worker)
         }
@@ -61,6 +65,7 @@ extension Simulation {
         guard !worker.isUp else { return }
         worker.start(nonce: random.next())
         scheduleWake(worker, at: now)
+        if now < worker.squeezeEnd { queue.push(.memorySample(worker.index, life: worker.life), at: now) }
     }
 
     func resume(_ worker: WorkerProcess) {

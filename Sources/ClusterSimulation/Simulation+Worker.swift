@@ -29,6 +29,8 @@ extension Simulation {
             carryOut(worker.decode?.handle(.peerUnreachable(peer), at: now), worker)
         case .lateWrite(_, _, let writes): write(writes, worker)
         case .storeDone(_, _, let task): finish(task, worker)
+        case .memorySample: sampleMemory(worker)
+        case .lateRelease(_, _, let blocks): forget(blocks, worker)
         default: preconditionFailure("\(event) is not for a worker")
         }
         settle(worker)
@@ -168,6 +170,7 @@ extension Simulation {
                 report.blocksCopied += 1
                 guard plant != .shapingMovesNothing else { break }
                 worker.kv.copyBlock(from: from, to: to, layerCount: scenario.geometry.layerCount)
+            case .releaseMemory(let blocks): release(blocks, worker)
             case .park(let kv): enqueue(.park(kv), worker)
             case .restore(let kv): enqueue(.restore(kv), worker)
             case .discard(let id): enqueue(.discard(id), worker)
@@ -194,6 +197,7 @@ extension Simulation {
             case .park(let kv): enqueue(.park(kv), worker)
             case .restore(let kv): enqueue(.restore(kv), worker)
             case .discard(let id): enqueue(.discard(id), worker)
+            case .releaseMemory(let blocks): release(blocks, worker)
             }
         }
     }

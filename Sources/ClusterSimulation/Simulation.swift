@@ -26,6 +26,8 @@ public final class Simulation {
         case peerUnreachable(Int, life: Int, WorkerID)
         case lateWrite(Int, life: Int, [KVWrite])
         case storeDone(Int, life: Int, StoreTask)
+        case memorySample(Int, life: Int)
+        case lateRelease(Int, life: Int, [BlockID])
         // From above.
         case fault
         case heal
@@ -173,7 +175,8 @@ public final class Simulation {
             .workerWake(let worker, let life), .layerStored(let worker, let life, _), .stepDone(let worker, let life),
             .transport(let worker, let life, _), .kvReply(let worker, let life, _),
             .peerUnreachable(let worker, let life, _), .lateWrite(let worker, let life, _),
-            .storeDone(let worker, let life, _):
+            .storeDone(let worker, let life, _), .memorySample(let worker, let life),
+            .lateRelease(let worker, let life, _):
             if workers[worker].life == life { process(event, at: workers[worker]) }
         case .kv(let worker, _, _, _): process(event, at: workers[worker])
         case .fault: injectFault()
@@ -260,6 +263,8 @@ public struct SimulationReport: Sendable, Equatable {
     public var retargets = 0
     public var parks = 0
     public var resumes = 0
+    /// Blocks whose memory was given back.
+    public var releasedBlocks = 0
     /// Parked queries that were to be sent to another worker.
     public var migrations = 0
     /// Steps of mixed workers with both rows and chunks.
@@ -293,6 +298,7 @@ public struct SimulationReport: Sendable, Equatable {
         retargets += other.retargets
         parks += other.parks
         resumes += other.resumes
+        releasedBlocks += other.releasedBlocks
         migrations += other.migrations
         sharedSteps += other.sharedSteps
         idleTokens += other.idleTokens

@@ -44,6 +44,8 @@ final class WorkerProcess {
     var store: [ParkID: [[UInt64]]] = [:]
     /// When the parking store has done what it has to do so far.
     var storeFree = Instant(nanoseconds: 0)
+    /// Somebody else has its machine's memory until then.
+    var squeezeEnd = Instant(nanoseconds: 0)
 
     init(index: Int, shape: Scenario.Worker, scenario: Scenario) {
         self.index = index
@@ -84,7 +86,7 @@ final class WorkerProcess {
             geometry: scenario.geometry,
             blockCount: shape.blockCount * (plant == .promptBlocksUncounted && shape.role == .mixed ? 2 : 1),
             maxSequences: shape.maxSequences, maxModelLength: scenario.maxModelLength,
-            creditWindow: scenario.creditWindow, parking: scenario.parking,
+            creditWindow: scenario.creditWindow, parking: scenario.parking, scaling: scenario.scaling,
             layout: shape.scheduling == .batonDense ? .dense : .blockTables)
         switch shape.role {
         case .prefill:

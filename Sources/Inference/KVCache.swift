@@ -53,6 +53,26 @@ public final class KVCache: @unchecked Sendable {
         }
     }
 
+    /// Gives the memory of blocks back to the system, as far as it is whole pages; what they held is gone. Nobody may read
+    /// or write them meanwhile.
+    public func releaseMemory(of blocks: [Int32]) {
+        // Neighbours share pages that neither could give back alone.
+        var runs: [Range<Int32>] = []
+        for block in blocks.sorted() {
+            if let last = runs.last, last.upperBound == block {
+                runs[runs.count - 1] = last.lowerBound..<block + 1
+            } else {
+                runs.append(block..<block + 1)
+            }
+        }
+        for layer in 0..<layerCount {
+            for run in runs {
+                let start = address(layer: layer, block: run.lowerBound) - memory.base
+                memory.discard(from: start, byteCount: run.count * layout.byteCount)
+            }
+        }
+    }
+
     func address(layer: Int, block: Int32) -> UnsafeMutableRawPointer {
         precondition(layer >= 0 && layer < layerCount, "layer \(layer) of \(layerCount)")
         precondition(block >= 0 && block < blockCount, "block \(block) of \(blockCount)")

@@ -38,6 +38,15 @@ public final class Memory: @unchecked Sendable {
         mappedCount = byteCount
     }
 
+    /// Gives the pages that lie within these bytes back to the system; they read as zeros afterwards. Memory of a huge page
+    /// of which only a part is given back is taken by the system when it needs some.
+    public func discard(from offset: Int, byteCount count: Int) {
+        precondition(offset >= 0 && count >= 0 && offset + count <= mappedCount, "\(count) bytes from \(offset) of \(mappedCount)")
+        let page = 4096
+        let (start, end) = ((offset + page - 1) / page * page, (offset + count) / page * page)
+        if start < end { madvise(base + start, end - start, Int32(MADV_DONTNEED)) }
+    }
+
     deinit { munmap(base, mappedCount) }
 
     func floats(at offset: Int = 0) -> UnsafeMutablePointer<Float> {

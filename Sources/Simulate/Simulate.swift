@@ -64,7 +64,7 @@ import ClusterSimulation
                 + "broken by the coordinator's death \(total.broken)")
         print(
             "tokens \(total.tokens), attempts \(total.attempts), retargets \(total.retargets), parks \(total.parks), "
-                + "resumes \(total.resumes), migrations \(total.migrations), "
+                + "resumes \(total.resumes), blocks given back \(total.releasedBlocks), migrations \(total.migrations), "
                 + "evictions \(total.evictions), registrations \(total.registrations), "
                 + "steps with rows and chunks \(total.sharedSteps), "
                 + "token rows of padding \(total.idleTokens), blocks moved by shaping \(total.blocksCopied)")

@@ -6,7 +6,7 @@ import Transport
 import Wire
 
 /// A decode worker: receives KV, runs the batch, reports tokens. What to do is ``DecodeRole``'s to decide.
-public actor DecodeWorker: WorkerShell {
+public actor DecodeWorker: MemoryAware {
     let configuration: WorkerConfiguration
     let thread: SocketThread
     let engine: ConfinedThread<WorkerEngine>
@@ -66,6 +66,7 @@ public actor DecodeWorker: WorkerShell {
                         ?? KVWelcome(worker: WorkerID(""), epoch: ClusterEpoch(0), modelHash: "", isRegistered: false)
                 }))
         try joinCluster(receiver)
+        watchMemory()
     }
 
     /// Serves until ``drain()`` is done.
@@ -76,6 +77,8 @@ public actor DecodeWorker: WorkerShell {
     public func drain() { leave() }
 
     var load: WorkerLoad? { load(of: role?.load) }
+
+    func take(_ memory: BatchScale.Memory) { feed(.memory(memory)) }
 }
 
 // MARK: - What arrives
@@ -102,6 +105,7 @@ extension DecodeWorker {
                 clusterEpoch: cluster, workerEpoch: worker, modelHash: facts.identity.modelHash,
                 geometry: facts.geometry, blockCount: facts.kv.blockCount, maxSequences: configuration.maxSequences,
                 maxModelLength: facts.maxModelLength, parking: configuration.parking,
+                scaling: configuration.scaling,
                 layout: configuration.scheduling == .batonDense ? .dense : .blockTables))
         let hello = KVHello(worker: configuration.worker, epoch: cluster, modelHash: facts.identity.modelHash)
         sender = KVSender(
@@ -137,6 +141,7 @@ extension DecodeWorker {
             case .report(let message): reports.append(message)
             case .copyBlock(let source, let target):
                 facts.kv.copyBlock(Int32(source.rawValue), to: Int32(target.rawValue))
+            case .releaseMemory(let blocks): facts.kv.releaseMemory(of: blocks.map { Int32($0.rawValue) })
             case .park(let kv):
                 parking.park(kv) { [weak self] isStored in
                     self?.assumeIsolated { $0.feed(.parkingFinished(kv.id, isStored)) }

@@ -7,7 +7,7 @@ import Wire
 
 /// A mixed worker: computes prompts and runs the batch in the same steps; no KV leaves or enters it. What to do is
 /// ``MixedRole``'s to decide.
-public actor MixedWorker: WorkerShell {
+public actor MixedWorker: MemoryAware {
     let configuration: WorkerConfiguration
     let thread: SocketThread
     let engine: ConfinedThread<WorkerEngine>
@@ -33,6 +33,7 @@ public actor MixedWorker: WorkerShell {
         let store = try await ConfinedThread<ParkingStore>.start(configuration, facts, logger: logger)
         let worker = try MixedWorker(configuration, engine: engine, facts: facts, store: store, logger: logger)
         try await worker.joinClusterWithoutKV()
+        await worker.watchMemory()
         return worker
     }
 
@@ -56,6 +57,8 @@ public actor MixedWorker: WorkerShell {
     public func drain() { leave() }
 
     var load: WorkerLoad? { load(of: role?.load) }
+
+    func take(_ memory: BatchScale.Memory) { feed(.memory(memory)) }
 }
 
 // MARK: - What arrives
@@ -71,7 +74,7 @@ extension MixedWorker {
                         clusterEpoch: cluster, workerEpoch: worker, modelHash: facts.identity.modelHash,
                         geometry: facts.geometry, blockCount: facts.kv.blockCount,
                         maxSequences: configuration.maxSequences, maxModelLength: facts.maxModelLength,
-                        parking: configuration.parking),
+                        parking: configuration.parking, scaling: configuration.scaling),
                     maxBatchedTokens: configuration.maxBatchedTokens, scheduling: configuration.scheduling ?? .mixed))
             noteRegistration(cluster, worker)
         case .deliver(let message): feed(.message(message))
@@ -104,6 +107,7 @@ extension MixedWorker {
             case .report(let message): reports.append(message)
             case .copyBlock(let source, let target):
                 facts.kv.copyBlock(Int32(source.rawValue), to: Int32(target.rawValue))
+            case .releaseMemory(let blocks): facts.kv.releaseMemory(of: blocks.map { Int32($0.rawValue) })
             case .park(let kv):
                 parking.park(kv) { [weak self] isStored in
                     self?.assumeIsolated { $0.feed(.parkingFinished(kv.id, isStored)) }

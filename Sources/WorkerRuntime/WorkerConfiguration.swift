@@ -34,6 +34,8 @@ public struct WorkerConfiguration: Sendable {
     public var parking: ParkingLot.Limits
     /// Where those files lie; `nil` without any.
     public var parkingDirectory: String?
+    /// How many rows the batch may have.
+    public var scaling: BatchScale.Configuration
     /// Tokens in a block.
     public var blockSize: Int
     /// Rows of the batch (decode, mixed) or prompts in flight (prefill).
@@ -49,7 +51,8 @@ public struct WorkerConfiguration: Sendable {
         worker: WorkerID, role: WorkerRole, coordinator: Endpoint, listen: Endpoint, advertise: Endpoint?,
         security: LinkSecurity, model: String, weightFormat: WeightFormat, kvFormat: KVFormat = .auto, threads: Int,
         cores: [Int] = [], coreLeases: String? = nil, maxThreads: Int? = nil, weightCache: WeightCache = .off,
-        kvCacheBytes: Int, parking: ParkingLot.Limits = .none, parkingDirectory: String? = nil, blockSize: Int,
+        kvCacheBytes: Int, parking: ParkingLot.Limits = .none, parkingDirectory: String? = nil,
+        scaling: BatchScale.Configuration = .init(policy: .threshold), blockSize: Int,
         maxSequences: Int, maxBatchedTokens: Int, maxModelLength: Int?, scheduling: Scheduling? = nil
     ) {
         self.worker = worker
@@ -69,6 +72,7 @@ public struct WorkerConfiguration: Sendable {
         self.kvCacheBytes = kvCacheBytes
         self.parking = parking
         self.parkingDirectory = parkingDirectory
+        self.scaling = scaling
         self.blockSize = blockSize
         self.maxSequences = maxSequences
         self.maxBatchedTokens = maxBatchedTokens

@@ -24,6 +24,22 @@ protocol WorkerShell: Actor {
     func dropEverything()
 }
 
+/// A worker whose batch shrinks when the system's memory does.
+protocol MemoryAware: WorkerShell {
+    func take(_ memory: BatchScale.Memory)
+}
+
+extension MemoryAware {
+    /// Tells ``take(_:)`` now and then what memory the system has left, as long as the worker serves.
+    func watchMemory(_ probe: MemoryProbe = MemoryProbe()) {
+        guard !end.hasCome, configuration.scaling.policy != .off else { return }
+        if let memory = probe.sample() { take(memory) }
+        _ = thread.schedule(at: .now + MemoryProbe.interval) { [weak self] in
+            self?.assumeIsolated { $0.watchMemory(probe) }
+        }
+    }
+}
+
 extension WorkerShell {
     /// Connects to the coordinator once the KV socket is bound.
     func joinCluster(_ receiver: KVReceiver) throws {

@@ -38,15 +38,24 @@ struct Member: Sendable {
         return nil
     }
 
-    /// - Returns: whether its pace has changed by more than noise.
+    /// - Returns: whether what it can take has changed, or its pace by more than noise.
     mutating func note(_ load: WorkerLoad) -> Bool {
+        let before = (rowLimit, self.load.isMemoryShort)
         self.load = load
+        let hasPace = notePace()
+        return hasPace || before != (rowLimit, load.isMemoryShort)
+    }
+
+    private mutating func notePace() -> Bool {
         guard let time = load.iterationTime, load.rows > 0, registration.role.decodes else { return false }
         let measured = time * registration.maxSequences / (registration.maxSequences + load.rows)
         if let pace, abs((measured - pace) / pace) < 0.1 { return false }
         pace = measured
         return true
     }
+
+    /// Rows that its batch may have for now.
+    var rowLimit: Int { min(registration.maxSequences, max(1, load.rowLimit ?? registration.maxSequences)) }
 
     /// What an iteration over `rows` rows takes. One over a full batch is taken to cost twice as much as one over a single
     /// row, which is about right where the time goes into reading weights; a worker that has not been measured is taken to

@@ -182,7 +182,7 @@ public struct Membership: Sendable {
         return round
     }
 
-    /// The slot, and whether it has just stopped being suspect; `nil` for the answer of an old registration.
+    /// The slot, and whether it may take more or less than before; `nil` for the answer of an old registration.
     mutating func receive(_ pong: Pong, at now: Instant) -> (slot: Int, hasChanged: Bool)? {
         guard let slot = members.slot(of: pong.worker) else { return nil }
         let link = members[slot].link
@@ -193,11 +193,11 @@ public struct Membership: Sendable {
         members[slot].lastHeard = max(members[slot].lastHeard, now)
         guard pong.sequence > members[slot].lastAnswered else { return (slot, false) }
         members[slot].lastAnswered = pong.sequence
-        let hasNewPace = members[slot].note(pong.load)
-        if hasNewPace { typicalPace = members[slot].pace ?? typicalPace }
+        let hasNewOffer = members[slot].note(pong.load)
+        if hasNewOffer { typicalPace = members[slot].pace ?? typicalPace }
         let recovered = members[slot].isSuspect && members[slot].missedPings < configuration.suspectAfterMisses
         if recovered { members[slot].isSuspect = false }
-        return (slot, recovered || hasNewPace)
+        return (slot, recovered || hasNewOffer)
     }
 
     private mutating func forgetDeparted(at now: Instant) {

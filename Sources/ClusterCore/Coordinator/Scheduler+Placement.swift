@@ -81,7 +81,7 @@ extension Scheduler {
     }
 
     func hasFreeRow(_ worker: Int) -> Bool {
-        (decodeWorkers[worker]?.counts.total ?? .max) < membership.members[worker].registration.maxSequences
+        (decodeWorkers[worker]?.counts.total ?? .max) < membership.members[worker].rowLimit
     }
 
     private func hasSpace(_ worker: Int, blocks: Int) -> Bool {
@@ -279,9 +279,10 @@ extension Scheduler.Configuration {
         of member: Member, _ assignments: DecodeAssignments?, to priority: Priority, typicalPace: Duration
     ) -> PlacementTree.Offer? {
         guard let assignments else { return nil }
-        let (rows, count) = (member.registration.maxSequences, assignments.counts.atLeast(priority))
+        let (rows, count) = (member.rowLimit, assignments.counts.atLeast(priority))
+        let lookahead = member.load.isMemoryShort ? 0 : embedLookahead
         let room = member.registration.blockCount - assignments.chargedBlocks.atLeast(priority)
-        guard member.takesNewWork, count < rows + embedLookahead, room > 0 else { return nil }
+        guard member.takesNewWork, count < rows + lookahead, room > 0 else { return nil }
         let time = member.expectedIteration(rows: count, typical: typicalPace)
         return PlacementTree.Offer(load: time.nanosecondCount, room: room, reach: member.reach)
     }

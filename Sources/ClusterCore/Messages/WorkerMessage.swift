@@ -98,6 +98,10 @@ public struct WorkerLoad: Sendable, Hashable {
     public var waiting: Int
     /// A step of the batch takes so long, averaged over the last few; `nil` before the first.
     public var iterationTime: Duration?
+    /// Rows that its batch may have for now; `nil`: there is no limit but that of its registration.
+    public var rowLimit: Int?
+    /// The system has little memory left: no query should be sent ahead of its row.
+    public var isMemoryShort: Bool
     public var parking: ParkingLoad
     /// What its engine has done.
     public var work: WorkCounters
@@ -106,14 +110,16 @@ public struct WorkerLoad: Sendable, Hashable {
     public var scheduling: Scheduling?
 
     public init(
-        referencedBlocks: Int = 0, rows: Int = 0, waiting: Int = 0, iterationTime: Duration? = nil,
-        parking: ParkingLoad = ParkingLoad(), work: WorkCounters = WorkCounters(),
+        referencedBlocks: Int = 0, rows: Int = 0, waiting: Int = 0, iterationTime: Duration? = nil, rowLimit: Int? = nil,
+        isMemoryShort: Bool = false, parking: ParkingLoad = ParkingLoad(), work: WorkCounters = WorkCounters(),
         coreLeases: CoreLeaseCounters = CoreLeaseCounters(), scheduling: Scheduling? = nil
     ) {
         self.referencedBlocks = referencedBlocks
         self.rows = rows
         self.waiting = waiting
         self.iterationTime = iterationTime
+        self.rowLimit = rowLimit
+        self.isMemoryShort = isMemoryShort
         self.parking = parking
         self.work = work
         self.coreLeases = coreLeases

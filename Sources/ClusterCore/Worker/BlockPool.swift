@@ -2,33 +2,55 @@
 ///
 /// Blocks are reference-counted and copied on write. The block freed last is handed out first, as it is most likely
 /// still in a cache. A number of free blocks can be set aside without naming them, so that a query may grow later.
+///
+/// Memory is the system's until a block is first written. Such *fresh* blocks are handed out last, and not at all while
+/// the pool is frozen because memory is short; free blocks become fresh again when their memory is given back.
 public struct BlockPool: Sendable {
     public let blockCount: Int
     /// Free blocks that are promised to somebody.
     public private(set) var reservedCount = 0
 
+    /// Fresh blocks stay what they are. Only a pool of which nothing is used gives some out even then, or nobody could begin.
+    public var isFrozen = false
+
     private var references: [UInt32]
-    /// Last one out first; at the start the lowest number.
-    private var free: [BlockID]
+    /// That have memory; last one out first.
+    private var free: [BlockID] = []
+    /// That have none; last one out first, at the start the lowest number.
+    private var fresh: [BlockID]
 
     public init(blockCount: Int) {
         precondition(blockCount > 0 && blockCount <= Int(UInt32.max), "a pool of \(blockCount) blocks")
         self.blockCount = blockCount
         references = Array(repeating: 0, count: blockCount)
-        free = (0..<UInt32(blockCount)).reversed().map { BlockID($0) }
+        fresh = (0..<UInt32(blockCount)).reversed().map { BlockID($0) }
     }
 
-    public var freeCount: Int { free.count }
-    public var referencedCount: Int { blockCount - free.count }
-    /// Free and not promised to anybody.
-    public var availableCount: Int { free.count - reservedCount }
+    public var freeCount: Int { free.count + fresh.count }
+    public var freshCount: Int { fresh.count }
+    public var referencedCount: Int { blockCount - freeCount }
+    /// Free, not promised to anybody, and not withheld.
+    public var availableCount: Int { availableCount(touchingFresh: false) }
+
+    private func availableCount(touchingFresh: Bool) -> Int {
+        let isWithheld = isFrozen && !touchingFresh && referencedCount > 0
+        // Others may have been promised blocks that are withheld now.
+        return isWithheld ? max(0, free.count - reservedCount) : freeCount - reservedCount
+    }
 
     public func referenceCount(of block: BlockID) -> Int { Int(references[index(of: block)]) }
 
-    /// Takes `count` blocks, each with one reference.
-    public mutating func allocate(_ count: Int) throws(BlockPoolExhausted) -> [BlockID] {
-        precondition(count >= 0, "allocation of \(count) blocks")
-        guard count <= availableCount else { throw BlockPoolExhausted(wanted: count, available: availableCount) }
+    /// Takes `count` blocks, each with one reference, and sets `reserving` more aside; all or nothing.
+    /// - Parameter touchingFresh: fresh ones too, frozen or not.
+    public mutating func allocate(
+        _ count: Int, reserving: Int = 0, touchingFresh: Bool = false
+    ) throws(BlockPoolExhausted) -> [BlockID] {
+        precondition(count >= 0 && reserving >= 0, "allocation of \(count) + \(reserving) blocks")
+        let available = availableCount(touchingFresh: touchingFresh)
+        guard count + reserving <= available else {
+            throw BlockPoolExhausted(wanted: count + reserving, available: available)
+        }
+        reservedCount += reserving
         return (0..<count).map { _ in take() }
     }
 
@@ -44,9 +66,10 @@ public struct BlockPool: Sendable {
         reservedCount -= count
     }
 
-    /// Takes one block out of those set aside; cannot fail.
-    public mutating func allocateReserved() -> BlockID {
+    /// Takes one block out of those set aside; `nil` only while all that are free are withheld.
+    public mutating func allocateReserved(touchingFresh: Bool = false) -> BlockID? {
         precondition(reservedCount > 0, "no block is reserved in \(self)")
+        if isFrozen, !touchingFresh, free.isEmpty, referencedCount > 0 { return nil }
         reservedCount -= 1
         return take()
     }
@@ -82,20 +105,32 @@ public struct BlockPool: Sendable {
     }
 
     /// Makes sure that a reference holder may write to `block` without anybody else noticing.
-    public mutating func writable(_ block: BlockID) throws(BlockPoolExhausted) -> Writable {
+    public mutating func writable(
+        _ block: BlockID, touchingFresh: Bool = false
+    ) throws(BlockPoolExhausted) -> Writable {
         let index = index(of: block)
         precondition(references[index] > 0, "\(block) is to be written but free")
         guard references[index] > 1 else { return .inPlace }
-        guard availableCount > 0 else { throw BlockPoolExhausted(wanted: 1, available: 0) }
+        guard availableCount(touchingFresh: touchingFresh) > 0 else { throw BlockPoolExhausted(wanted: 1, available: 0) }
         references[index] -= 1
         return .copy(to: take())
     }
 
+    /// Makes free blocks fresh, those that have been free for longest first: at most `limit`, and `keeping` stay as they are.
+    /// Their memory is the caller's to give back, before any of them is handed out again.
+    public mutating func refresh(keeping: Int, limit: Int) -> [BlockID] {
+        let count = max(0, min(limit, free.count - max(0, keeping)))
+        let blocks = Array(free.prefix(count))
+        free.removeFirst(count)
+        fresh += blocks.reversed()
+        return blocks
+    }
+
     public func checkInvariants() {
         precondition(
-            reservedCount >= 0 && reservedCount <= free.count, "\(reservedCount) reserved of \(free.count) free")
+            reservedCount >= 0 && reservedCount <= freeCount, "\(reservedCount) reserved of \(freeCount) free")
         var isFree = Array(repeating: false, count: blockCount)
-        for block in free {
+        for block in free + fresh {
             precondition(!isFree[index(of: block)], "\(block) is free twice")
             isFree[index(of: block)] = true
         }
@@ -105,7 +140,7 @@ public struct BlockPool: Sendable {
     }
 
     private mutating func take() -> BlockID {
-        guard let block = free.popLast() else { preconditionFailure("no free block in \(self)") }
+        guard let block = free.popLast() ?? fresh.popLast() else { preconditionFailure("no free block in \(self)") }
         references[index(of: block)] = 1
         return block
     }
@@ -119,7 +154,7 @@ public struct BlockPool: Sendable {
 
 extension BlockPool: CustomStringConvertible {
     public var description: String {
-        "\(referencedCount) referenced, \(freeCount) free (\(reservedCount) reserved) of \(blockCount) blocks"
+        "\(referencedCount) referenced, \(freeCount) free (\(reservedCount) reserved) of \(blockCount) blocks\(isFrozen ? ", frozen" : "")"
     }
 }
 

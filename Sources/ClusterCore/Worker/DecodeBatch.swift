@@ -113,14 +113,15 @@ struct DecodeBatch: Sendable {
 
     /// Makes sure that the row can write the KV of its next token: within a block of its own, or in a new one, from the
     /// row's reservation while that lasts.
-    mutating func grow(_ slot: Int, in pool: inout BlockPool) -> Growth {
+    /// - Parameter touchingFresh: with memory that is being saved, if there is no other way.
+    mutating func grow(_ slot: Int, in pool: inout BlockPool, touchingFresh: Bool = false) -> Growth {
         precondition(!isIterating, "slot \(slot) grows during an iteration")
         guard let row = slots[slot] else { preconditionFailure("slot \(slot) grows but is empty") }
         let block = row.position / blockSize
         precondition(block <= row.blockTable.count, "\(row.attempt) writes at \(row.position) of \(row.blockTable)")
-        if block == row.blockTable.count { return append(to: slot, in: &pool) }
+        if block == row.blockTable.count { return append(to: slot, in: &pool, touchingFresh) }
         let old = row.blockTable[block]
-        switch try? pool.writable(old) {
+        switch try? pool.writable(old, touchingFresh: touchingFresh) {
         case nil: return .exhausted
         case .inPlace: return .ready
         case .copy(let new):
@@ -129,12 +130,13 @@ struct DecodeBatch: Sendable {
         }
     }
 
-    private mutating func append(to slot: Int, in pool: inout BlockPool) -> Growth {
+    private mutating func append(to slot: Int, in pool: inout BlockPool, _ touchingFresh: Bool) -> Growth {
         if let reserved = slots[slot]?.reserved, reserved > 0 {
+            guard let block = pool.allocateReserved(touchingFresh: touchingFresh) else { return .exhausted }
             slots[slot]?.reserved -= 1
-            slots[slot]?.blockTable.append(pool.allocateReserved())
+            slots[slot]?.blockTable.append(block)
         } else {
-            guard let blocks = try? pool.allocate(1) else { return .exhausted }
+            guard let blocks = try? pool.allocate(1, touchingFresh: touchingFresh) else { return .exhausted }
             slots[slot]?.blockTable += blocks
         }
         return .ready

@@ -24,6 +24,7 @@ extension DecodeRole {
             cancel(held, into: &actions)
         }
         counters.grants += 1
+        scale.pace.noteArrival(at: now)
         if let problem = flaw(of: grant.sequence) {
             refuse(grant, .computation(problem), into: &actions)
             return
@@ -59,10 +60,8 @@ extension DecodeRole {
         let reserved = max(0, min(grant.budget, useful) - needed)
         let attempt = grant.sequence.attempt
         let rank = grant.sequence.rank
-        guard needed + reserved <= pool.availableCount, let blocks = try? pool.allocate(needed),
-            (try? pool.reserve(reserved)) != nil
-        else {
-            guard awaitsBlocks || canDisplace(rank) else {
+        guard let blocks = try? pool.allocate(needed, reserving: reserved) else {
+            guard awaitsBlocks || canDisplace(rank) || pool.isFrozen else {
                 refuse(grant, .refused("\(needed) + \(reserved) blocks wanted: \(pool)"), into: &actions)
                 return
             }

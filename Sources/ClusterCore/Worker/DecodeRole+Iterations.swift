@@ -17,6 +17,7 @@ extension DecodeRole {
         trim(into: &boundary.actions)
         displaceForDeferred(at: &boundary)
         takeDeferredGrants(at: now, into: &boundary.actions)
+        scaleBatch(into: &boundary.actions)
         for slot in batch.slots.indices where batch.slots[slot] != nil {
             let standing = secure(slot, mayGiveWay: true, at: &boundary)
             if standing != .gone { batch.holdBack(slot, standing == .heldBack) }
@@ -94,7 +95,8 @@ extension DecodeRole {
     /// room; that may be the row itself. The highest rank of all always finds room, as it fits the pool alone.
     private mutating func secure(_ slot: Int, mayGiveWay: Bool, at boundary: inout Boundary) -> Standing {
         while let rank = batch.slots[slot]?.rank {
-            switch batch.grow(slot, in: &pool) {
+            // However short memory is, whoever is first goes on.
+            switch batch.grow(slot, in: &pool, touchingFresh: pool.isFrozen && isFirst(rank)) {
             case .ready: return .ready
             case .copied(let from, let to):
                 boundary.actions.append(.copyBlock(from: from, to: to))
@@ -147,7 +149,7 @@ extension DecodeRole {
 
     /// A row for the first in line: a free one, or that of a less urgent query, which is parked.
     private mutating func makeRow(for row: DecodeRow, at boundary: inout Boundary) -> Bool {
-        guard batch.isFull else { return true }
+        guard batch.count >= scale.rowLimit else { return true }
         let displaceable = batch.slots.compactMap { $0?.rank }.filter(row.rank.mayDisplace)
         guard let lowest = displaceable.max(), let holding = holdings[lowest.request] else { return false }
         boundary.victims = nil
@@ -188,6 +190,7 @@ extension DecodeRole {
 
     mutating func finishIteration(_ samples: [Sample], at now: Instant, into actions: inout [Action]) {
         clock.finish(at: now)
+        if let time = clock.latest { scale.pace.noteIteration(rows: batch.computedCount, time: time) }
         var tokens: [TokenEvent] = []
         var reports: [Action] = []
         for outcome in batch.finish(samples) {
@@ -199,6 +202,7 @@ extension DecodeRole {
             case .ended(let event):
                 tokens.append(event)
                 noteFirstToken(slot, at: now)
+                scale.pace.noteEnd(tokens: Int(event.index) + 1)
                 if let holding = holdings[event.attempt.request] { drop(holding, into: &reports) }
                 reports.append(.report(.left(event.attempt, row: slot)))
             case .failed(let failure):
@@ -222,6 +226,7 @@ extension DecodeRole {
     public func checkInvariants() {
         pool.checkInvariants()
         batch.checkInvariants()
+        scale.checkInvariants()
         ended.checkInvariants()
         var references = 0, reserved = 0, held = deferred.count
         for grant in deferred { check(grant.sequence.attempt, is: .deferred) }

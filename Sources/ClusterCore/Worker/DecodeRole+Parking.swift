@@ -16,9 +16,8 @@ extension DecodeRole {
     /// Takes the blocks of a row that has left batch or line to the store, or gives the query up if that is full.
     mutating func park(_ row: DecodeRow, into actions: inout [Action]) {
         guard let holding = holdings[row.attempt.request] else { preconditionFailure("\(row.attempt) is not held") }
-        let blockCount = configuration.geometry.blockCount(forTokens: row.position)
-        let bytes = blockCount * configuration.geometry.layerCount * configuration.geometry.bytesPerLayerBlock
-        guard let tier = lot.take(bytes) else { return evict(row, holding, into: &actions) }
+        let bytes = parkedByteCount(of: row)
+        guard let tier = lot.take(bytes, sparingMemory: scale.isMemoryShort) else { return evict(row, holding, into: &actions) }
         let id = ParkID(nextPark)
         nextPark += 1
         let entry = ParkedRow(row, tier: tier, byteCount: bytes)
@@ -26,6 +25,11 @@ extension DecodeRole {
         holdings[row.attempt.request]?.place = .parked(id)
         counters.parks += 1
         actions.append(.park(entry.contents(id, configuration)))
+    }
+
+    func parkedByteCount(of row: DecodeRow) -> Int {
+        let geometry = configuration.geometry
+        return geometry.blockCount(forTokens: row.position) * geometry.layerCount * geometry.bytesPerLayerBlock
     }
 
     private mutating func evict(_ row: DecodeRow, _ holding: Holding, into actions: inout [Action]) {
@@ -78,9 +82,10 @@ extension DecodeRole {
         let wanted = parked.filter { $0.value.isWanted }.sorted { $0.value.row.rank < $1.value.row.rank }
         for (id, entry) in wanted {
             guard case .wanted(let budget) = entry.state else { continue }
+            guard mayReadmit(entry.row) else { return }
             let needed = configuration.geometry.blockCount(forTokens: entry.row.position)
             let reserved = max(0, min(budget, pool.availableCount) - needed)
-            guard let blocks = try? pool.allocate(needed), (try? pool.reserve(reserved)) != nil else { return }
+            guard let blocks = try? pool.allocate(needed, reserving: reserved) else { return }
             parked[id]?.row.blockTable = blocks
             parked[id]?.row.reserved = reserved
             parked[id]?.state = .restoring

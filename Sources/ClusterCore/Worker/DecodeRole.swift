@@ -31,6 +31,8 @@ public struct DecodeRole: Sendable {
         case reply(KVReply)
         /// The connection to a worker broke: what was in flight may be lost.
         case peerUnreachable(WorkerID)
+        /// What the system has left, sampled now and then.
+        case memory(BatchScale.Memory)
         case tick
     }
 
@@ -39,6 +41,8 @@ public struct DecodeRole: Sendable {
         case report(WorkerMessage)
         /// Copy all layers of a block, before the next iteration starts.
         case copyBlock(from: BlockID, to: BlockID)
+        /// Give the memory of these blocks back to the system, at once; what they hold is of no use to anybody.
+        case releaseMemory([BlockID])
         /// Copy the blocks to the store, beside whatever the engine computes; nobody else touches them meanwhile.
         case park(ParkedKV)
         /// Copy what is stored into these blocks.
@@ -65,6 +69,7 @@ public struct DecodeRole: Sendable {
         /// Layer blocks that a sender may have under way.
         public var creditWindow: Int
         public var parking: ParkingLot.Limits
+        public var scaling: BatchScale.Configuration
         public var timings: TransferTimings
         /// How the KV of the batch's rows lies.
         public var layout: BatchLayout
@@ -72,8 +77,8 @@ public struct DecodeRole: Sendable {
         public init(
             clusterEpoch: ClusterEpoch, workerEpoch: WorkerEpoch, modelHash: String, geometry: KVGeometry,
             blockCount: Int, maxSequences: Int, maxModelLength: Int, creditWindow: Int = 256,
-            parking: ParkingLot.Limits = .none, timings: TransferTimings = TransferTimings(),
-            layout: BatchLayout = .blockTables
+            parking: ParkingLot.Limits = .none, scaling: BatchScale.Configuration = .init(),
+            timings: TransferTimings = TransferTimings(), layout: BatchLayout = .blockTables
         ) {
             self.clusterEpoch = clusterEpoch
             self.workerEpoch = workerEpoch
@@ -84,6 +89,7 @@ public struct DecodeRole: Sendable {
             self.maxModelLength = maxModelLength
             self.creditWindow = creditWindow
             self.parking = parking
+            self.scaling = scaling
             self.timings = timings
             self.layout = layout
         }
@@ -124,6 +130,9 @@ public struct DecodeRole: Sendable {
     var ready: Deque<DecodeRow> = []
     var batch: DecodeBatch
     var clock = IterationClock()
+    var scale: BatchScale
+    /// Memory has become short, or is still, since a row was last parked for it.
+    var owesMemory = false
     var lot: ParkingLot
     var parked: OrderedDictionary<ParkID, ParkedRow> = [:]
     var nextPark: UInt64 = 1
@@ -148,6 +157,7 @@ public struct DecodeRole: Sendable {
         self.computesPrompts = computesPrompts
         pool = BlockPool(blockCount: configuration.blockCount)
         lot = ParkingLot(configuration.parking)
+        scale = BatchScale(configuration.scaling, maxSequences: configuration.maxSequences)
         batch = DecodeBatch(maxSequences: configuration.maxSequences, blockSize: configuration.geometry.blockSize)
     }
 
@@ -168,6 +178,7 @@ public struct DecodeRole: Sendable {
             finishLoading(id, isIntact: isIntact, at: now, into: &actions)
         case .reply(let reply): receive(reply, at: now, into: &actions)
         case .peerUnreachable(let worker): reopenMigrations(to: worker, at: now, into: &actions)
+        case .memory(let memory): note(memory, at: now, into: &actions)
         case .tick: tick(at: now, into: &actions)
         }
         return actions
@@ -180,7 +191,7 @@ public struct DecodeRole: Sendable {
         WorkerLoad(
             referencedBlocks: pool.referencedCount, rows: batch.count,
             waiting: deferred.count + transfers.count + prompts.count + ready.count,
-            iterationTime: clock.average,
+            iterationTime: clock.average, rowLimit: scale.isOff ? nil : scale.rowLimit, isMemoryShort: scale.isMemoryShort,
             parking: ParkingLoad(
                 queries: parked.count, memoryBytes: lot.used.memory, fileBytes: lot.used.file, parks: counters.parks,
                 resumes: counters.resumes, migrations: counters.migrations),
@@ -219,6 +230,8 @@ public struct DecodeCounters: Sendable, Hashable {
     public var migrations: UInt64 = 0
     /// Rows that sat an iteration out because the pool was exhausted until the store had copied other blocks.
     public var heldBack: UInt64 = 0
+    /// Blocks whose memory was given back to the system.
+    public var releasedBlocks: UInt64 = 0
     /// Attempts given up, evictions included.
     public var failures: UInt64 = 0
 }

@@ -2,6 +2,8 @@
 struct IterationClock: Sendable {
     private var started: Instant?
     private(set) var average: Duration?
+    /// Of the iteration that ended last.
+    private(set) var latest: Duration?
 
     mutating func start(at now: Instant) { started = now }
 
@@ -9,6 +11,7 @@ struct IterationClock: Sendable {
         guard let started else { return }
         let time = max(.zero, now - started)
         average = average.map { $0 + (time - $0) / 8 } ?? time
+        latest = time
         self.started = nil
     }
 }

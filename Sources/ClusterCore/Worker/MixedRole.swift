@@ -20,6 +20,7 @@ public struct MixedRole: Sendable {
         case parkingFinished(ParkID, Bool)
         case restoringFinished(ParkID, Bool)
         case tick
+        case memory(BatchScale.Memory)
     }
 
     public enum Action: Sendable, Hashable {
@@ -30,6 +31,7 @@ public struct MixedRole: Sendable {
         case park(ParkedKV)
         case restore(ParkedKV)
         case discard(ParkID)
+        case releaseMemory([BlockID])
     }
 
     public struct Configuration: Sendable, Hashable {
@@ -76,6 +78,7 @@ public struct MixedRole: Sendable {
         case .restoringFinished(let id, let isIntact):
             return own(decode.handle(.restoringFinished(id, isIntact), at: now))
         case .tick: return []
+        case .memory(let memory): return own(decode.handle(.memory(memory), at: now))
         }
     }
 
@@ -140,6 +143,7 @@ public struct MixedRole: Sendable {
             case .park(let kv): .park(kv)
             case .restore(let kv): .restore(kv)
             case .discard(let id): .discard(id)
+            case .releaseMemory(let blocks): .releaseMemory(blocks)
             case .reply, .load, .send, .sendParked: preconditionFailure("\(action), but KV neither comes nor goes here")
             }
         }

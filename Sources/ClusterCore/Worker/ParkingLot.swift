@@ -29,17 +29,21 @@ public struct ParkingLot: Sendable {
         self.limits = limits
     }
 
-    /// Takes `bytes` in the first tier that has them; `nil` if none has.
-    mutating func take(_ bytes: Int) -> Tier? {
-        if bytes <= limits.memory - used.memory {
-            used.memory += bytes
-            return .memory
+    /// The first tier that has `bytes`; `nil` if none has. While memory is short, a copy in memory helps nobody.
+    func tier(for bytes: Int, sparingMemory: Bool = false) -> Tier? {
+        if !sparingMemory, bytes <= limits.memory - used.memory { return .memory }
+        return bytes <= limits.file - used.file ? .file : nil
+    }
+
+    /// Takes `bytes` in that tier.
+    mutating func take(_ bytes: Int, sparingMemory: Bool = false) -> Tier? {
+        let tier = tier(for: bytes, sparingMemory: sparingMemory)
+        switch tier {
+        case .memory: used.memory += bytes
+        case .file: used.file += bytes
+        case nil: break
         }
-        if bytes <= limits.file - used.file {
-            used.file += bytes
-            return .file
-        }
-        return nil
+        return tier
     }
 
     mutating func giveBack(_ bytes: Int, _ tier: Tier) {

@@ -66,4 +66,45 @@ import Testing
         #expect(pool.referenceCount(of: block) == 2)
         pool.checkInvariants()
     }
+
+    @Test func aFrozenPoolGivesOutOnlyWhatHasMemory() throws {
+        var pool = BlockPool(blockCount: 6)
+        let blocks = try pool.allocate(4)
+        pool.release(blocks[1...2])
+        pool.isFrozen = true
+        #expect(pool.availableCount == 2 && pool.freshCount == 2)
+        #expect(try pool.allocate(2) == [BlockID(1), BlockID(2)])
+        #expect(throws: BlockPoolExhausted(wanted: 1, available: 0)) { try pool.allocate(1) }
+        #expect(try pool.allocate(1, touchingFresh: true) == [BlockID(4)])
+        pool.checkInvariants()
+    }
+
+    @Test func reservedBlocksOfAFrozenPoolMayBeWithheld() throws {
+        var pool = BlockPool(blockCount: 3)
+        _ = try pool.allocate(1, reserving: 2)
+        pool.isFrozen = true
+        #expect(pool.allocateReserved() == nil && pool.reservedCount == 2)
+        #expect(pool.allocateReserved(touchingFresh: true) == BlockID(1))
+        pool.isFrozen = false
+        #expect(pool.allocateReserved() == BlockID(2))
+        pool.checkInvariants()
+    }
+
+    @Test func aFrozenPoolOfWhichNothingIsUsedLetsSomebodyBegin() throws {
+        var pool = BlockPool(blockCount: 3)
+        pool.isFrozen = true
+        #expect(try pool.allocate(2, reserving: 1).count == 2)
+        #expect(pool.availableCount == 0)
+    }
+
+    @Test func freeBlocksBecomeFreshAgain() throws {
+        var pool = BlockPool(blockCount: 4)
+        pool.release(try pool.allocate(4))
+        let refreshed = pool.refresh(keeping: 1, limit: 2)
+        #expect(refreshed.count == 2 && pool.freshCount == 2 && pool.freeCount == 4)
+        #expect(pool.refresh(keeping: 2, limit: 9).isEmpty)
+        let next = try pool.allocate(2)
+        #expect(!refreshed.contains(next[0]) && !refreshed.contains(BlockID(0)), "what has memory goes first")
+        pool.checkInvariants()
+    }
 }

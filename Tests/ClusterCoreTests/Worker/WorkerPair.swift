@@ -223,7 +223,7 @@ final class WorkerPair {
                 for layer in 0..<Self.geometry.layerCount {
                     decodeKV[worker].store(decodeKV[worker].payload(layer, from), layer, to)
                 }
-            case .park, .restore, .load, .discard, .send, .sendParked:
+            case .park, .restore, .load, .discard, .send, .sendParked, .releaseMemory:
                 Issue.record("\(action), but nothing can be parked here")
             }
         }
