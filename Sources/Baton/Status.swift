@@ -43,6 +43,9 @@ struct StatusReport: Encodable {
         /// Rows of the batch in use (decode, mixed) or prompts in prefill.
         var rows: Int
         var maxRows: Int
+        /// Rows that the batch may have for now (decode, mixed); less than `maxRows` when blocks, memory or time are short.
+        var rowLimit: Int?
+        var memoryShort: Bool
         var waiting: Int
         var blocksUsed: Int
         var blocks: Int
@@ -88,10 +91,19 @@ struct StatusReport: Encodable {
             }
         }
 
+        /// Such as `3/16`, or `3/4 of 16` while the batch is limited.
+        var rowsInUse: String {
+            let limit = rowLimit ?? maxRows
+            let share = limit < maxRows ? "\(rows)/\(limit) of \(maxRows)" : "\(rows)/\(maxRows)"
+            return share + (memoryShort ? ", memory short" : "")
+        }
+
         enum CodingKeys: String, CodingKey {
             case name, role, state, endpoint, rows, waiting, blocks, steps, parking, scheduling, idle, batch
             case coreLeases = "core_leases"
             case maxRows = "max_rows"
+            case rowLimit = "row_limit"
+            case memoryShort = "memory_short"
             case blocksUsed = "blocks_used"
             case sharedSteps = "shared_steps"
             case prefillTokens = "prefill_tokens"
@@ -198,6 +210,7 @@ struct StatusReport: Encodable {
             Worker(
                 name: worker.worker.name, role: worker.role.rawValue, state: worker.state.rawValue,
                 endpoint: worker.endpoint, rows: worker.load.rows, maxRows: worker.maxSequences,
+                rowLimit: worker.load.rowLimit, memoryShort: worker.load.isMemoryShort,
                 waiting: worker.load.waiting, blocksUsed: worker.load.referencedBlocks, blocks: worker.blockCount,
                 steps: worker.load.work.steps, sharedSteps: worker.load.work.sharedSteps,
                 prefillTokens: worker.load.work.prefillTokens, decodeTokens: worker.load.work.decodeTokens,
@@ -214,7 +227,7 @@ struct StatusReport: Encodable {
         ]
         let rows = [columns] + workers.map { worker in
             [
-                worker.name, worker.role, worker.scheduling ?? "-", worker.state, "\(worker.rows)/\(worker.maxRows)",
+                worker.name, worker.role, worker.scheduling ?? "-", worker.state, worker.rowsInUse,
                 "\(worker.waiting)", "\(worker.parking.queries)", "\(worker.blocksUsed)/\(worker.blocks)", "\(worker.steps)",
                 worker.idle.text, worker.endpoint,
             ]

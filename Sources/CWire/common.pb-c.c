@@ -765,7 +765,7 @@ const ProtobufCMessageDescriptor baton__geometry__descriptor =
   (ProtobufCMessageInit) baton__geometry__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor baton__load__field_descriptors[13] =
+static const ProtobufCFieldDescriptor baton__load__field_descriptors[15] =
 {
   {
     "referenced_blocks",
@@ -923,6 +923,30 @@ static const ProtobufCFieldDescriptor baton__load__field_descriptors[13] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "row_limit",
+    30,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Load, row_limit),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "memory_short",
+    31,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Load, memory_short),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned baton__load__field_indices_by_name[] = {
   9,   /* field[9] = batch */
@@ -930,20 +954,23 @@ static const unsigned baton__load__field_indices_by_name[] = {
   6,   /* field[6] = decode_tokens */
   8,   /* field[8] = idle */
   11,   /* field[11] = iteration_microseconds */
+  14,   /* field[14] = memory_short */
   10,   /* field[10] = parking */
   5,   /* field[5] = prefill_tokens */
   0,   /* field[0] = referenced_blocks */
+  13,   /* field[13] = row_limit */
   1,   /* field[1] = rows */
   7,   /* field[7] = scheduling */
   4,   /* field[4] = shared_steps */
   3,   /* field[3] = steps */
   2,   /* field[2] = waiting */
 };
-static const ProtobufCIntRange baton__load__number_ranges[2 + 1] =
+static const ProtobufCIntRange baton__load__number_ranges[3 + 1] =
 {
   { 1, 0 },
   { 20, 10 },
-  { 0, 13 }
+  { 30, 13 },
+  { 0, 15 }
 };
 const ProtobufCMessageDescriptor baton__load__descriptor =
 {
@@ -953,10 +980,10 @@ const ProtobufCMessageDescriptor baton__load__descriptor =
   "Baton__Load",
   "baton",
   sizeof(Baton__Load),
-  13,
+  15,
   baton__load__field_descriptors,
   baton__load__field_indices_by_name,
-  2,  baton__load__number_ranges,
+  3,  baton__load__number_ranges,
   (ProtobufCMessageInit) baton__load__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

@@ -55,6 +55,8 @@ extension Arena {
             $0.parking = parking(load.parking)
             $0.iteration_microseconds = load.iterationTime?.microseconds ?? 0
             $0.core_leases = coreLeases(load.coreLeases)
+            $0.row_limit = UInt32(clamping: load.rowLimit ?? 0)
+            $0.memory_short = load.isMemoryShort ? 1 : 0
         }
     }
 
@@ -137,7 +139,8 @@ extension FieldReader {
             referencedBlocks: try count(load.referenced_blocks, "referenced_blocks"),
             rows: try count(load.rows, "rows"), waiting: try count(load.waiting, "waiting"),
             iterationTime: load.iteration_microseconds == 0 ? nil : .micros(load.iteration_microseconds),
-            parking: try parking(load.parking),
+            rowLimit: load.row_limit == 0 ? nil : try count(load.row_limit, "row_limit"),
+            isMemoryShort: load.memory_short != 0, parking: try parking(load.parking),
             work: WorkCounters(
                 steps: load.steps, sharedSteps: load.shared_steps, prefillTokens: load.prefill_tokens,
                 decodeTokens: load.decode_tokens, idle: try idle(load.idle), batch: try batch(load.batch)),

@@ -56,6 +56,8 @@ public struct WorkerOptions: ParsableArguments {
     @Option(help: "Most that may lie in --parking-dir.")
     public var parkingDisk = ByteSize(bytes: 4 << 30)
 
+    @OptionGroup(title: "Batch scaling (decode, mixed)") public var scaling: ScalingOptions
+
     @Option(help: "Tokens in a KV block: 16, 32, 64, 128 or 256.")
     public var blockSize = 16
 
@@ -125,7 +127,7 @@ public struct WorkerOptions: ParsableArguments {
             coreLeases: coreLeases == "off" ? nil : coreLeases, maxThreads: maxThreads,
             weightCache: weightCache, kvCacheBytes: kvCacheMemory.bytes,
             parking: ParkingLot.Limits(memory: parkingMemory.bytes, file: parkingDir == nil ? 0 : parkingDisk.bytes),
-            parkingDirectory: parkingDir, blockSize: blockSize, maxSequences: maxNumSeqs,
+            parkingDirectory: parkingDir, scaling: scaling.configuration, blockSize: blockSize, maxSequences: maxNumSeqs,
             maxBatchedTokens: maxNumBatchedTokens, maxModelLength: maxModelLen, scheduling: scheduling)
     }
 }

@@ -197,6 +197,7 @@ extension SeededGenerator {
         WorkerLoad(
             referencedBlocks: count(), rows: count(), waiting: count(),
             iterationTime: flag() ? .microseconds(int(1...1 << 30)) : nil,
+            rowLimit: flag() ? int(1...1 << 30) : nil, isMemoryShort: flag(),
             parking: ParkingLoad(
                 queries: count(), memoryBytes: int(0...1 << 40), fileBytes: int(0...1 << 40), parks: next(), resumes: next(),
                 migrations: next()),

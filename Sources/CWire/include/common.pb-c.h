@@ -106,10 +106,15 @@ struct  Baton__Load
    */
   uint64_t iteration_microseconds;
   Baton__CoreLeases *core_leases;
+  /*
+   * 0: only that of the registration.
+   */
+  uint32_t row_limit;
+  protobuf_c_boolean memory_short;
 };
 #define BATON__LOAD__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&baton__load__descriptor) \
-    , 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL, 0, NULL }
+    , 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL, 0, NULL, 0, 0 }
 
 
 struct  Baton__Parking
