@@ -82,7 +82,7 @@ let targets: [Target] = [
         "Baton",
         [
             "ProgramSupport", "RequestAdmission", "BatonClient", "LocalCluster", "Experiments", "ServingExperiments", "Inference",
-            "Kernels", "Tokenizer", "ClusterCore", "Generation", "Transport", "Wire", argumentParser, logging, lifecycle,
+            "Kernels", "Tokenizer", "ClusterCore", "ClusterSimulation", "Generation", "Transport", "Wire", argumentParser, logging, lifecycle,
         ]),
 
     tests(
