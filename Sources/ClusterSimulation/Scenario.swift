@@ -77,10 +77,6 @@ struct Scenario {
         parking = ParkingLot.Limits(
             memory: query * random.pick([0, 1, 3, 100]), file: query * random.pick([0, 0, 2, 100]))
         diskFailures = random.pick([0, 0, 0.05, 0.3])
-        scaling = BatchScale.Configuration(
-            policy: random.pick([.off, .threshold, .threshold, .smdp]), blocks: random.pick([.init(low: 75, high: 90), .init(low: 30, high: 50)]),
-            target: random.pick([nil, .milliseconds(2), .milliseconds(10)]),
-            weights: BatchPace.Weights(latency: 1, cost: random.pick([0, 1, 50])))
         priorityHeadStart = random.pick([.milliseconds(300), .seconds(3), .seconds(300)])
         latency = random.pick([50, 200, 1000, 4000])
         kvLatency = random.chance(0.6) ? latency : random.pick([20_000, 100_000, 300_000])
@@ -102,6 +98,11 @@ struct Scenario {
         let hasMixed = random.chance(0.45)
         let hasPairs = !hasMixed || random.chance(0.6)
         self.workers = (hasPairs ? workers(.prefill) + workers(.decode) : []) + (hasMixed ? workers(.mixed) : [])
+        scaling = BatchScale.Configuration(
+            policy: policies.pick([.off, .off, .threshold, .smdp]),
+            blocks: policies.pick([.init(low: 75, high: 90), .init(low: 30, high: 50)]),
+            target: policies.pick([nil, .milliseconds(2), .milliseconds(10)]),
+            weights: BatchPace.Weights(latency: 1, cost: policies.pick([0, 1, 50])))
         clientCount = random.draw(2...6)
         maxQueuedRequests = random.chance(0.2) ? random.draw(2...8) : 1000
         healing = Instant(nanoseconds: 0) + random.milliseconds(4_000...12_000)
@@ -118,7 +119,8 @@ struct Scenario {
         controlNoise.reordering /= 8
         faultInterval = random.milliseconds(80...1_200)
         // Each seed has a few kinds of faults only: some bugs show only when others do not get in the way.
-        faults = FaultKind.allCases.filter { _ in random.chance(0.4) }
+        faults = FaultKind.allCases.filter { $0 != .memorySqueeze && random.chance(0.4) }
+        if scaling.policy != .off { faults.append(.memorySqueeze) }
 
         requests = []
         let model = model

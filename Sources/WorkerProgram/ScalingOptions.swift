@@ -3,8 +3,8 @@ import ClusterCore
 
 /// How many rows the batch of a decode or mixed worker may have.
 public struct ScalingOptions: ParsableArguments {
-    @Option(help: "Rows of the batch: threshold (by the watermarks and --target-tpot), smdp (also what costs least by the measured pace), or off (always --max-num-seqs).")
-    public var batchScaling = BatchScale.Policy.threshold
+    @Option(help: "Rows of the batch: threshold (by the watermarks and --target-tpot), smdp (also what costs least by the measured pace), or off (always --max-num-seqs). Default: threshold; off with the schedulings static, orca and orca-padded, which know none.")
+    public var batchScaling: BatchScale.Policy?
 
     @Option(help: ArgumentHelp("Milliseconds for each token after the first: no more rows while an iteration takes longer (default: none).", valueName: "ms"))
     public var targetTpot: Double?
@@ -37,11 +37,21 @@ public struct ScalingOptions: ParsableArguments {
         }
     }
 
-    var configuration: BatchScale.Configuration {
+    func configuration(for scheduling: Scheduling?) -> BatchScale.Configuration {
         BatchScale.Configuration(
-            policy: batchScaling, blocks: BatchScale.Watermarks(low: kvLowWatermark, high: kvHighWatermark),
+            policy: batchScaling ?? Self.policy(of: scheduling), blocks: BatchScale.Watermarks(low: kvLowWatermark, high: kvHighWatermark),
             memory: BatchScale.Watermarks(low: memoryLowWatermark, high: memoryHighWatermark),
             target: targetTpot.map { .microseconds($0 * 1000) })
+    }
+}
+
+extension ScalingOptions {
+    /// The arms that others are measured against stay as they are described.
+    private static func policy(of scheduling: Scheduling?) -> BatchScale.Policy {
+        switch scheduling {
+        case .static, .orca, .orcaPadded: .off
+        case .mixed, .baton, .batonDense, nil: .threshold
+        }
     }
 }
 

@@ -127,7 +127,7 @@ public struct WorkerOptions: ParsableArguments {
             coreLeases: coreLeases == "off" ? nil : coreLeases, maxThreads: maxThreads,
             weightCache: weightCache, kvCacheBytes: kvCacheMemory.bytes,
             parking: ParkingLot.Limits(memory: parkingMemory.bytes, file: parkingDir == nil ? 0 : parkingDisk.bytes),
-            parkingDirectory: parkingDir, scaling: scaling.configuration, blockSize: blockSize, maxSequences: maxNumSeqs,
+            parkingDirectory: parkingDir, scaling: scaling.configuration(for: scheduling), blockSize: blockSize, maxSequences: maxNumSeqs,
             maxBatchedTokens: maxNumBatchedTokens, maxModelLength: maxModelLen, scheduling: scheduling)
     }
 }

@@ -21,7 +21,7 @@ extension DecodeRole {
         var held = 0, growth = 0
         for row in batch.slots {
             guard let row else { continue }
-            held += row.blockTable.count + row.reserved
+            held += row.blockTable.count + row.reserved + row.padding.count
             growth += max(0, blocksWanted(by: row) - row.reserved)
         }
         let coming = parked.values.reduce(0) { $0 + ($1.isStoring ? $1.row.blockTable.count + $1.row.reserved : 0) }
@@ -47,7 +47,7 @@ extension DecodeRole {
             tier == .file || want == .blocks, let holding = holdings[victim.attempt.request]
         else { return false }
         switch holding.place {
-        case .row(let slot): park(batch.remove(slot), into: &actions)
+        case .row(let slot): park(takeRow(slot), into: &actions)
         case .ready: park(ready.remove(at: readyIndex(of: holding.rank)), into: &actions)
         case .deferred, .transfer, .prompt, .parked: preconditionFailure("\(holding) is not whole")
         }
