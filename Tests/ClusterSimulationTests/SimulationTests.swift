@@ -41,7 +41,7 @@ import Testing
     /// All kinds of trouble really come up.
     @Test func seedsCoverTheFaults() {
         var total = SimulationReport()
-        for seed: UInt64 in 1...40 { total.add(Simulation(seed: seed, checkInterval: 100).run()) }
+        for seed: UInt64 in 1...80 { total.add(Simulation(seed: seed, checkInterval: 100).run()) }
         #expect(total.faults.allSatisfy { $0 > 0 }, "\(total.faults)")
         #expect(total.retargets > 0 && total.evictions > 0 && total.payloadsDamaged > 0)
         #expect(total.messagesLost > 0 && total.messagesDuplicated > 0 && total.messagesReordered > 0)
