@@ -57,13 +57,6 @@ extension DecodeRole {
         counters.batch.stall += time * rows
     }
 
-    /// What happens between two iterations.
-    private struct Boundary {
-        var actions: [Action] = []
-        /// Those that would give way, the first one last. Ranked once, when the pool runs out.
-        var victims: [Rank]?
-    }
-
     /// Puts the first in line into a row. Not if it would be the one to give way: then it keeps its KV and waits.
     private mutating func embed(_ row: DecodeRow, at boundary: inout Boundary) -> Bool {
         guard hasRoomToAlign(row) else { return false }
@@ -113,81 +106,6 @@ extension DecodeRole {
         return .gone
     }
 
-    private func lowestHolding(at boundary: inout Boundary) -> Holding {
-        let victims = boundary.victims ?? rankedHoldings()
-        boundary.victims = victims
-        guard let victim = victims.last, let holding = holdings[victim.request] else {
-            preconditionFailure("nobody left to give way: \(pool), \(batch)")
-        }
-        return holding
-    }
-
-    /// Everybody who holds blocks of their own, first the one to keep longest.
-    private func rankedHoldings() -> [Rank] {
-        let rows = batch.slots.compactMap { $0?.rank } + ready.map(\.rank)
-        return (rows + transfers.values.map(\.query.rank) + prompts.ranks).sorted()
-    }
-
-    // MARK: Giving way
-
-    /// Frees a query's blocks: at once if its KV is not whole, else as soon as the store has copied them.
-    private mutating func giveWay(_ victim: Holding, at boundary: inout Boundary) {
-        switch victim.place {
-        case .row(let slot): park(takeRow(slot), into: &boundary.actions)
-        case .ready: park(ready.remove(at: readyIndex(of: victim.rank)), into: &boundary.actions)
-        case .deferred, .transfer, .prompt, .parked:
-            counters.evictions += 1
-            fail(victim, .evicted, into: &boundary.actions)
-        }
-    }
-
-    private mutating func parkPreempted(at boundary: inout Boundary) {
-        for slot in batch.slots.indices where batch.slots[slot]?.isPreempted == true {
-            park(takeRow(slot), into: &boundary.actions)
-        }
-    }
-
-    /// A row for the first in line: a free one, or that of a less urgent query, which is parked.
-    private mutating func makeRow(for row: DecodeRow, at boundary: inout Boundary) -> Bool {
-        guard batch.count >= scale.rowLimit else { return true }
-        let displaceable = batch.slots.compactMap { $0?.rank }.filter(row.rank.mayDisplace)
-        guard let lowest = displaceable.max(), let holding = holdings[lowest.request] else { return false }
-        boundary.victims = nil
-        giveWay(holding, at: &boundary)
-        return true
-    }
-
-    /// Blocks for granted queries that wait for them: those of less urgent ones.
-    private mutating func displaceForDeferred(at boundary: inout Boundary) {
-        for grant in deferred.sorted(by: { $0.sequence.rank < $1.sequence.rank }) {
-            let needed = configuration.geometry.blockCount(forTokens: grant.sequence.tokens.count)
-            var coming = parked.values.reduce(0) { $0 + ($1.isStoring ? $1.row.blockTable.count + $1.row.reserved : 0) }
-            while pool.availableCount + coming < max(needed, grant.budget),
-                let victim = lowestHolder(displacedBy: grant.sequence.rank) {
-                let before = pool.availableCount
-                let held = blockCount(heldBy: victim)
-                giveWay(victim, at: &boundary)
-                coming += held - (pool.availableCount - before)
-            }
-        }
-    }
-
-    private func blockCount(heldBy holding: Holding) -> Int {
-        switch holding.place {
-        case .row(let slot): batch.slots[slot].map { $0.padding.count + $0.blockTable.count + $0.reserved } ?? 0
-        case .ready:
-            ready[readyIndex(of: holding.rank)].blockTable.count + ready[readyIndex(of: holding.rank)].reserved
-        case .transfer: transfers[holding.attempt.request].map { $0.query.blocks.count + $0.query.reserved } ?? 0
-        case .prompt: prompts.queries[holding.attempt.request].map { $0.blocks.count + $0.reserved } ?? 0
-        case .deferred, .parked: 0
-        }
-    }
-
-    /// Whoever would give way first to a query of this rank, among those that hold blocks.
-    func lowestHolder(displacedBy rank: Rank) -> Holding? {
-        rankedHoldings().last(where: rank.mayDisplace).flatMap { holdings[$0.request] }
-    }
-
     mutating func finishIteration(_ samples: [Sample], at now: Instant, into actions: inout [Action]) {
         clock.finish(at: now)
         if let time = clock.latest { scale.pace.noteIteration(rows: batch.computedCount, time: time) }
@@ -221,59 +139,5 @@ extension DecodeRole {
 
     private mutating func noteFirstToken(_ slot: Int, at now: Instant) {
         if let time = batch.takeWholeAt(slot) { counters.batch.noteFirstToken(after: now - time) }
-    }
-
-    public func checkInvariants() {
-        pool.checkInvariants()
-        batch.checkInvariants()
-        scale.checkInvariants()
-        ended.checkInvariants()
-        var references = 0, reserved = 0, held = deferred.count
-        for grant in deferred { check(grant.sequence.attempt, is: .deferred) }
-        for transfer in transfers.values {
-            transfer.checkInvariants()
-            check(transfer.query.order.attempt, is: .transfer)
-            (references, reserved) = (references + transfer.query.blocks.count, reserved + transfer.query.reserved)
-            held += 1
-        }
-        prompts.checkInvariants()
-        references += prompts.runningReferences
-        for query in prompts.queries.values {
-            check(query.order.attempt, is: .prompt)
-            (references, reserved) = (references + query.blocks.count, reserved + query.reserved)
-            held += 1
-        }
-        for row in ready {
-            check(row.attempt, is: .ready)
-            (references, reserved) = (references + row.blockTable.count, reserved + row.reserved)
-            held += 1
-        }
-        for (id, entry) in parked {
-            if !entry.isUnwanted { check(entry.row.attempt, is: .parked(id)) }
-            precondition(entry.isAtWork || entry.row.blockTable.isEmpty && !entry.isUnwanted, "\(id) is \(entry)")
-            (references, reserved) = (references + entry.row.blockTable.count, reserved + entry.row.reserved)
-            held += entry.isUnwanted ? 0 : 1
-        }
-        lot.checkInvariants()
-        for (slot, row) in batch.slots.enumerated() {
-            guard let row else { continue }
-            if !row.isLeaving { check(row.attempt, is: .row(slot: slot)) }
-            references += row.blockTable.count + row.padding.count
-            reserved += row.reserved
-            held += row.isLeaving ? 0 : 1
-        }
-        precondition(
-            zip(ready, ready.dropFirst()).allSatisfy { $0.rank < $1.rank }, "ready is not in order")
-        precondition(held == holdings.count, "\(held) queries, \(holdings.count) holdings")
-        precondition(reserved == pool.reservedCount, "\(reserved) blocks reserved by queries: \(pool)")
-        let counted = (0..<UInt32(pool.blockCount)).reduce(0) { $0 + pool.referenceCount(of: BlockID($1)) }
-        precondition(references == counted, "\(references) references held, \(counted) counted in \(pool)")
-    }
-
-    private func check(_ attempt: AttemptID, is place: Place) {
-        let holding = holdings[attempt.request]
-        precondition(
-            holding?.attempt == attempt && holding?.place == place,
-            "\(attempt) at \(place), held as \(String(describing: holding))")
     }
 }
