@@ -13,7 +13,19 @@
 #define BK_TILE_ROWS 6
 #define BK_TILE_VECTORS 4
 #include "gemm.inc"
+BK_INLINE void round_part_dp(const float *x, uint16_t *to, size_t n) {
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16) {
+        bk_vh rounded = __builtin_convertvector(bk_round_v(bk_load(x + i)) >> 16, bk_vh);
+        memcpy(to + i, &rounded, sizeof rounded);
+    }
+    if (i == n) return;
+    bk_vh rounded = __builtin_convertvector(bk_round_v(bk_load_some(x + i, n - i)) >> 16, bk_vh);
+    memcpy(to + i, &rounded, (n - i) * sizeof(uint16_t));
+}
+
 #define BK_REGISTERS 32
+#define BK_PAIRS
 #include "attention.inc"
 #include "kv.inc"
 #include "rows.inc"
@@ -101,17 +113,6 @@ static void gemm_dpbf16(const void *activations, const uint16_t *w, float *y, si
                 ahead += 16 * lines * span;
             }
         }
-}
-
-BK_INLINE void round_part_dp(const float *x, uint16_t *to, size_t n) {
-    size_t i = 0;
-    for (; i + 16 <= n; i += 16) {
-        bk_vh rounded = __builtin_convertvector(bk_round_v(bk_load(x + i)) >> 16, bk_vh);
-        memcpy(to + i, &rounded, sizeof rounded);
-    }
-    if (i == n) return;
-    bk_vh rounded = __builtin_convertvector(bk_round_v(bk_load_some(x + i, n - i)) >> 16, bk_vh);
-    memcpy(to + i, &rounded, (n - i) * sizeof(uint16_t));
 }
 
 static void round_rows_dp(const float *x, size_t ldx, void *out, size_t m, size_t k) {

@@ -160,7 +160,7 @@ void bk_widen_range(const void *src, bk_type type, size_t first, size_t n, float
     case BK_Q4_K: widen_halves(row, 144, first, n, out, q4_k_half); break;
     case BK_Q5_K: widen_halves(row, 176, first, n, out, q5_k_half); break;
     case BK_Q6_K: widen_halves(row, 210, first, n, out, q6_k_half); break;
-    case BK_INT8: break; /* no checkpoint's */
+    case BK_INT8: case BK_BFLOAT16_PAIRS: break; /* no checkpoint's */
     }
 }
 

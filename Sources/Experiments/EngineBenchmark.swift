@@ -139,12 +139,11 @@ public final class EngineBenchmark {
     /// Takes the ceilings, runs `workload`, takes the ceilings again.
     /// - Throws: `ForwardError` if the workload does not fit the model.
     public func measure(_ workload: Workload, threads: Int) throws -> Measurement {
-        let arithmetic = model.productArithmetic
         try fillCache()
         try warmUp(workload, threads: threads)
         let probe = try self.probe ?? MachineProbe(team: team)
         self.probe = probe
-        let before = Self.ceilings(probe, arithmetic, threads: threads)
+        let before = ceilings(probe, threads: threads)
         engine.resetProfile()
         let work: EngineWork, time: Duration, tokens: Int, steps: Int
         switch workload {
@@ -157,7 +156,7 @@ public final class EngineBenchmark {
             tokens = steps * rows
             work = .decode(batch: rows, context: context + steps / 2, model: model, kvFormat: kvFormat)
         }
-        let profile = engine.profile, after = Self.ceilings(probe, arithmetic, threads: threads)
+        let profile = engine.profile, after = ceilings(probe, threads: threads)
         let limits = zip(before, after).map { ($0 + $1) / 2 }
         let seconds = time.seconds / Double(steps), least = work.seconds(bandwidth: limits[0], productPeak: limits[1], attentionPeak: limits[2])
         let rate = (work.productOperations + work.attentionOperations) / seconds
@@ -179,10 +178,10 @@ public final class EngineBenchmark {
     static let restName = "rest"
 
     /// Bytes per second, operations per second of products, of attention.
-    private static func ceilings(
-        _ probe: MachineProbe, _ arithmetic: MachineProbe.Arithmetic, threads: Int
-    ) -> [Double] {
-        [probe.readBandwidth(threads: threads), probe.peak(arithmetic, threads: threads), probe.peak(.float32, threads: threads)]
+    private func ceilings(_ probe: MachineProbe, threads: Int) -> [Double] {
+        let products = probe.peak(model.productArithmetic, threads: threads)
+        let attention = kv.layout.isPaired ? products : probe.peak(.float32, threads: threads)
+        return [probe.readBandwidth(threads: threads), products, attention]
     }
 }
 

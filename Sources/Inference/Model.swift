@@ -108,9 +108,13 @@ public final class Model: Sendable {
         return "float32-openblas-" + served.joined()
     }
 
-    /// Geometry of a KV block of this model.
+    /// Geometry of a KV block of this model. Attention multiplies bfloat16 as the matrices do, so that float32 and int8
+    /// weights have the same bits on every instruction set, whatever their KV.
     public func kvLayout(blockSize: Int, format: KVFormat = .auto) -> KVBlockLayout {
-        KVBlockLayout(kvHeads: configuration.kvHeadCount, headDim: configuration.headDim, blockSize: blockSize,
-                      format: format.resolved(weights: weightFormat))
+        let format = format.resolved(weights: weightFormat), headDim = configuration.headDim
+        let isPaired = format == .bfloat16 && weightFormat == .bfloat16 && kernels.multipliesPairs
+            && KVBlockLayout.canPair(headDim: headDim)
+        return KVBlockLayout(
+            kvHeads: configuration.kvHeadCount, headDim: headDim, blockSize: blockSize, format: format, isPaired: isPaired)
     }
 }

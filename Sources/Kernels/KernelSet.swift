@@ -36,6 +36,9 @@ public struct KernelSet: @unchecked Sendable, Hashable, CustomStringConvertible 
         self.table = table.pointee
     }
 
+    /// Whether products of bfloat16 go by pairs (`vdpbf16ps`), which round differently from single ones.
+    public var multipliesPairs: Bool { instructions == .avx512bf16 }
+
     /// The instruction sets that this processor and build have, slowest first.
     public static var available: [Instructions] {
         Instructions.allCases.filter { bk_kernels_for($0.isa) != nil }

@@ -2,26 +2,36 @@ import CKernels
 
 /// Geometry of one (layer, block) of the KV cache: a contiguous byte range, K part
 /// `[kvHeads][blockSize / 16][headDim][16]`, then V part `[kvHeads][blockSize][headDim]`; for int8 the float32 scales of
-/// K and of V follow, each `[kvHeads][blockSize]`.
+/// K and of V follow, each `[kvHeads][blockSize]`. Bfloat16 may be *paired*, for kernels that multiply pairs: K
+/// `[kvHeads][blockSize / 16][headDim / 2][16][2]`, then V `[kvHeads][blockSize / 2][headDim][2]`.
 public struct KVBlockLayout: Sendable, Hashable {
     public let kvHeads: Int
     public let headDim: Int
     public let blockSize: Int
     public let format: NumberFormat
+    /// Whether K and V lie, and are multiplied, in pairs: an arithmetic of its own. See ``KernelSet/multipliesPairs``.
+    public let isPaired: Bool
 
     /// Block sizes that a partition of 256 tokens is a multiple of, and that hold whole groups of 16 keys.
     public static let blockSizes = [16, 32, 64, 128, 256]
     public static let largestHeadDim = Int(BK_MAX_HEAD_DIM)
 
-    public init(kvHeads: Int, headDim: Int, blockSize: Int, format: NumberFormat) {
+    public init(kvHeads: Int, headDim: Int, blockSize: Int, format: NumberFormat, isPaired: Bool = false) {
         precondition(kvHeads >= 1, "\(kvHeads) KV heads")
         precondition(headDim >= 2 && headDim % 2 == 0 && headDim <= Self.largestHeadDim, "head dimension \(headDim)")
         precondition(Self.blockSizes.contains(blockSize), "block size \(blockSize)")
+        precondition(!isPaired || (format == .bfloat16 && Self.canPair(headDim: headDim)), "pairs of \(format), \(headDim)")
         self.kvHeads = kvHeads
         self.headDim = headDim
         self.blockSize = blockSize
         self.format = format
+        self.isPaired = isPaired
     }
+
+    /// Pairs come in whole vectors of 16.
+    public static func canPair(headDim: Int) -> Bool { headDim % 16 == 0 }
+
+    var cType: bk_type { isPaired ? BK_BFLOAT16_PAIRS : format.cType }
 
     /// Bytes of the scale that a token's K has, and its V has, in each KV head.
     public var scaleByteCount: Int { format == .int8 ? 4 : 0 }
@@ -32,7 +42,8 @@ public struct KVBlockLayout: Sendable, Hashable {
         k: UnsafePointer<Float>, v: UnsafePointer<Float>, slot: Int, of block: UnsafeMutableRawPointer, kernels: KernelSet
     ) {
         precondition(slot >= 0 && slot < blockSize, "slot \(slot) of \(blockSize)")
-        kernels.table.store_kv(k, v, block, format.cType, kvHeads, headDim, blockSize, slot)
+        precondition(!isPaired || kernels.multipliesPairs, "\(kernels) know no pairs")
+        kernels.table.store_kv(k, v, block, cType, kvHeads, headDim, blockSize, slot)
     }
 }
 
@@ -96,10 +107,10 @@ public enum PagedAttention {
     public static func run(
         _ task: Task, next: Task? = nil, layout: KVBlockLayout, kernels: KernelSet, scratch: UnsafeMutableRawPointer
     ) {
-        var attention = describe(task, layout)
+        var attention = describe(task, layout, kernels)
         let floats = scratch.assumingMemoryBound(to: Float.self)
         guard let next else { return kernels.table.attention(&attention, nil, floats) }
-        var following = describe(next, layout)
+        var following = describe(next, layout, kernels)
         kernels.table.attention(&attention, &following, floats)
     }
 
@@ -111,7 +122,7 @@ public enum PagedAttention {
     ) {
         precondition(task.rowCount * task.group <= queriesPerTile, "\(task.rowCount) rows of \(task.group) heads in parts")
         precondition(partitions.lowerBound >= 0 && !partitions.isEmpty, "partitions \(partitions)")
-        var attention = describe(task, layout)
+        var attention = describe(task, layout, kernels)
         kernels.table.attention_parts(
             &attention, partitions.lowerBound, partitions.upperBound, parts, scratch.assumingMemoryBound(to: Float.self))
     }
@@ -122,11 +133,12 @@ public enum PagedAttention {
         scratch: UnsafeMutableRawPointer
     ) {
         precondition(task.rowCount * task.group <= queriesPerTile, "\(task.rowCount) rows of \(task.group) heads in parts")
-        var attention = describe(task, layout)
+        var attention = describe(task, layout, kernels)
         kernels.table.attention_fold(&attention, parts, scratch.assumingMemoryBound(to: Float.self))
     }
 
-    private static func describe(_ task: Task, _ layout: KVBlockLayout) -> bk_attention {
+    private static func describe(_ task: Task, _ layout: KVBlockLayout, _ kernels: KernelSet) -> bk_attention {
+        precondition(!layout.isPaired || kernels.multipliesPairs, "\(kernels) know no pairs")
         precondition(task.kvHead >= 0 && task.kvHead < layout.kvHeads, "KV head \(task.kvHead) of \(layout.kvHeads)")
         precondition(task.group >= 1 && task.rowCount >= 1, "\(task.rowCount) rows of \(task.group) heads")
         precondition(task.window.map { $0 >= 1 } ?? true, "window \(task.window ?? 0)")
@@ -135,6 +147,6 @@ public enum PagedAttention {
             pool: task.pool.assumingMemoryBound(to: UInt8.self), block_stride: task.blockStride, table: task.table,
             positions: task.positions, row_count: task.rowCount, block_size: layout.blockSize, kv_heads: layout.kvHeads,
             kv_head: task.kvHead, group: task.group, head_dim: layout.headDim, window: task.window ?? 0,
-            scale: task.scale, kv_type: layout.format.cType)
+            scale: task.scale, kv_type: layout.cType)
     }
 }

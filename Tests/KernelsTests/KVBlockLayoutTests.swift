@@ -36,6 +36,32 @@ import Testing
         #expect(Set(images).count == 1)
     }
 
+    /// Neighbours in a pair may be written by two threads: each writes its own halves and nothing else.
+    @Test func pairsLieWhereTheLayoutSays() throws {
+        guard let kernels = KernelSet.all.first(where: \.multipliesPairs) else { return }
+        let dim = 32, heads = 2, layout = KVBlockLayout(kvHeads: heads, headDim: dim, blockSize: 32, format: .bfloat16, isPaired: true)
+        #expect(layout.byteCount == 2 * heads * 32 * dim * 2)
+        var random = TestRandom(9)
+        let memory = try Memory(byteCount: layout.byteCount)
+        func image() -> [UInt16] {
+            Array(UnsafeRawBufferPointer(start: memory.base, count: layout.byteCount).bindMemory(to: UInt16.self))
+        }
+        var expected = image()
+        for slot in [5, 4, 31, 16, 17, 0] {
+            let k = random.floats(heads * dim), v = random.floats(heads * dim)
+            layout.store(k: k, v: v, slot: slot, of: memory.base, kernels: kernels)
+            for head in 0..<heads {
+                for d in 0..<dim {
+                    let key = ((head * 2 + slot / 16) * dim / 2 + d / 2) * 32 + slot % 16 * 2 + d % 2
+                    let value = heads * 32 * dim + ((head * 16 + slot / 2) * dim + d) * 2 + slot % 2
+                    expected[key] = UInt16(Reference.bfloat16(k[head * dim + d]).bitPattern >> 16)
+                    expected[value] = UInt16(Reference.bfloat16(v[head * dim + d]).bitPattern >> 16)
+                }
+            }
+            #expect(image() == expected, "slot \(slot)")
+        }
+    }
+
     /// Zeros, sizes that have no scale, and what is no number: defined, and the same everywhere.
     @Test(arguments: [
         [0, -0.0], [1e-40, -1e-38], [.nan, 1], [1, .infinity], [-.infinity, 0], [.greatestFiniteMagnitude, -1], [0x1p-119, 0],

@@ -3,8 +3,15 @@ import Testing
 
 @Suite struct PagedAttentionTests {
     struct Case: CustomTestStringConvertible, Sendable {
-        var headDim: Int, kvHeads: Int, group: Int, length: Int, window: Int32?, format: NumberFormat
-        var testDescription: String { "\(length) tokens, \(kvHeads)x\(group) heads of \(headDim), window \(window ?? 0), \(format)" }
+        var headDim: Int, kvHeads: Int, group: Int, length: Int, window: Int32?, format: NumberFormat, isPaired = false
+        var testDescription: String {
+            "\(length) tokens, \(kvHeads)x\(group) heads of \(headDim), window \(window ?? 0), \(format)\(isPaired ? " pairs" : "")"
+        }
+
+        func layout(blockSize: Int) -> KVBlockLayout {
+            KVBlockLayout(kvHeads: kvHeads, headDim: headDim, blockSize: blockSize, format: format, isPaired: isPaired)
+        }
+        var kernels: [KernelSet] { KernelSet.all.filter { $0.multipliesPairs || !isPaired } }
     }
 
     static let cases = [
@@ -17,6 +24,11 @@ import Testing
         Case(headDim: 64, kvHeads: 2, group: 7, length: 300, window: nil, format: .int8),
         Case(headDim: 80, kvHeads: 1, group: 9, length: 300, window: 270, format: .int8),
         Case(headDim: 6, kvHeads: 3, group: 2, length: 50, window: nil, format: .int8),
+        Case(headDim: 64, kvHeads: 2, group: 3, length: 301, window: nil, format: .bfloat16, isPaired: true),
+        Case(headDim: 16, kvHeads: 1, group: 1, length: 40, window: 4, format: .bfloat16, isPaired: true),
+        Case(headDim: 80, kvHeads: 1, group: 7, length: 300, window: 262, format: .bfloat16, isPaired: true),
+        Case(headDim: 256, kvHeads: 1, group: 2, length: 258, window: nil, format: .bfloat16, isPaired: true),
+        Case(headDim: 32, kvHeads: 3, group: 4, length: 12, window: 1, format: .bfloat16, isPaired: true),
     ]
 
     /// Every instruction set, block size, placement and tile of rows gives the bits of the plain formula, with NaN in
@@ -33,10 +45,10 @@ import Testing
         let q = random.floats(rows * heads * test.headDim)
         var expected: [[UInt32]]?
         for blockSize in KVBlockLayout.blockSizes {
-            let layout = KVBlockLayout(kvHeads: test.kvHeads, headDim: test.headDim, blockSize: blockSize, format: test.format)
-            for kernels in KernelSet.all {
+            let layout = test.layout(blockSize: blockSize)
+            for kernels in test.kernels {
                 let pool = try TestKVPool(layout: layout, keys: keys, values: values, seed: UInt64(blockSize), kernels: kernels)
-                let wanted = expected ?? reference(q, positions, test, pool)
+                let wanted = try expected ?? reference(q, positions, test, pool)
                 expected = wanted
                 let out = try pool.attend(q, positions: positions, group: test.group, window: test.window)
                 #expect(out.map(bits) == wanted, "\(kernels), blocks of \(blockSize)")
@@ -47,13 +59,14 @@ import Testing
         }
     }
 
-    private func reference(_ q: [Float], _ positions: [Int32], _ test: Case, _ pool: TestKVPool) -> [[UInt32]] {
+    private func reference(_ q: [Float], _ positions: [Int32], _ test: Case, _ pool: TestKVPool) throws -> [[UInt32]] {
+        let products = test.isPaired ? try PairProducts(pool.kernels) : nil
         let dim = test.headDim, width = test.kvHeads * test.group * dim
-        return positions.enumerated().map { row, position in
-            (0..<test.kvHeads * test.group).flatMap { head in
+        return try positions.enumerated().map { row, position in
+            try (0..<test.kvHeads * test.group).flatMap { head in
                 let query = Array(q[row * width + head * dim..<row * width + (head + 1) * dim])
-                return bits(Reference.attention(
-                    query, position: Int(position), window: test.window.map(Int.init),
+                return try bits(Reference.attention(
+                    query, position: Int(position), window: test.window.map(Int.init), pairs: products,
                     key: { pool.stored(pool.keys[$0], head: head / test.group) },
                     value: { pool.stored(pool.values[$0], head: head / test.group) }))
             }
@@ -79,6 +92,22 @@ import Testing
             let whole = try pool.attend(q, positions: positions, group: group, window: window).map(bits)
             #expect(whole == expected ?? whole, "\(kernels), \(layout)")
             expected = expected ?? whole
+            if kernels.multipliesPairs, layout.format == .bfloat16, KVBlockLayout.canPair(headDim: headDim) {
+                let pairs = KVBlockLayout(
+                    kvHeads: kvHeads, headDim: headDim, blockSize: layout.blockSize, format: .bfloat16, isPaired: true)
+                let pool = try TestKVPool(layout: pairs, keys: keys, values: values, seed: UInt64(seed), kernels: kernels)
+                let paired = try pool.attend(q, positions: positions, group: group, window: window)
+                let worst = zip(paired.joined(), whole.joined().map(Float.init(bitPattern:))).map { abs($0 - $1) }.max() ?? 0
+                #expect(worst < 0.02, "\(layout), in pairs")
+                if rows * group <= PagedAttention.queriesPerTile {
+                    let shared = try pool.attend(q, positions: positions, group: group, window: window, shares: random.int(1...5))
+                    #expect(shared.map(bits) == paired.map(bits), "\(layout), in pairs, in shares")
+                }
+                let place = random.int(0...rows - 1), width = kvHeads * group * headDim
+                let alone = try pool.attend(Array(q[place * width..<(place + 1) * width]), positions: [positions[place]],
+                                            group: group, window: window)
+                #expect(alone.map(bits) == [bits(paired[place])], "\(layout), in pairs, row \(place) alone")
+            }
             guard rows * group <= PagedAttention.queriesPerTile else { continue }
             let shared = try pool.attend(q, positions: positions, group: group, window: window, shares: random.int(1...5))
             #expect(shared.map(bits) == whole, "\(kernels), \(layout), in shares")

@@ -55,24 +55,40 @@ enum Reference {
     }
 
     /// Attention of one query over visible positions, as baton_kernels.h states it. `key(p)`, `value(p)`: [headDim] and
-    /// its scale, 1 where there is none (then multiplying by it is exact).
+    /// its scale, 1 where there is none (then multiplying by it is exact). With `pairs`, q and the weights are rounded, and
+    /// multiplied as the matrices are.
     static func attention(
-        _ q: [Float], position: Int, window: Int?, key: (Int) -> ([Float], Float), value: (Int) -> ([Float], Float)
-    ) -> [Float] {
+        _ q: [Float], position: Int, window: Int?, pairs: PairProducts? = nil, key: (Int) -> ([Float], Float),
+        value: (Int) -> ([Float], Float)
+    ) throws -> [Float] {
         let low = window.map { max(0, position - $0 + 1) } ?? 0, scale = 1 / Float(q.count).squareRoot()
         var total: (m: Float, l: Float, o: [Float])?
         for partition in (low / 256)...(position / 256) {
             let visible = max(low, partition * 256)...min(position, partition * 256 + 255)
-            let scores = visible.map { p in
-                let (k, keyScale) = key(p)
-                return scale * (keyScale * dot(q[...], k[...]))
+            let scores = if let pairs {
+                try pairs.multiply(q, visible.map { key($0).0 }).map { scale * $0 }
+            } else {
+                visible.map { p in
+                    let (k, keyScale) = key(p)
+                    return scale * (keyScale * dot(q[...], k[...]))
+                }
             }
             let m = scores.reduce(-Float.infinity) { max($0, $1) }
             var lanes = [Float](repeating: 0, count: 16), o = [Float](repeating: 0, count: q.count)
             for (p, score) in zip(visible, scores) {
-                let weight = Elementary.exp(score - m), (v, valueScale) = value(p)
+                let weight = Elementary.exp(score - m)
                 lanes[p % 16] += weight
+                if pairs != nil { continue }
+                let (v, valueScale) = value(p)
                 for d in o.indices { o[d] = o[d].addingProduct(weight * valueScale, v[d]) }
+            }
+            if let pairs {
+                var weights = [Float](repeating: 0, count: 256), columns = o.map { _ in weights }
+                for (p, score) in zip(visible, scores) {
+                    weights[p % 256] = Elementary.exp(score - m)
+                    for (d, v) in value(p).0.enumerated() { columns[d][p % 256] = v }
+                }
+                o = try pairs.multiply(weights, columns)
             }
             let part = (m: m, l: tree(lanes), o: o)
             guard let old = total else { total = part; continue }
@@ -81,6 +97,25 @@ enum Reference {
         }
         guard let total else { return [] }
         return total.o.map { $0 / total.l }
+    }
+}
+
+/// Sums of products as the matrices of bfloat16 have them: the rounding of an instruction cannot be written down plainly, but
+/// attention may not have another.
+struct PairProducts {
+    let kernels: KernelSet
+    private let team: ThreadTeam
+
+    init(_ kernels: KernelSet) throws {
+        self.kernels = kernels
+        team = try ThreadTeam(maxThreads: 1)
+    }
+
+    /// x times each of `columns`.
+    func multiply(_ x: [Float], _ columns: [[Float]]) throws -> [Float] {
+        let matrix = try packed(
+            Array(columns.joined()), outputs: columns.count, inputs: x.count, .bfloat16, team: team)
+        return try Array(KernelsTests.multiply(x, rows: 1, matrix, kernels, team: team, threads: 1)[0].prefix(columns.count))
     }
 }
 

@@ -37,9 +37,9 @@
 /* Elements that share a sum of `softmax_weights`. */
 #define BK_SUM_BLOCK 1024
 
-/* Types of weights, KV and checkpoints. Those in blocks (Q...) are checkpoints' alone: see dequantize.c. */
+/* Types of weights, KV and checkpoints. Those in blocks (Q...) are checkpoints' alone: see dequantize.c. Pairs are KV's alone. */
 typedef enum {
-    BK_FLOAT32 = 0, BK_BFLOAT16 = 1, BK_FLOAT16 = 2, BK_INT8 = 3,
+    BK_FLOAT32 = 0, BK_BFLOAT16 = 1, BK_FLOAT16 = 2, BK_INT8 = 3, BK_BFLOAT16_PAIRS = 4,
     BK_Q4_0 = 16, BK_Q4_1, BK_Q5_0, BK_Q5_1, BK_Q8_0, BK_Q4_K, BK_Q5_K, BK_Q6_K
 } bk_type;
 typedef enum {
@@ -51,7 +51,9 @@ typedef enum {
  *
  * The KV pool of a layer is an array of blocks of `block_stride` bytes, each
  *     K [kv_heads][block_size / 16][head_dim][16]   then   V [kv_heads][block_size][head_dim]
- * of `kv_type`; BK_INT8 adds   K scales [kv_heads][block_size]   and   V scales [kv_heads][block_size]   in float32.
+ * of `kv_type`. BK_BFLOAT16_PAIRS, which only "dpbf16" kernels know and only for a head_dim of whole vectors of 16, has
+ *     K [kv_heads][block_size / 16][head_dim / 2][16][2]   and   V [kv_heads][block_size / 2][head_dim][2]
+ * in bf16. BK_INT8 adds   K scales [kv_heads][block_size]   and   V scales [kv_heads][block_size]   in float32.
  * Position p of the sequence lives in slot p % block_size of block table[p / block_size].
  * Row r sees positions max(0, positions[r] - window + 1) ... positions[r]; window 0 means no window.
  *
@@ -59,6 +61,8 @@ typedef enum {
  *     s_j = scale * fold_d fma(q[d], k[d][j], acc);   m = max s_j;   p_j = exp(s_j - m);
  *     l = 16 lanes (position mod 16), then the tree;  o[d] = fold_j fma(p_j, v[j][d], o[d]), from +0.
  * For BK_INT8: s_j = scale * (kscale_j * fold_d ...), and fma(p_j * vscale_j, v[j][d], o[d]), each product rounded.
+ * For BK_BFLOAT16_PAIRS: q and p_j rounded to bf16 (nearest even; l sums p_j before that), and folds over pairs (d, d + 1) and
+ * (j, j + 1), j even, of vdpbf16ps; of a pair of slots, those that are not visible count as 0 in p and v.
  * The first partition that is seen gives (M, L, O) = (m, l, o); each later one is folded in, left to right, as
  *     M' = max(M, m), a = exp(M - M'), b = exp(m - M'), L' = (L * a) + (l * b), O' = (O * a) + (o * b),
  * every product and every sum rounded on its own. The output is O / L. Slots that are not visible are never read into
@@ -79,7 +83,7 @@ typedef struct {
     size_t head_dim;          /* even, at most BK_MAX_HEAD_DIM */
     int32_t window;
     float scale;
-    bk_type kv_type;          /* BK_FLOAT32, BK_BFLOAT16 or BK_INT8 */
+    bk_type kv_type;          /* BK_FLOAT32, BK_BFLOAT16, BK_BFLOAT16_PAIRS or BK_INT8 */
 } bk_attention;
 
 /* Floats of scratch that one call of `attention` needs, 64-byte aligned. */
