@@ -52,7 +52,7 @@ let targets: [Target] = [
     library("ClusterSimulation", ["ClusterCore", "Generation"]),
     library("Wire", ["CWire", "CProtobufC", "CChecksum", "ClusterCore", "Generation"]),
     library("Transport", ["CZeroMQ", "Wire", "ClusterCore", logging]),
-    library("Tracing", ["ClusterCore", "Generation"]),
+    library("ClusterTracing", ["ClusterCore", "Generation"]),
 
     library(
         "WorkerRuntime", ["Inference", "Kernels", "ClusterCore", "LentCores", "Transport", "Wire", "Generation", logging]),
@@ -71,7 +71,7 @@ let targets: [Target] = [
     program(
         "Coordinator",
         [
-            "ProgramSupport", "RequestAdmission", "ClusterCore", "Transport", "Tracing", "Wire", "Tokenizer", "Inference", "Generation",
+            "ProgramSupport", "RequestAdmission", "ClusterCore", "Transport", "ClusterTracing", "Wire", "Tokenizer", "Inference", "Generation",
             argumentParser, logging, lifecycle,
         ]),
     program("Simulate", ["ClusterSimulation", argumentParser]),
@@ -105,7 +105,7 @@ let targets: [Target] = [
     tests("Inference", ["Inference", "Kernels", "Generation"]),
     tests("ClusterCore", ["ClusterCore", "Generation"]),
     tests("LentCores", ["LentCores", "ClusterCore", "Kernels"]),
-    tests("Tracing", ["Tracing", "ClusterCore", "Generation"]),
+    tests("ClusterTracing", ["ClusterTracing", "ClusterCore", "Generation"]),
     tests("ServingExperiments", ["ServingExperiments", "Inference", "Kernels", "Generation"]),
     tests("ClusterSimulation", ["ClusterSimulation", "ClusterCore", "Generation"]),
     tests("Wire", ["Wire", "CWire", "CProtobufC", "CChecksum", "ClusterCore", "Generation"]),

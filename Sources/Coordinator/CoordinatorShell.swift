@@ -3,7 +3,7 @@ import Generation
 import Logging
 import RequestAdmission
 import Tokenizer
-import Tracing
+import ClusterTracing
 import Transport
 import Wire
 

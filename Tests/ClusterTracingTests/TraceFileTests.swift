@@ -2,7 +2,7 @@ import ClusterCore
 import Foundation
 import Testing
 
-@testable import Tracing
+@testable import ClusterTracing
 
 @Suite struct TraceFileTests {
     private func withFile(_ body: (String) throws -> Void) throws {

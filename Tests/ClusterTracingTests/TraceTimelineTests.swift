@@ -3,7 +3,7 @@ import Foundation
 import Generation
 import Testing
 
-@testable import Tracing
+@testable import ClusterTracing
 
 @Suite struct TraceTimelineTests {
     private static let prefill = WorkerID("prefill-0"), decode = WorkerID("decode-0"), mixed = WorkerID("mixed-0")
