@@ -106,9 +106,11 @@ actor CoordinatorShell {
         switch action {
         case .accepted: return []  // Answered in `submit`, where the text of the answer begins.
         case .refused(let key, let failure): return tell(key, .failed(key: key.key, failure))
-        case .emit(let request, let firstIndex, let tokens):
-            return settle(desk.emit(request, firstIndex: firstIndex, tokens: tokens))
-        case .finish(let request, let summary): return settle(desk.finish(request, summary))
+        case .emitPrompt(let request, let first, let tokens):
+            return settle(desk.emitPrompt(request, first: first, tokens: tokens))
+        case .emit(let request, let choice, let firstIndex, let tokens):
+            return settle(desk.emit(request, choice: choice, firstIndex: firstIndex, tokens: tokens))
+        case .finish(let request, let choice, let summary): return settle(desk.finish(request, choice: choice, summary))
         case .fail(let request, let failure): return settle(desk.fail(request, failure))
         case .send(let connection, let envelope, let message):
             return send(.coordinator(envelope, message), to: PeerID(connection.rawValue)).map { [$0] } ?? []
@@ -268,16 +270,19 @@ actor CoordinatorShell {
         case .success(let admitted):
             let request = ClientRequest(
                 key: key, prompt: admitted.prompt, sampling: admitted.sampling, stop: admitted.stop,
-                priority: submission.priority, deadline: deadline)
+                choices: admitted.choices, logprobs: admitted.logprobs, promptLogprobs: admitted.promptLogprobs,
+                constraint: admitted.constraint, priority: submission.priority, deadline: deadline)
             var events: [Scheduler.Event] = []
             for action in scheduler.handle(.submitted(request), at: .now) {
                 if case .accepted(_, let id) = action {
                     let text = AnswerText(
                         tokenizer: settings.admission.tokenizer, stopStrings: submission.stopStrings,
-                        endTokens: settings.admission.endTokens)
-                    desk.open(id, for: key, text: text)
+                        endTokens: settings.admission.endTokens + submission.stopTokens, minTokens: submission.minTokens,
+                        includesStopString: submission.includesStopString)
+                    desk.open(id, for: key, text: text, choices: admitted.choices)
                     let acceptance = Acceptance(
-                        request: id, seed: admitted.sampling.seed, promptCount: Int32(admitted.prompt.count))
+                        request: id, seed: admitted.sampling.seed, promptCount: Int32(admitted.prompt.count),
+                        choices: admitted.choices)
                     events += tell(key, .accepted(key: key.key, acceptance))
                 } else {
                     events += carryOut(action)
@@ -296,7 +301,7 @@ actor CoordinatorShell {
         for outcome in outcomes {
             switch outcome {
             case .send(let key, let message): events += tell(key, message)
-            case .stopMatched(let request): events.append(.stopMatched(request))
+            case .stopMatched(let request, let choice): events.append(.stopMatched(request, choice: choice))
             }
         }
         return events

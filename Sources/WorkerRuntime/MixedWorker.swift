@@ -134,14 +134,14 @@ extension MixedWorker {
         guard let step else { return }
         isComputing = true
         engine.submit { [weak self, thread] engine in
-            let samples = engine.run(step)
-            thread.run { [weak self] in self?.assumeIsolated { $0.finishStep(samples) } }
+            let outcome = engine.run(step)
+            thread.run { [weak self] in self?.assumeIsolated { $0.finishStep(outcome) } }
         }
     }
 
-    private func finishStep(_ samples: [Sample]) {
+    private func finishStep(_ outcome: WorkerEngine.Outcome) {
         isComputing = false
-        feed(.stepFinished(samples))
+        feed(.stepFinished(outcome.samples, scores: outcome.scores))
     }
 
     /// Drops the role once neither engine nor parking store touches its blocks.

@@ -144,16 +144,16 @@ extension PrefillWorker {
         guard let step else { return }
         isComputing = true
         engine.submit { [weak self, thread] engine in
-            let samples = engine.run(step) { layer in
+            let outcome = engine.run(step) { layer in
                 thread.run { [weak self] in self?.assumeIsolated { $0.feed(.layerStored(layer)) } }
             }
-            thread.run { [weak self] in self?.assumeIsolated { $0.finishStep(samples) } }
+            thread.run { [weak self] in self?.assumeIsolated { $0.finishStep(outcome) } }
         }
     }
 
-    private func finishStep(_ samples: [Sample]) {
+    private func finishStep(_ outcome: WorkerEngine.Outcome) {
         isComputing = false
-        feed(.stepFinished(samples))
+        feed(.stepFinished(outcome.samples, scores: outcome.scores))
     }
 
     private func releaseIfQuiescent() {
