@@ -11,6 +11,16 @@ let swiftSettings: [SwiftSetting] = [
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let collections: Target.Dependency = .product(name: "Collections", package: "swift-collections")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let asyncHTTPClient: Target.Dependency = .product(name: "AsyncHTTPClient", package: "async-http-client")
+let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
+let nio: [Target.Dependency] = [
+    .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+    .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
+    .product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras"),
+]
+let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
+let hummingbirdTesting: Target.Dependency = .product(name: "HummingbirdTesting", package: "hummingbird")
+let hummingbirdCore: Target.Dependency = .product(name: "HummingbirdCore", package: "hummingbird")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
@@ -58,20 +68,30 @@ let targets: [Target] = [
         "WorkerRuntime", ["Inference", "Kernels", "ClusterCore", "LentCores", "Transport", "Wire", "Generation", logging]),
     library("BatonClient", ["Transport", "Wire", "ClusterCore", "Generation"]),
     library("RequestAdmission", ["ClusterCore", "Tokenizer", "Inference", "Generation"]),
+    library(
+        "Gateway",
+        [
+            "RequestAdmission", "ClusterCore", "Tokenizer", "JSONReader", "Generation", crypto, httpTypes, hummingbird, hummingbirdCore, lifecycle,
+            logging,
+        ] + nio),
     library("ProgramSupport", ["Transport", "Inference", argumentParser, logging, yams, lifecycle, signals]),
     library(
         "WorkerProgram",
         ["WorkerRuntime", "ProgramSupport", "Inference", "ClusterCore", "Transport", argumentParser, lifecycle]),
     library("LocalCluster", [subprocess, systemPackage]),
     library("Experiments", ["CProbes", "Kernels", "Inference", "ClusterCore", "LentCores", "Generation"]),
-    library("ServingExperiments", ["Inference", "Kernels", "BatonClient", "ClusterCore", "Generation", crypto]),
+    library(
+        "ServingExperiments",
+        [
+            "Inference", "Kernels", "BatonClient", "ClusterCore", "JSONReader", "Generation", asyncHTTPClient, crypto,
+        ] + nio),
     // What `Fuzzing/` runs under sanitizers, and the tests replay.
     library("FuzzTargets", ["Inference", "Kernels", "Tokenizer", "JSONReader", "Wire", "ClusterCore"]),
 
     program(
         "Coordinator",
         [
-            "ProgramSupport", "RequestAdmission", "ClusterCore", "Transport", "ClusterTracing", "Wire", "Tokenizer", "Inference", "Generation",
+            "ProgramSupport", "Gateway", "RequestAdmission", "ClusterCore", "Transport", "ClusterTracing", "Wire", "Tokenizer", "Inference", "Generation",
             argumentParser, logging, lifecycle,
         ]),
     program("Simulate", ["ClusterSimulation", argumentParser]),
@@ -92,6 +112,7 @@ let targets: [Target] = [
             systemPackage,
             "Coordinator", "PrefillWorker", "DecodeWorker", "MixedWorker", "Baton",
         ]),
+    tests("Gateway", ["Gateway", "RequestAdmission", "ClusterCore", "Tokenizer", "JSONReader", "Generation", httpTypes, hummingbird, hummingbirdTesting, logging]),
     tests("House", [subprocess, yams, systemPackage]),
     tests(
         "WorkerRuntime",
@@ -128,9 +149,14 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
     ],

@@ -120,6 +120,9 @@ public struct Scheduler: Sendable {
     public var waitingCount: Int { queue.count + pausingCount + setAside.count }
     public var openRequestCount: Int { requestOfKey.count }
 
+    /// What the workers' arithmetic has in common; `nil` before the first of them came.
+    public var numerics: NumericsClass? { membership.numerics }
+
     public var status: ClusterStatus {
         ClusterStatus(
             epoch: clusterEpoch, modelName: configuration.modelName, waiting: waitingCount,
