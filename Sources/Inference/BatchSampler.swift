@@ -1,4 +1,5 @@
 import Generation
+import Grammar
 import Kernels
 
 /// Samples the rows of a batch on the threads of a team, each row as ``Sampler`` alone would.
@@ -8,15 +9,19 @@ public final class BatchSampler {
         public var parameters: SamplingParameters
         public var prompt: [TokenID]
         public var generated: [TokenID]
+        /// The tokens that may be chosen; `nil`: all.
+        public var mask: TokenMask?
         public var choice: UInt32
         public var index: UInt32
 
         public init(
-            parameters: SamplingParameters, prompt: [TokenID] = [], generated: [TokenID] = [], choice: UInt32 = 0, index: UInt32
+            parameters: SamplingParameters, prompt: [TokenID] = [], generated: [TokenID] = [], mask: TokenMask? = nil, choice: UInt32 = 0,
+            index: UInt32
         ) {
             self.parameters = parameters
             self.prompt = prompt
             self.generated = generated
+            self.mask = mask
             self.choice = choice
             self.index = index
         }
@@ -47,7 +52,7 @@ public final class BatchSampler {
                 let row = rows[i]
                 lane.found.append((i, Result { () throws(SamplingError) in
                     try lane.sampler.sample(
-                        logits: logits[i], parameters: row.parameters, prompt: row.prompt, generated: row.generated,
+                        logits: logits[i], parameters: row.parameters, prompt: row.prompt, generated: row.generated, mask: row.mask,
                         choice: row.choice, index: row.index)
                 }))
             }
