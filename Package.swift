@@ -56,7 +56,8 @@ let targets: [Target] = [
     library("JSONReader"),
     library("Kernels", ["CKernels", "COpenBLAS"]),
     library("Tokenizer", ["CPCRE2", "Generation", "JSONReader"]),
-    library("Inference", ["CChecksum", "Kernels", "Generation", "JSONReader", crypto]),
+    library("Grammar", ["Tokenizer", "Generation", "JSONReader"]),
+    library("Inference", ["CChecksum", "Kernels", "Tokenizer", "Grammar", "Generation", "JSONReader", crypto]),
     library("ClusterCore", ["Generation", collections]),
     library("LentCores", ["Kernels", "ClusterCore", systemPackage]),
     library("ClusterSimulation", ["ClusterCore", "Generation"]),
@@ -65,9 +66,12 @@ let targets: [Target] = [
     library("ClusterTracing", ["ClusterCore", "Generation"]),
 
     library(
-        "WorkerRuntime", ["Inference", "Kernels", "ClusterCore", "LentCores", "Transport", "Wire", "Generation", logging]),
+        "WorkerRuntime",
+        [
+            "Inference", "Kernels", "Tokenizer", "Grammar", "ClusterCore", "LentCores", "Transport", "Wire", "Generation", logging,
+        ]),
     library("BatonClient", ["Transport", "Wire", "ClusterCore", "Generation"]),
-    library("RequestAdmission", ["ClusterCore", "Tokenizer", "Inference", "Generation"]),
+    library("RequestAdmission", ["ClusterCore", "Tokenizer", "Grammar", "Inference", "Generation"]),
     library(
         "Gateway",
         [
@@ -79,14 +83,14 @@ let targets: [Target] = [
         "WorkerProgram",
         ["WorkerRuntime", "ProgramSupport", "Inference", "ClusterCore", "Transport", argumentParser, lifecycle]),
     library("LocalCluster", [subprocess, systemPackage]),
-    library("Experiments", ["CProbes", "Kernels", "Inference", "ClusterCore", "LentCores", "Generation"]),
+    library("Experiments", ["CProbes", "Kernels", "Tokenizer", "Grammar", "Inference", "ClusterCore", "LentCores", "Generation"]),
     library(
         "ServingExperiments",
         [
             "Inference", "Kernels", "BatonClient", "ClusterCore", "JSONReader", "Generation", asyncHTTPClient, crypto,
         ] + nio),
     // What `Fuzzing/` runs under sanitizers, and the tests replay.
-    library("FuzzTargets", ["Inference", "Kernels", "Tokenizer", "JSONReader", "Wire", "ClusterCore"]),
+    library("FuzzTargets", ["Inference", "Kernels", "Tokenizer", "Grammar", "JSONReader", "Wire", "ClusterCore"]),
 
     program(
         "Coordinator",
@@ -102,7 +106,7 @@ let targets: [Target] = [
         "Baton",
         [
             "ProgramSupport", "RequestAdmission", "BatonClient", "LocalCluster", "Experiments", "ServingExperiments", "Inference",
-            "Kernels", "Tokenizer", "ClusterCore", "ClusterSimulation", "Generation", "Transport", "Wire", argumentParser, logging, lifecycle,
+            "Kernels", "Tokenizer", "Grammar", "JSONReader", "ClusterCore", "ClusterSimulation", "Generation", "Transport", "Wire", argumentParser, logging, lifecycle,
         ]),
 
     tests(
@@ -116,14 +120,15 @@ let targets: [Target] = [
     tests("House", [subprocess, yams, systemPackage]),
     tests(
         "WorkerRuntime",
-        ["WorkerRuntime", "Inference", "Kernels", "ClusterCore", "LentCores", "Transport", "Wire", "Generation", logging]),
+        ["WorkerRuntime", "Inference", "Kernels", "Grammar", "ClusterCore", "LentCores", "Transport", "Wire", "Generation", logging]),
     tests("FuzzTargets", ["FuzzTargets"]),
     tests("Generation", ["Generation"]),
     tests("JSONReader", ["JSONReader"]),
     tests("ProgramSupport", ["ProgramSupport", argumentParser]),
     tests("Kernels", ["Kernels", "CKernels"]),
     tests("Tokenizer", ["Tokenizer", "Generation", "JSONReader"]),
-    tests("Inference", ["Inference", "Kernels", "Generation"]),
+    tests("Grammar", ["Grammar", "Tokenizer", "Generation", "JSONReader"]),
+    tests("Inference", ["Inference", "Kernels", "Grammar", "Generation"]),
     tests("ClusterCore", ["ClusterCore", "Generation"]),
     tests("LentCores", ["LentCores", "ClusterCore", "Kernels"]),
     tests("ClusterTracing", ["ClusterTracing", "ClusterCore", "Generation"]),

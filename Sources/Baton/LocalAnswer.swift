@@ -3,6 +3,7 @@ import BatonClient
 import ClusterCore
 import Foundation
 import Generation
+import Grammar
 import Inference
 import Kernels
 import RequestAdmission
@@ -70,6 +71,8 @@ enum LocalAnswer {
 private final class Session {
     private let admission: Admission
     private let generation: LocalGeneration
+    /// Made for the first constraint.
+    private var vocabulary: TokenVocabulary?
 
     init(_ options: LocalEngineOptions) throws {
         guard let path = options.model else { throw ValidationError("--local needs --model PATH") }
@@ -103,11 +106,19 @@ private final class Session {
         if let top = admitted.promptLogprobs {
             try report(.prompt(first: 0, tokens: try generation.scores(of: admitted.prompt, top: Int(top))))
         }
-        for choice in 0..<admitted.choices { try answer(admitted, submission, choice, since: began, report) }
+        let grammar = try admitted.constraint.map { try tables(of: $0) }
+        for choice in 0..<admitted.choices { try answer(admitted, submission, choice, grammar, since: began, report) }
+    }
+
+    private func tables(of constraint: Constraint) throws -> MaskTables {
+        let vocabulary = try vocabulary ?? TokenVocabulary(admission.tokenizer)
+        self.vocabulary = vocabulary
+        return MaskTables(try GrammarCompiler(vocabulary: vocabulary).compile(OutputConstraint(constraint)))
     }
 
     private func answer(
-        _ admitted: Admission.Admitted, _ submission: Submission, _ choice: Int32, since began: ContinuousClock.Instant,
+        _ admitted: Admission.Admitted, _ submission: Submission, _ choice: Int32, _ grammar: MaskTables?,
+        since began: ContinuousClock.Instant,
         _ report: (AnswerEvent) throws -> Void
     ) throws {
         var text = AnswerText(
@@ -118,7 +129,7 @@ private final class Session {
         if admitted.stop.maxTokens > 0 {
             let answer = try generation.generate(
                 prompt: admitted.prompt, parameters: admitted.sampling, stop: admitted.stop, choice: UInt32(choice),
-                logprobs: admitted.logprobs.map(Int.init)
+                logprobs: admitted.logprobs.map(Int.init), grammar: grammar
             ) { token, index in
                 if index == 0 { first = .now }
                 let piece = text.append(token.token)

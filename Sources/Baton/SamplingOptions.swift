@@ -1,5 +1,6 @@
 import ArgumentParser
 import ClusterCore
+import Foundation
 import Generation
 
 /// How an answer is drawn, as flags.
@@ -55,6 +56,18 @@ struct SamplingOptions: ParsableArguments {
     @Option(name: .customLong("stop-token-ids"), help: "Token ids that end the answer, e.g. 1,2,3.", transform: TokenList.init(parsing:))
     var stopTokens: TokenList?
 
+    @Flag(help: "The answer is a JSON object.")
+    var jsonObject = false
+
+    @Option(help: "The answer is JSON that this schema allows; @FILE reads it from a file.", transform: Source.init(argument:))
+    var jsonSchema: Source?
+
+    @Option(help: "The answer matches this regular expression as a whole; @FILE reads it from a file.", transform: Source.init(argument:))
+    var regex: Source?
+
+    @Option(help: "The answer is what the rule root of this GBNF grammar derives; @FILE reads it from a file.", transform: Source.init(argument:))
+    var grammar: Source?
+
     @Flag(help: "Go on after the model's end token.")
     var ignoreEos = false
 
@@ -68,10 +81,20 @@ struct SamplingOptions: ParsableArguments {
         if let logprobs, !(0...Int32(TokenLogprobs.maxTop)).contains(logprobs) {
             throw ValidationError("--logprobs must be 0 to \(TokenLogprobs.maxTop), not \(logprobs)")
         }
+        guard constraints.count <= 1 else {
+            throw ValidationError("give one of --json-object, --json-schema, --regex and --grammar")
+        }
         guard minTokens >= 0, minTokens <= maxTokens ?? .max else {
             throw ValidationError("--min-tokens must be 0 to --max-tokens, not \(minTokens)")
         }
         try sampling(seed: 0).validated()
+    }
+
+    private var constraints: [Constraint] {
+        [
+            jsonObject ? Constraint(kind: .jsonObject) : nil, jsonSchema.map { Constraint(kind: .jsonSchema, source: $0.text) },
+            regex.map { Constraint(kind: .regex, source: $0.text) }, grammar.map { Constraint(kind: .grammar, source: $0.text) },
+        ].compactMap { $0 }
     }
 
     func sampling(seed: UInt64) -> SamplingParameters {
@@ -86,7 +109,7 @@ struct SamplingOptions: ParsableArguments {
             prompt: prompt, sampling: sampling(seed: seed ?? 0), seed: seed, maxTokens: maxTokens, minTokens: minTokens,
             stopStrings: stop, includesStopString: includesStopString, stopTokens: stopTokens?.tokens ?? [],
             ignoreEndTokens: ignoreEos, choices: choices, logprobs: logprobs, promptLogprobs: echo ? logprobs : nil,
-            priority: priority)
+            constraint: constraints.first, priority: priority)
     }
 }
 
@@ -108,5 +131,23 @@ extension TokenBias {
             throw ValidationError("expected a token id and a bias like 50256:-100, not \"\(text)\"")
         }
         self.init(token: token, bias: bias)
+    }
+}
+
+/// A text on the command line, or in a file that is named after an `@`.
+struct Source: Sendable {
+    let text: String
+
+    init(argument: String) throws {
+        guard argument.hasPrefix("@") else {
+            text = argument
+            return
+        }
+        let path = String(argument.dropFirst())
+        do {
+            text = try String(contentsOfFile: path, encoding: .utf8)
+        } catch {
+            throw ValidationError("cannot read \(path)")
+        }
     }
 }

@@ -81,6 +81,7 @@ extension Simulation {
             report.scores += tokens.count
             tell("\(request) has scores of tokens \(first)..<\(Int(first) + tokens.count)")
             note(checker.emitPrompt(request, first, tokens))
+            if plant == .scoresEmittedTwice, random.chance(0.05) { note(checker.emitPrompt(request, first, tokens)) }
         case .emit(let request, let choice, let firstIndex, let tokens): emit(request, choice, firstIndex, tokens)
         case .finish(let request, let choice, let summary):
             tell("\(request)/\(choice) finishes: \(summary.reason), \(summary.tokenCount) tokens, attempt \(summary.attempts)")

@@ -184,8 +184,10 @@ extension Simulation {
         _ attempt: AttemptID, _ sampling: SamplingContext, count: Int, table: [BlockID], _ worker: WorkerProcess
     ) -> Sample {
         let folds = folds(count, table, worker)
+        var parameters = sampling.parameters
+        if plant == .choicesDrawAlike { parameters.choice = 0 }
         let token = scenario.model.sample(
-            folds, sampling.parameters, index: sampling.index, masked: sampling.maskedTokens)
+            folds, parameters, index: sampling.index, masked: sampling.maskedTokens)
         return Sample(
             attempt: attempt, token: .success(token),
             logprobs: sampling.logprobs.map { scenario.model.logprobs(folds, token, top: $0) })

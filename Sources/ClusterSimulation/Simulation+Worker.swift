@@ -172,6 +172,7 @@ extension Simulation {
             case .copyBlock(let from, let to):
                 report.blocksCopied += 1
                 guard plant != .shapingMovesNothing else { break }
+                guard plant != .sharedBlockNotCopied || worker.shape.scheduling == .batonDense else { break }
                 worker.kv.copyBlock(from: from, to: to, layerCount: scenario.geometry.layerCount)
             case .releaseMemory(let blocks): release(blocks, worker)
             case .park(let kv): enqueue(.park(kv), worker)

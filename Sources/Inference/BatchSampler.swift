@@ -1,4 +1,5 @@
 import Generation
+import Grammar
 import Kernels
 
 /// Samples and scores rows of logits on the threads of a team, each as ``Sampler`` alone would.
@@ -8,26 +9,26 @@ public final class BatchSampler {
         public var parameters: SamplingParameters
         public var prompt: [TokenID]
         public var generated: [TokenID]
+        /// The tokens that may be chosen; `nil`: all.
+        public var mask: TokenMask?
         public var choice: UInt32
         public var index: UInt32
-        /// Must not be chosen.
+        /// Must not be chosen, whatever the mask says.
         public var masked: [TokenID]
-        /// See ``Sampler/sample(logits:parameters:prompt:generated:choice:index:masked:allowed:)``.
-        public var allowed: [UInt64]?
         /// Log-probabilities are wanted, and of so many of the most probable tokens.
         public var logprobs: Int?
 
         public init(
-            parameters: SamplingParameters, prompt: [TokenID] = [], generated: [TokenID] = [], choice: UInt32 = 0,
-            index: UInt32, masked: [TokenID] = [], allowed: [UInt64]? = nil, logprobs: Int? = nil
+            parameters: SamplingParameters, prompt: [TokenID] = [], generated: [TokenID] = [], mask: TokenMask? = nil,
+            choice: UInt32 = 0, index: UInt32, masked: [TokenID] = [], logprobs: Int? = nil
         ) {
             self.parameters = parameters
             self.prompt = prompt
             self.generated = generated
+            self.mask = mask
             self.choice = choice
             self.index = index
             self.masked = masked
-            self.allowed = allowed
             self.logprobs = logprobs
         }
     }
@@ -51,7 +52,7 @@ public final class BatchSampler {
             case .sample(let row):
                 let token = try sampler.sample(
                     logits: logits, parameters: row.parameters, prompt: row.prompt, generated: row.generated,
-                    choice: row.choice, index: row.index, masked: row.masked, allowed: row.allowed)
+                    mask: row.mask, choice: row.choice, index: row.index, masked: row.masked)
                 guard let top = row.logprobs else { return ScoredToken(token) }
                 return ScoredToken(token, try sampler.logprobs(of: token, logits: logits, top: top))
             }

@@ -24,16 +24,6 @@ struct PenaltyScratch: Sendable {
         }
     }
 
-    /// - Parameter allowed: one bit for each token; what it does not reach is masked too.
-    mutating func mask(allBut allowed: [UInt64]) {
-        for (word, bits) in allowed.enumerated() where bits != .max && word * 64 < values.count {
-            for id in word * 64..<min(word * 64 + 64, values.count) where bits >> UInt64(id % 64) & 1 == 0 {
-                values[id] = -.infinity
-            }
-        }
-        for id in values.indices.dropFirst(allowed.count * 64) { values[id] = -.infinity }
-    }
-
     /// Repetition counts prompt and answer, once per distinct token; presence and frequency count the answer alone. Ids
     /// outside the vocabulary are passed over.
     mutating func penalize(_ p: SamplingParameters, prompt: [TokenID], generated: [TokenID]) {

@@ -1,10 +1,12 @@
 import Generation
+import Grammar
 import Kernels
 
 /// Chooses the next token from logits: a function of the logits, the parameters, the tokens so far, the choice and the
 /// token index, and of nothing else, so that a replay on another worker chooses the same.
 ///
-/// In this order: bias; penalties; masks; temperature; top-k; top-p over what top-k kept, renormalised; min-p; one draw. Weights are our
+/// In this order: the mask, outside of which logits are minus infinity; bias; penalties; single masked tokens; temperature;
+/// top-k; top-p over what top-k kept, renormalised; min-p; one draw. Weights are our
 /// own `exp` of (logit - largest) / temperature in float32. With top-k or top-p, candidates are ordered by (logit
 /// descending, id ascending), so that ties never depend on a sort's mood, and their weights are summed in double in that
 /// order. Otherwise the whole vocabulary is drawn from in the order of ids, with the sums of `bk_kernels.softmax_weights`.
@@ -13,6 +15,8 @@ import Kernels
 public struct Sampler: Sendable {
     private let kernels: KernelSet
     private var penalties = PenaltyScratch()
+    /// Logits within a mask.
+    private var allowed: [Float] = []
     private var weights: [Float] = []
     private var blockSums: [Double] = []
     private var found: [Int32] = []
@@ -35,17 +39,39 @@ public struct Sampler: Sendable {
     ///   - logits: `[vocabulary]`, as the forward pass left them.
     ///   - prompt: counts for the repetition penalty.
     ///   - generated: tokens of the answer so far (also those emitted before a replay); count for all penalties.
+    ///   - mask: the tokens that may be chosen; `nil`: all.
     ///   - choice: index of the answer among the `n` of a request.
     ///   - index: index of the token within the answer, from 0.
-    ///   - masked: tokens that must not be chosen. Ids outside the vocabulary are passed over.
-    ///   - allowed: if not `nil`, one bit for each token, the lowest of the first word first; only those set may be chosen.
-    /// - Throws: ``SamplingError`` for logits that are not numbers, or parameters outside their range.
+    ///   - masked: tokens that must not be chosen either. Ids outside the vocabulary are passed over.
+    /// - Throws: ``SamplingError`` for logits that are not numbers, a mask that allows none of them, or parameters outside
+    ///   their range.
     public mutating func sample(
         logits: UnsafeBufferPointer<Float>, parameters: SamplingParameters, prompt: [TokenID], generated: [TokenID],
-        choice: UInt32, index: UInt32, masked: [TokenID] = [], allowed: [UInt64]? = nil
+        mask: TokenMask? = nil, choice: UInt32, index: UInt32, masked: [TokenID] = []
     ) throws(SamplingError) -> TokenID {
         try Self.check(parameters)
-        guard parameters.usesPenalties || !parameters.logitBias.isEmpty || !masked.isEmpty || allowed != nil else {
+        guard let mask else {
+            return try sample(
+                logits, parameters, prompt: prompt, generated: generated, choice: choice, index: index, masked: masked)
+        }
+        // Penalties might push even the only logit out of the numbers.
+        if !parameters.usesPenalties, masked.isEmpty, let forced = try mask.onlyChoice(among: logits) { return forced }
+        if mask.isEmpty { throw .emptyMask }
+        var values: [Float] = []
+        swap(&values, &allowed)
+        defer { swap(&values, &allowed) }
+        mask.apply(to: logits, into: &values)
+        return try values.withUnsafeBufferPointer { (buffer) throws(SamplingError) -> TokenID in
+            try sample(
+                buffer, parameters, prompt: prompt, generated: generated, choice: choice, index: index, masked: masked)
+        }
+    }
+
+    private mutating func sample(
+        _ logits: UnsafeBufferPointer<Float>, _ parameters: SamplingParameters, prompt: [TokenID], generated: [TokenID],
+        choice: UInt32, index: UInt32, masked: [TokenID]
+    ) throws(SamplingError) -> TokenID {
+        guard parameters.usesPenalties || !parameters.logitBias.isEmpty || !masked.isEmpty else {
             return try choose(from: logits, parameters, choice: choice, index: index)
         }
         var scratch = PenaltyScratch()
@@ -54,7 +80,6 @@ public struct Sampler: Sendable {
         scratch.begin(logits, parameters.logitBias)
         scratch.penalize(parameters, prompt: prompt, generated: generated)
         scratch.mask(masked)
-        if let allowed { scratch.mask(allBut: allowed) }
         let values = scratch.values
         return try values.withUnsafeBufferPointer { (buffer) throws(SamplingError) -> TokenID in
             try choose(from: buffer, parameters, choice: choice, index: index)
@@ -203,12 +228,15 @@ public struct Sampler: Sendable {
 public enum SamplingError: Error, Sendable, Hashable, CustomStringConvertible {
     case notANumber(token: TokenID)
     case nothingToChoose
+    /// The constraint of the answer leaves no token.
+    case emptyMask
     case parameter(String, Float)
 
     public var description: String {
         switch self {
         case .notANumber(let token): "the logit of token \(token) is not a finite number"
         case .nothingToChoose: "every logit is minus infinity"
+        case .emptyMask: "the constraint of the answer allows no token here"
         case .parameter(let name, let value): "\(name) = \(value) is outside its range"
         }
     }

@@ -1,5 +1,6 @@
 import ClusterCore
 import Generation
+import Grammar
 import Inference
 import Tokenizer
 
@@ -80,9 +81,23 @@ public struct Admission: Sendable {
         try check("stop_token_ids", Int32(clamping: submission.stopTokens.count), in: 0...Int32(Submission.maxStopTokens))
         for token in submission.stopTokens { try checkVocabulary(token, "stop_token_ids") }
         for entry in submission.sampling.logitBias { try checkVocabulary(entry.token, "logit_bias") }
-        if let kind = submission.constraint?.kind { throw Self.invalid("constraint: \(kind.rawValue) is not supported") }
         if let size = submission.constraint?.source.utf8.count, size > Constraint.maxByteCount {
             throw Self.invalid("constraint: \(size) bytes, at most \(Constraint.maxByteCount) are allowed")
+        }
+        if let constraint = submission.constraint { try check(constraint, of: submission) }
+    }
+
+    /// What is wrong with a constraint is said before anybody works on the request.
+    private func check(_ constraint: Constraint, of submission: Submission) throws(RequestFailure) {
+        // An answer that is complete can only end: it must be allowed to.
+        if submission.minTokens > 0 { throw Self.invalid("min_tokens: cannot be kept together with a constraint") }
+        if submission.ignoreEndTokens, submission.stopTokens.isEmpty {
+            throw Self.invalid("ignore_eos: an answer with a constraint needs a token to end with")
+        }
+        do {
+            try GrammarCompiler.check(OutputConstraint(constraint))
+        } catch {
+            throw Self.invalid("constraint: \(error)")
         }
     }
 

@@ -77,7 +77,9 @@ extension MixedWorker {
                         parking: configuration.parking, scaling: configuration.scaling),
                     maxBatchedTokens: configuration.maxBatchedTokens, scheduling: configuration.scheduling ?? .mixed))
             noteRegistration(cluster, worker)
-        case .deliver(let message): feed(.message(message))
+        case .deliver(let message):
+            prepare(for: message)
+            feed(.message(message))
         case .reset(let reason):
             logger.warning("starting over: \(reason)")
             isReleasing = true

@@ -1,5 +1,6 @@
 import ClusterCore
 import Generation
+import Grammar
 import Inference
 
 /// What is to be made of the logits of a step, and for whom: scores of prompts, then samples, row by row.
@@ -9,16 +10,24 @@ struct StepAgenda {
         case score
     }
 
+    /// The tokens that may come next, where a constraint says so.
+    typealias Masking = (AttemptID, SamplingContext) -> Result<TokenMask, GrammarError>?
+
     private var work: [(row: Int, work: BatchSampler.Work)] = []
     private var purposes: [Purpose] = []
     /// Chunks that asked for scores, and how many.
     private var scored: [(attempt: AttemptID, count: Int)] = []
+    /// Samples that cannot be: their constraint allows nothing, or cannot be followed.
+    private var failures: [AttemptID: SampleFailure] = [:]
+    private let masking: Masking
+
+    init(masking: @escaping Masking) { self.masking = masking }
 
     var count: Int { work.count }
 
     /// - Parameter logitRowCount: rows with logits up to this one, which is the last of them.
     mutating func append(_ row: DecodeIteration.Row, logitRowCount: Int) {
-        append(.sample(row.attempt), .sample(BatchSampler.Row(row.sampling)), row: logitRowCount - 1)
+        append(row.attempt, row.sampling, row: logitRowCount - 1)
     }
 
     /// - Parameter logitRowCount: rows with logits up to those of this chunk, which are the last of them.
@@ -34,8 +43,18 @@ struct StepAgenda {
             scored.append((chunk.attempt, scoring.targets.count))
         }
         for sample in chunk.samples {
-            append(.sample(sample.attempt), .sample(BatchSampler.Row(sample.context)), row: logitRowCount - 1)
+            append(sample.attempt, sample.context, row: logitRowCount - 1)
         }
+    }
+
+    private mutating func append(_ attempt: AttemptID, _ context: SamplingContext, row: Int) {
+        var sampled = BatchSampler.Row(context)
+        switch masking(attempt, context) {
+        case nil: break
+        case .success(let mask): sampled.mask = mask
+        case .failure(let error): failures[attempt] = SampleFailure("\(error)")
+        }
+        append(.sample(attempt), .sample(sampled), row: row)
     }
 
     private mutating func append(_ purpose: Purpose, _ task: BatchSampler.Work, row: Int) {
@@ -67,6 +86,10 @@ struct StepAgenda {
         for (purpose, result) in zip(purposes, results) {
             switch purpose {
             case .sample(let attempt):
+                if let failure = failures[attempt] {
+                    samples.append(Sample(attempt: attempt, token: .failure(failure)))
+                    continue
+                }
                 samples.append(
                     Sample(attempt: attempt, token: result.map(\.token), logprobs: (try? result.get())?.logprobs))
             case .score:

@@ -1,6 +1,7 @@
 import ClusterCore
 import Foundation
 import Generation
+import Grammar
 import Inference
 import Kernels
 import LentCores
@@ -23,6 +24,8 @@ final class WorkerEngine {
         /// Where the packed weights are.
         var weights: WeightCache.Outcome
         var leaseMeter: LeaseMeter
+        /// Where grammars are compiled.
+        var grammars: GrammarShop
     }
 
     /// What the engine had of other workers' cores, up to its last step.
@@ -37,6 +40,7 @@ final class WorkerEngine {
     private let engine: Engine
     private let crew: any EngineCrew
     private let sampler: BatchSampler
+    private let constraints: RowConstraints<AttemptID>
     private var batch = TokenBatch()
 
     /// Loads the model and computes the canary; takes seconds for a large model.
@@ -63,6 +67,8 @@ final class WorkerEngine {
         engine = try Engine(model: model, team: team)
         sampler = BatchSampler(kernels: kernels, team: team)
 
+        let grammars = GrammarShop(model: configuration.model)
+        constraints = RowConstraints(grammars, rowCapacity: 8 * configuration.maxSequences)
         let layout = model.kvLayout(blockSize: configuration.blockSize, format: configuration.kvFormat)
         let shape = model.configuration
         let needed = layout.byteCount * shape.layerCount
@@ -79,7 +85,7 @@ final class WorkerEngine {
                 headDimension: shape.headDim, bytesPerElement: layout.format.byteCount, bytesPerScale: layout.scaleByteCount),
             maxModelLength: min(room, configuration.maxModelLength ?? room), weightByteCount: model.weightByteCount,
             kernels: KernelSet.explanation(environment: environment), weights: model.cacheOutcome,
-            leaseMeter: LeaseMeter())
+            leaseMeter: LeaseMeter(), grammars: grammars)
     }
 
     /// What a step brings.
@@ -96,7 +102,7 @@ final class WorkerEngine {
     /// - Parameter onLayer: as in `Engine.forward`.
     func run(_ step: PrefillStep, onLayer: (Int) -> Void) -> Outcome {
         batch.removeAll()
-        var agenda = StepAgenda()
+        var agenda = agenda
         append(step.chunks, to: &agenda)
         return run(agenda, onLayer)
     }
@@ -104,14 +110,14 @@ final class WorkerEngine {
     /// - Returns: one sample for each row, in order.
     func run(_ iteration: DecodeIteration) -> [Sample] {
         batch.removeAll()
-        var agenda = StepAgenda()
+        var agenda = agenda
         append(iteration.rows, to: &agenda)
         return run(agenda) { _ in }.samples
     }
 
     func run(_ step: MixedStep) -> Outcome {
         batch.removeAll()
-        var agenda = StepAgenda()
+        var agenda = agenda
         append(step.rows, to: &agenda)
         append(step.chunks, to: &agenda)
         for padding in step.padding { batch.appendPadding(count: padding.count, at: Int32(padding.start), in: facts.kv) }
@@ -120,6 +126,16 @@ final class WorkerEngine {
 
     /// Nothing is to be done for now: others may have the cores.
     func rest() { crew.rest() }
+
+    private var agenda: StepAgenda {
+        StepAgenda { [constraints] attempt, context in
+            guard let constraint = context.constraint else { return nil }
+            let answer = (context.history ?? []).dropFirst(context.promptCount)
+            return constraints.mask(
+                of: RowConstraints.Row(
+                    id: attempt, constraint: OutputConstraint(constraint), answer: answer, endTokens: context.endTokens))
+        }
+    }
 
     private func append(_ chunks: [PrefillStep.Chunk], to agenda: inout StepAgenda) {
         for chunk in chunks {

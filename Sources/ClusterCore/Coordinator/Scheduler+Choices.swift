@@ -119,10 +119,30 @@ extension Scheduler {
 
     /// Whoever computed a prompt is gone before it told what it sampled: choices that are rows already start over.
     mutating func loseFirstTokens(of prompt: Int, _ reason: String, at now: Instant, into actions: inout [Action]) {
+        if requests[prompt].awaitsScores {
+            return startOver(prompt, reason, isFailure: true, at: now, into: &actions)
+        }
+        requests[prompt].hasForked = true
         for slot in requests[prompt].choices.compactMap({ requests.slot(of: $0) }) where !requests[slot].knowsFirstToken {
             guard case .decoding = requests[slot].phase, requests[slot].sharing != .none else { continue }
             retry(slot, reason, keepingHolder: false, at: now, into: &actions)
         }
+    }
+
+    /// The prompt is computed again, and its choices with it. Only before any of them has a token: as long as the prompt's
+    /// scores, which come first, are not all there.
+    mutating func startOver(
+        _ prompt: Int, _ reason: String, isFailure: Bool, at now: Instant, into actions: inout [Action]
+    ) {
+        for slot in requests[prompt].choices.compactMap({ requests.slot(of: $0) }) {
+            precondition(requests[slot].emittedCount == 0, "\(requests[slot]) has tokens before scores")
+            if case .following = requests[slot].phase { continue }
+            release(slot, keepingHolder: false, into: &actions)
+            requests[slot].phase = .following
+        }
+        release(prompt, keepingHolder: false, into: &actions)
+        requests[prompt].phase = .queued(holder: nil)
+        retry(prompt, reason, keepingHolder: false, isFailure: isFailure, at: now, into: &actions)
     }
 
     // MARK: Scores

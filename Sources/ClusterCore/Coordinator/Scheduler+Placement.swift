@@ -175,6 +175,9 @@ extension Scheduler {
         _ slot: Int, _ reason: String, keepingHolder: Bool, isFailure: Bool = true, at now: Instant,
         into actions: inout [Action]
     ) {
+        if requests[slot].isChoice, let prompt = requests.slot(of: requests[slot].family), requests[prompt].awaitsScores {
+            return startOver(prompt, reason, isFailure: isFailure, at: now, into: &actions)
+        }
         let hasProgress = requests[slot].emittedCount > requests[slot].emittedBeforeAttempt
         requests[slot].fruitlessAttempts =
             hasProgress ? 0 : requests[slot].fruitlessAttempts + (isFailure ? 1 : 0)

@@ -133,9 +133,8 @@ extension Scheduler {
         case .queued, .pausing: vacateHolder(slot)
         case .following: break
         case .divided:
-            if !requests[slot].hasForked { loseFirstTokens(of: slot, reason, at: now, into: &actions) }
-            requests[slot].hasForked = true
             vacateHolder(slot)
+            if !requests[slot].hasForked { loseFirstTokens(of: slot, reason, at: now, into: &actions) }
         case .prefilling, .transferring: retry(slot, reason, keepingHolder: false, at: now, into: &actions)
         case .decoding:
             if requests[slot].knowsFirstToken {
@@ -154,7 +153,8 @@ extension Scheduler {
         of slot: Int, _ reason: String, isFailure: Bool = true, at now: Instant, into actions: inout [Action]
     ) {
         switch requests[slot].phase {
-        case .queued, .pausing, .following, .divided: preconditionFailure("\(requests[slot]) is on no decode worker")
+        case .following: break  // Its prompt starts over, and it with it.
+        case .queued, .pausing, .divided: preconditionFailure("\(requests[slot]) is on no decode worker")
         case .prefilling(let route), .transferring(let route):
             retry(slot, reason, keepingHolder: !route.isLocal, isFailure: isFailure, at: now, into: &actions)
         case .decoding: retry(slot, reason, keepingHolder: false, isFailure: isFailure, at: now, into: &actions)

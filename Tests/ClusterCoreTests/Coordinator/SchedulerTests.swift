@@ -17,7 +17,7 @@ import Testing
         cluster.say("d", .embedded(a, row: 0))
         for index in 1...3 { cluster.say("d", .tokens([token(a, Int32(index), 100 + Int32(index))])) }
         #expect(cluster.log.emitted == [100, 101, 102, 103])
-        guard case .finish(_, let summary)? = cluster.log.endings.first else { throw Failure("no end") }
+        guard case .finish(_, _, let summary)? = cluster.log.endings.first else { throw Failure("no end") }
         #expect(summary.reason == .length && summary.tokenCount == 4 && summary.attempts == 1)
         #expect(summary.prefillWorker == WorkerID("p") && summary.decodeWorker == WorkerID("d"))
         #expect(cluster.log.endings.count == 1)
@@ -48,7 +48,7 @@ import Testing
         cluster.join("d", .decode)
         cluster.submit(1, endTokens: [9])
         let actions = cluster.say("p", .prefillFinished(attempt(1, 1), token(attempt(1, 1), 0, 9)))
-        guard case .finish(_, let summary)? = actions.endings.first else { throw Failure("no end") }
+        guard case .finish(_, _, let summary)? = actions.endings.first else { throw Failure("no end") }
         #expect(summary.reason == .stop && summary.decodeWorker == nil)
         #expect(actions.orders(to: "d") == [.cancel(attempt(1, 1))])
     }
@@ -226,7 +226,7 @@ import Testing
         var cluster = SchedulerHarness()
         let a = cluster.startDecoding(maxTokens: 20)
         let actions = cluster.handle(.stopMatched(RequestID(1)))
-        guard case .finish(_, let summary)? = actions.endings.first else { throw Failure("no end") }
+        guard case .finish(_, _, let summary)? = actions.endings.first else { throw Failure("no end") }
         #expect(summary.reason == .stop)
         #expect(actions.orders(to: "d") == [.cancel(a)])
     }

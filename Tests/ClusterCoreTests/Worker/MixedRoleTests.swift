@@ -236,11 +236,11 @@ final class MixedWorkerAlone {
         let rows = step.rows.map {
             Sample(attempt: $0.attempt, token: .success(token(($0.length, $0.blockTable, $0.sampling))))
         }
-        let chunks = step.chunks.compactMap { chunk in
-            chunk.sampling.map {
+        let chunks = step.chunks.flatMap { chunk in
+            chunk.samples.map {
                 Sample(
-                    attempt: chunk.attempt,
-                    token: .success(token((chunk.start + chunk.tokens.count, chunk.blockTable, $0))))
+                    attempt: $0.attempt,
+                    token: .success(token((chunk.start + chunk.tokens.count, chunk.blockTable, $0.context))))
             }
         }
         return rows + chunks
@@ -250,6 +250,7 @@ final class MixedWorkerAlone {
         let events = reports.flatMap { report -> [TokenEvent] in
             switch report {
             case .prefillFinished(_, let event): [event]
+            case .promptForked(_, let events): events
             case .tokens(let events): events
             default: []
             }

@@ -91,9 +91,15 @@ def frames(*parts):
 
 TOKEN = struct.pack("<I", 3)
 RECORD = struct.pack("<QIII", 1, 1, 1, 1)
+LOGPROBS = struct.pack("<IfIf", 2, -0.5, 3, -1.5)
+BIAS = struct.pack("<If", 3, -100)
+FORK = struct.pack("<QII", 2, 1, 1)
+SEQUENCE = [TOKEN, BIAS, FORK, b"{}"]
 PAYLOADS = {
-    "blocks": [b"k"], "ControlHeader.tokens": [RECORD], "prefill": [TOKEN], "grant": [TOKEN], "submit": ["Once é".encode()],
-    "ServerHeader.tokens": [TOKEN, b"text"], "finished": [b"text"], "status": [message("WorkerStatus")],
+    "blocks": [b"k"], "ControlHeader.tokens": [RECORD, LOGPROBS], "prefill_finished": [LOGPROBS],
+    "prompt_forked": [RECORD, LOGPROBS], "prompt_scored": [LOGPROBS], "prefill": SEQUENCE, "grant": SEQUENCE,
+    "submit": ["Once é".encode(), BIAS, b"{}"], "ServerHeader.tokens": [TOKEN, LOGPROBS, b"text"],
+    "prompt": [TOKEN, LOGPROBS], "finished": [b"text"], "status": [message("WorkerStatus")],
 }
 
 

@@ -1,6 +1,5 @@
 import Foundation
 import Generation
-import Inference
 import Tokenizer
 
 extension Tokenizer {
