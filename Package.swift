@@ -54,6 +54,7 @@ let targets: [Target] = [
 
     library("Generation"),
     library("JSONReader"),
+    library("ChatTemplate", ["JSONReader"]),
     library("Kernels", ["CKernels", "COpenBLAS"]),
     library("Tokenizer", ["CPCRE2", "Generation", "JSONReader"]),
     library("Grammar", ["Tokenizer", "Generation", "JSONReader"]),
@@ -75,7 +76,7 @@ let targets: [Target] = [
     library(
         "Gateway",
         [
-            "RequestAdmission", "ClusterCore", "Tokenizer", "JSONReader", "Generation", crypto, httpTypes, hummingbird, hummingbirdCore, lifecycle,
+            "RequestAdmission", "ClusterCore", "ChatTemplate", "Tokenizer", "JSONReader", "Generation", crypto, httpTypes, hummingbird, hummingbirdCore, lifecycle,
             logging,
         ] + nio),
     library("ProgramSupport", ["Transport", "Inference", argumentParser, logging, yams, lifecycle, signals]),
@@ -95,7 +96,7 @@ let targets: [Target] = [
     program(
         "Coordinator",
         [
-            "ProgramSupport", "Gateway", "RequestAdmission", "ClusterCore", "Transport", "ClusterTracing", "Wire", "Tokenizer", "Inference", "Generation",
+            "ProgramSupport", "Gateway", "ChatTemplate", "RequestAdmission", "ClusterCore", "Transport", "ClusterTracing", "Wire", "Tokenizer", "Inference", "Generation",
             argumentParser, logging, lifecycle,
         ]),
     program("Simulate", ["ClusterSimulation", argumentParser]),
@@ -116,7 +117,12 @@ let targets: [Target] = [
             systemPackage,
             "Coordinator", "PrefillWorker", "DecodeWorker", "MixedWorker", "Baton",
         ]),
-    tests("Gateway", ["Gateway", "RequestAdmission", "ClusterCore", "Tokenizer", "JSONReader", "Generation", httpTypes, hummingbird, hummingbirdTesting, logging]),
+    tests(
+        "Gateway",
+        [
+            "Gateway", "RequestAdmission", "ClusterCore", "ChatTemplate", "Tokenizer", "Inference", "JSONReader", "Generation", crypto, httpTypes,
+            hummingbird, hummingbirdTesting, logging,
+        ] + nio),
     tests("House", [subprocess, yams, systemPackage]),
     tests(
         "WorkerRuntime",

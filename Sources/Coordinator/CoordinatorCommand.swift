@@ -72,17 +72,19 @@ struct CoordinatorCommand: AsyncParsableCommand {
         let logger = logging.makeLogger(label: "coordinator")
         let shell = try CoordinatorShell(settings, logger: logger)
         try await shell.open()
-        let server = http.map { makeGateway($0, shell, settings, logger) }
+        let chat = try gateway.chat(tokenizer: settings.admission.tokenizer, logger: logger)
+        let server = http.map { makeGateway($0, shell, settings, chat, logger) }
         try await Program.serve(CoordinatorService(shell: shell, gateway: server), logger: logger) { await shell.drain() }
     }
 
     private func makeGateway(
-        _ configuration: GatewayConfiguration, _ shell: CoordinatorShell, _ settings: CoordinatorShell.Settings, _ logger: Logger
+        _ configuration: GatewayConfiguration, _ shell: CoordinatorShell, _ settings: CoordinatorShell.Settings, _ chat: ChatFormatting?,
+        _ logger: Logger
     ) -> Gateway {
         let model = ServedModel(
             name: settings.scheduler.modelName, created: Int(Date().timeIntervalSince1970), admission: settings.admission)
         return Gateway(
-            configuration, backend: GatewayBackend(shell: shell, model: model), version: Version.current, logger: logger
+            configuration, backend: GatewayBackend(shell: shell, model: model), chat: chat, version: Version.current, logger: logger
         ) { port in logger.info("HTTP at http://\(configuration.shownHost):\(port)") }
     }
 

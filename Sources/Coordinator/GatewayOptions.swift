@@ -1,6 +1,9 @@
 import ArgumentParser
+import ChatTemplate
 import Foundation
 import Gateway
+import Logging
+import Tokenizer
 
 /// Where HTTP is served, and for whom.
 struct GatewayOptions: ParsableArguments {
@@ -26,6 +29,9 @@ struct GatewayOptions: ParsableArguments {
         help: "Origin whose pages may use HTTP from a browser, such as https://chat.example.org, or * for all. May be given several times.")
     var allowedOrigin: [String] = []
 
+    @Option(help: "File with the Jinja template for conversations (default: the model's own).")
+    var chatTemplate: String?
+
     func validate() throws {
         guard (0...65_535).contains(port) else { throw ValidationError("--port must be 0 to 65535, not \(port)") }
         guard !host.isEmpty else { throw ValidationError("--host must not be empty") }
@@ -48,5 +54,29 @@ struct GatewayOptions: ParsableArguments {
                 "--host \(host) can be reached from other machines and there is no --api-key; say --insecure-network if that is wanted")
         }
         return configuration
+    }
+
+    /// - Returns: `nil` if the model has no template, or one that cannot be rendered: then chats are refused.
+    /// - Throws: if the template that was asked for cannot be rendered.
+    func chat(tokenizer: Tokenizer, logger: Logger) throws -> ChatFormatting? {
+        if let chatTemplate {
+            let source: String
+            do {
+                source = try String(contentsOfFile: chatTemplate, encoding: .utf8)
+            } catch {
+                throw ValidationError("--chat-template \(chatTemplate): cannot be read: \(error.localizedDescription)")
+            }
+            do {
+                return try ChatFormatting(source: source, tokenizer: tokenizer)
+            } catch {
+                throw ValidationError("--chat-template \(chatTemplate): \(error)")
+            }
+        }
+        do {
+            return try tokenizer.chatTemplate.map { try ChatFormatting(source: $0, tokenizer: tokenizer) }
+        } catch {
+            logger.warning("no chats: the model's chat template cannot be used: \(error)")
+            return nil
+        }
     }
 }

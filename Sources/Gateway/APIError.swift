@@ -51,7 +51,8 @@ extension APIError {
     init(_ failure: RequestFailure, tokenCount: Int = 0) {
         switch failure.code {
         case .invalid:
-            let parameter = Self.leadingParameter(of: failure.message)
+            // A constraint came as a form of the answer.
+            let parameter = failure.message.hasPrefix("constraint:") ? "response_format" : Self.leadingParameter(of: failure.message)
             self.init(400, failure.message, parameter: parameter, code: "invalid_value")
         case .overloaded:
             self.init(

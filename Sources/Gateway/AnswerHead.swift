@@ -4,6 +4,8 @@ import ClusterCore
 struct AnswerHead: Sendable {
     /// `cmpl-…` or `chatcmpl-…`; the same in all chunks.
     var id: String
+    /// What the id was made of.
+    var seed: UInt64
     /// Seconds since 1970.
     var created: Int
     var model: String

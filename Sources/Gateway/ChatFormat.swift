@@ -1,3 +1,4 @@
+import ChatTemplate
 import ClusterCore
 import Generation
 import Tokenizer
@@ -7,7 +8,7 @@ struct ChatFormat: AnswerFormat {
     private struct Call: Sendable {
         var id: String
         var name: String
-        var arguments: String
+        var arguments = ""
     }
 
     private struct Choice: Sendable {
@@ -15,17 +16,15 @@ struct ChatFormat: AnswerFormat {
         var calls: [Call] = []
         var tokens: [ScoredToken] = []
         var reason: FinishReason?
-        var reader: (any ToolCallReading)?
+        /// Looks for calls in the text; `nil` where there can be none.
+        var parser: ToolCallParser?
         var hasBegun = false
 
-        /// Text as it is, unless somebody looks for tool calls in it.
-        mutating func pieces(of text: String) -> [ChatPiece] {
-            reader?.append(text) ?? (text.isEmpty ? [] : [.content(text)])
+        mutating func events(of text: String) -> [ToolCallEvent] {
+            parser?.append(text) ?? (text.isEmpty ? [] : [.content(text)])
         }
 
-        mutating func lastPieces(of text: String) -> [ChatPiece] {
-            pieces(of: text) + (reader?.finish() ?? [])
-        }
+        mutating func lastEvents(of text: String) -> [ToolCallEvent] { events(of: text) + (parser?.finish() ?? []) }
 
         /// Why the answer ended, as the API has it.
         var finishReason: String? { reason.map { $0 == .stop && !calls.isEmpty ? "tool_calls" : $0.rawValue } }
@@ -35,16 +34,28 @@ struct ChatFormat: AnswerFormat {
     private let tokenText: TokenText
     private let alternatives: Int?
     private let report: UsageReport
+    /// What closes a call that was required and is complete.
+    private let suffix: String
     private var choices: [Choice]
     private(set) var usage = Usage()
 
-    init(_ request: ChatRequest, chat: any ChatFormatting, head: AnswerHead, tokenizer: Tokenizer) {
+    /// - Parameter requiredCall: what the answer had to be, if it had to be a call.
+    init(
+        _ request: ChatRequest, chat: ChatFormatting, requiredCall: ChatFormatting.RequiredCall?, head: AnswerHead, tokenizer: Tokenizer
+    ) {
         self.head = head
         tokenText = TokenText(tokenizer: tokenizer)
         alternatives = request.logprobs
         report = UsageReport(request.shared)
-        choices = (0..<request.shared.choices).map { _ in
-            Choice(reader: request.conversation.tools == nil ? nil : chat.makeToolCallReader())
+        suffix = requiredCall?.suffix ?? ""
+        let names = Set(request.tools.definitions.map(\.name))
+        let seed = head.seed
+        choices = (0..<request.shared.choices).map { index in
+            guard request.tools.shown != nil, let format = chat.toolCalls else { return Choice() }
+            var parser = ToolCallParser(format, knownNames: names, seed: seed &+ UInt64(index))
+            // The prompt ends with the beginning of the call; nothing is certain behind a mere marker.
+            if let requiredCall { _ = parser.append(requiredCall.prefix) }
+            return Choice(parser: parser)
         }
     }
 
@@ -57,21 +68,21 @@ struct ChatFormat: AnswerFormat {
         case .tokens(let choice, _, let tokens, let text):
             let index = Int(choice)
             if alternatives != nil { choices[index].tokens += tokens }
-            take(choices[index].pieces(of: text), index)
+            take(choices[index].events(of: text), index)
         case .finished(let choice, let completion):
             let index = Int(choice)
-            take(choices[index].lastPieces(of: completion.text), index)
+            take(choices[index].lastEvents(of: ending(completion)), index)
             choices[index].reason = completion.reason
         }
     }
 
-    private mutating func take(_ pieces: [ChatPiece], _ index: Int) {
-        for piece in pieces {
-            switch piece {
-            case .content(let text): choices[index].content += text
-            case .call(let name, let arguments): _ = addCall(name, arguments, index)
-            }
-        }
+    private mutating func take(_ events: [ToolCallEvent], _ index: Int) {
+        for event in events { _ = delta(event, index) }
+    }
+
+    /// The end of an answer's text, with what closes it if it was cut to a form and came to its end.
+    private func ending(_ completion: Completion) -> String {
+        completion.text + (completion.reason == .stop ? suffix : "")
     }
 
     func whole() -> JSONText {
@@ -80,7 +91,10 @@ struct ChatFormat: AnswerFormat {
                 "role": "assistant", "content": choice.content.isEmpty && !choice.calls.isEmpty ? .null : .string(choice.content),
                 "refusal": .null,
             ]
-            if !choice.calls.isEmpty { message = message.adding("tool_calls", .array(choice.calls.map { json($0) })) }
+            if !choice.calls.isEmpty {
+                let calls: [JSONText] = choice.calls.map { ["id": .string($0.id), "type": "function", "function": json($0)] }
+                message = message.adding("tool_calls", .array(calls))
+            }
             return [
                 "index": .integer(index), "message": message,
                 "logprobs": alternatives.map { tokenText.chatLogprobs(choice.tokens, alternatives: $0) } ?? .null,
@@ -100,7 +114,7 @@ struct ChatFormat: AnswerFormat {
             let index = Int(choice)
             var chunks = beginning(of: index)
             var logprobs = alternatives.map { tokenText.chatLogprobs(tokens, alternatives: $0) }
-            for delta in deltas(choices[index].pieces(of: text), index) {
+            for delta in deltas(choices[index].events(of: text), index) {
                 chunks.append(chunk(index, delta: delta, logprobs: logprobs ?? .null))
                 logprobs = nil
             }
@@ -110,7 +124,7 @@ struct ChatFormat: AnswerFormat {
         case .finished(let choice, let completion):
             let index = Int(choice)
             var chunks = beginning(of: index)
-            chunks += deltas(choices[index].lastPieces(of: completion.text), index).map { chunk(index, delta: $0) }
+            chunks += deltas(choices[index].lastEvents(of: ending(completion)), index).map { chunk(index, delta: $0) }
             choices[index].reason = completion.reason
             chunks.append(chunk(index, delta: [:], reason: choices[index].finishReason))
             return chunks
@@ -129,13 +143,26 @@ struct ChatFormat: AnswerFormat {
         return [chunk(index, delta: ["role": "assistant", "content": ""])]
     }
 
-    private mutating func deltas(_ pieces: [ChatPiece], _ index: Int) -> [JSONText] {
-        pieces.map { piece in
-            switch piece {
-            case .content(let text): ["content": .string(text)]
-            case .call(let name, let arguments):
-                ["tool_calls": [json(addCall(name, arguments, index), index: choices[index].calls.count - 1)]]
-            }
+    private mutating func deltas(_ events: [ToolCallEvent], _ index: Int) -> [JSONText] {
+        events.compactMap { delta($0, index) }
+    }
+
+    /// Notes an event.
+    /// - Returns: what a chunk tells of it.
+    private mutating func delta(_ event: ToolCallEvent, _ index: Int) -> JSONText? {
+        switch event {
+        case .content(let text):
+            choices[index].content += text
+            return ["content": .string(text)]
+        case .callBegan(let number, let id, let name):
+            let call = Call(id: id, name: name)
+            choices[index].calls.append(call)
+            return ["tool_calls": [["index": .integer(number), "id": .string(id), "type": "function", "function": json(call)]]]
+        case .arguments(let number, let text):
+            guard choices[index].calls.indices.contains(number) else { return nil }
+            choices[index].calls[number].arguments += text
+            return ["tool_calls": [["index": .integer(number), "function": ["arguments": .string(text)]]]]
+        case .callEnded: return nil
         }
     }
 
@@ -146,20 +173,5 @@ struct ChatFormat: AnswerFormat {
         return report.chunk(head.object("chat.completion.chunk", choices: [choice]), usage)
     }
 
-    // MARK: Tool calls
-
-    private mutating func addCall(_ name: String, _ arguments: String, _ index: Int) -> Call {
-        // Unlike those of any other answer, and of any other call in this one.
-        let id = "call_\(head.id.suffix(16))_\(index)_\(choices[index].calls.count)"
-        let call = Call(id: id, name: name, arguments: arguments)
-        choices[index].calls.append(call)
-        return call
-    }
-
-    /// - Parameter index: among the calls of the choice; only chunks tell it.
-    private func json(_ call: Call, index: Int? = nil) -> JSONText {
-        let position: JSONText = index.map { ["index": .integer($0)] } ?? [:]
-        return position.adding("id", .string(call.id)).adding("type", "function")
-            .adding("function", ["name": .string(call.name), "arguments": .string(call.arguments)])
-    }
+    private func json(_ call: Call) -> JSONText { ["name": .string(call.name), "arguments": .string(call.arguments)] }
 }

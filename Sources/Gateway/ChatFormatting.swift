@@ -1,23 +1,72 @@
-/// A model's way to write conversations and tool calls.
-public protocol ChatFormatting: Sendable {
+import ChatTemplate
+import Generation
+import JSONReader
+import Tokenizer
+
+/// A model's way to write conversations and tool calls: what its Jinja template says.
+public struct ChatFormatting: Sendable {
+    private let template: ChatTemplate
+    /// `nil`: the template writes no tool calls that are known here.
+    let toolCalls: ToolCallFormat?
+    /// What templates may write without being told: the tokens that begin and end a text.
+    private let tokens: [TemplateValue.Member]
+
+    /// - Parameter source: the template.
+    /// - Throws: with line and column, if it is not one that can be rendered.
+    public init(source: String, tokenizer: Tokenizer) throws(ChatTemplateError) {
+        template = try ChatTemplate(source: source)
+        toolCalls = ToolCallFormat(template: source)
+        tokens = [("bos_token", tokenizer.bosToken), ("eos_token", tokenizer.eosToken)].map { name, id in
+            .init(name, .string(id.flatMap { tokenizer.token($0) } ?? ""))
+        }
+    }
+
     /// The text that the model is to continue; special tokens are written in it.
     ///
-    /// - Throws: ``APIError`` if the model's template refuses the messages.
-    func prompt(of conversation: Conversation) throws(APIError) -> String
-    /// What finds tool calls in an answer's text; `nil` if the model knows none.
-    func makeToolCallReader() -> (any ToolCallReading)?
+    /// - Throws: ``APIError`` if the template refuses the messages.
+    func prompt(of conversation: Conversation) throws(APIError) -> String {
+        do throws(ChatTemplateError) {
+            return try template.render(
+                messages: conversation.messages, tools: conversation.tools,
+                addGenerationPrompt: conversation.addsGenerationPrompt, variables: tokens + conversation.arguments,
+                date: TemplateDate(secondsSinceEpoch: WallClock.seconds))
+        } catch {
+            throw .invalid("messages", "the model's chat template refuses them: \(error)", code: "chat_template_error")
+        }
+    }
+
+    /// How an answer is made to be a call of one of some tools: it goes on behind `prefix`, and is JSON.
+    struct RequiredCall: Sendable {
+        /// Ends the prompt; the call's text begins with it.
+        var prefix: String
+        var constraint: Constraint
+        /// Follows the JSON.
+        var suffix: String
+    }
+
+    /// - Throws: ``APIError`` if this model's calls cannot be required.
+    func requiredCall(of tools: [ToolDefinition]) throws(APIError) -> RequiredCall {
+        guard let shapes = toolCalls?.shapes(of: tools), let shape = shapes.first, shapes.count == 1 else {
+            throw .invalid("tool_choice", "a call can be required only where the model's template knows how to write one, and of one tool where it writes the name apart")
+        }
+        let schema = JSONText(shape.schema).utf8
+        return RequiredCall(
+            prefix: shape.prefix, constraint: Constraint(kind: .jsonSchema, source: String(decoding: schema, as: UTF8.self)),
+            suffix: shape.suffix)
+    }
 }
 
-/// Finds tool calls in the text of an answer while it arrives.
-public protocol ToolCallReading: Sendable {
-    /// - Returns: what is certain now. Text that may be the beginning of a call is held back.
-    mutating func append(_ text: String) -> [ChatPiece]
-    /// The rest, when the answer is complete.
-    mutating func finish() -> [ChatPiece]
-}
-
-public enum ChatPiece: Sendable, Hashable {
-    case content(String)
-    /// `arguments` is JSON.
-    case call(name: String, arguments: String)
+extension JSONText {
+    init(_ value: TemplateValue) {
+        switch value {
+        case .null: self = .null
+        case .boolean(let value): self = .boolean(value)
+        case .integer(let value): self = .integer(value)
+        case .wideInteger(let digits): self = .verbatim(Array(digits.utf8))
+        case .number(let value): self = .number(value)
+        case .string(let text): self = .string(text)
+        case .array(let elements): self = .array(elements.map { JSONText($0) })
+        case .object(let members): self = .object(members.map { Member(name: $0.key, value: JSONText($0.value)) })
+        }
+    }
 }

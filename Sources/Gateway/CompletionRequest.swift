@@ -36,6 +36,7 @@ struct CompletionRequest: Sendable {
                 "prompt", "\(prompts.count) prompts with n = \(shared.choices) make more than \(SharedParameters.mostChoices) choices")
         }
         if maxTokens == 0, !echoes { throw reader.invalid("max_tokens", "must be at least 1 unless echo is true") }
+        if maxTokens == 0, shared.choices > 1 { throw reader.invalid("n", "choices are all alike with max_tokens 0") }
         if maxTokens == 0, shared.streams { throw reader.invalid("stream", "there is nothing to stream with max_tokens 0") }
         if let suffix = try reader.text("suffix"), !suffix.isEmpty {
             throw reader.invalid("suffix", "is not supported")

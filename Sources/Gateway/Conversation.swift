@@ -1,32 +1,33 @@
+import ChatTemplate
 import JSONReader
 
 /// What a chat template is given.
-public struct Conversation: Sendable {
+struct Conversation: Sendable {
     /// Objects with `role` and `content`, and what else the role has; contents are texts.
-    var messages: JSONText
+    var messages: TemplateValue
     /// An array of tools as OpenAI defines them; `nil` without any.
-    var tools: JSONText?
+    var tools: TemplateValue?
     /// The prompt ends with the beginning of an answer.
     var addsGenerationPrompt: Bool
-    /// Further variables, by name.
-    var arguments: JSONText?
+    /// Further variables.
+    var arguments: [TemplateValue.Member]
 }
 
 extension Conversation {
     private static let roles: Set<String> = ["system", "developer", "user", "assistant", "tool", "function"]
 
     /// - Throws: ``APIError`` that names the message, such as `messages[3].role`.
-    static func messages(_ value: JSONValue) throws(APIError) -> JSONText {
+    static func messages(_ value: JSONValue) throws(APIError) -> TemplateValue {
         guard let array = value.array else {
             throw APIError(400, "messages: expected an array, not \(value.shown)", parameter: "messages", code: "invalid_type")
         }
         guard array.count > 0 else { throw .invalid("messages", "is empty", code: "empty_array") }
-        var messages: [JSONText] = []
+        var messages: [TemplateValue] = []
         for (index, element) in array.enumerated() { messages.append(try message(element, at: "messages[\(index)]")) }
         return .array(messages)
     }
 
-    private static func message(_ value: JSONValue, at path: String) throws(APIError) -> JSONText {
+    private static func message(_ value: JSONValue, at path: String) throws(APIError) -> TemplateValue {
         guard let object = value.object else {
             throw APIError(400, "\(path): expected an object, not \(value.shown)", parameter: path, code: "invalid_type")
         }
@@ -40,14 +41,14 @@ extension Conversation {
         let content = try content(reader, at: path)
         guard content != nil || calls != nil else { throw reader.missing("content") }
         // Templates know nobody but the system who could give such orders.
-        var message: JSONText = [
-            "role": .string(role == "developer" ? "system" : role), "content": .string(content ?? ""),
+        var message: [TemplateValue.Member] = [
+            .init("role", .string(role == "developer" ? "system" : role)), .init("content", .string(content ?? "")),
         ]
-        if let name = try reader.text("name") { message = message.adding("name", .string(name)) }
-        if let id = try reader.text("tool_call_id") { message = message.adding("tool_call_id", .string(id)) }
-        if let text = try reader.text("reasoning_content") { message = message.adding("reasoning_content", .string(text)) }
-        if let calls { message = message.adding("tool_calls", calls) }
-        return message
+        for name in ["name", "tool_call_id", "reasoning_content"] {
+            if let text = try reader.text(name) { message.append(.init(name, .string(text))) }
+        }
+        if let calls { message.append(.init("tool_calls", calls)) }
+        return .object(message)
     }
 
     /// A text, or parts of which only texts are understood.
@@ -74,11 +75,11 @@ extension Conversation {
         return texts.joined(separator: "\n")
     }
 
-    private static func toolCalls(_ reader: ParameterReader, at path: String) throws(APIError) -> JSONText? {
+    private static func toolCalls(_ reader: ParameterReader, at path: String) throws(APIError) -> TemplateValue? {
         guard let value = reader["tool_calls"] else { return nil }
         guard let array = value.array else { throw reader.wrong("tool_calls", value, expected: "an array") }
         guard array.count > 0 else { return nil }
-        var calls: [JSONText] = []
+        var calls: [TemplateValue] = []
         for (index, element) in array.enumerated() {
             let name = "\(path).tool_calls[\(index)]"
             guard let object = element.object, let function = object["function"]?.object else {
@@ -87,21 +88,22 @@ extension Conversation {
             let inner = ParameterReader(function, names: ["name", "arguments"], prefix: name + ".function.")
             guard let functionName = try inner.text("name") else { throw inner.missing("name") }
             let arguments = inner["arguments"]
-            let call: JSONText = [
-                "id": JSONText(object["id"]?.text), "type": "function",
-                "function": ["name": .string(functionName), "arguments": arguments.map { Self.arguments($0) } ?? .object([])],
+            let written: [TemplateValue.Member] = [
+                .init("name", .string(functionName)), .init("arguments", arguments.map { Self.arguments($0) } ?? .object([])),
             ]
-            calls.append(call)
+            var call: [TemplateValue.Member] = [.init("type", .string("function")), .init("function", .object(written))]
+            if let id = object["id"]?.text { call.insert(.init("id", .string(id)), at: 0) }
+            calls.append(.object(call))
         }
         return .array(calls)
     }
 
     /// Clients send them as text, templates expect what the text says.
-    private static func arguments(_ value: JSONValue) -> JSONText {
-        guard let text = value.text else { return JSONText(value) }
+    private static func arguments(_ value: JSONValue) -> TemplateValue {
+        guard let text = value.text else { return TemplateValue(value) }
         guard let document = try? JSONDocument(file: "arguments", source: Array(text.utf8)), document.root.kind == .object else {
             return .string(text)
         }
-        return JSONText(document.root)
+        return TemplateValue(document.root)
     }
 }

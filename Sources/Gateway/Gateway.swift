@@ -11,16 +11,17 @@ public final class Gateway: Sendable {
     private let threads: MultiThreadedEventLoopGroup
 
     /// - Parameters:
+    ///   - chat: `nil`: the model has no chat template, and chats are refused.
     ///   - version: told at `/version`.
     ///   - onListening: called with the port once clients can connect.
     public init(
-        _ configuration: GatewayConfiguration, backend: any ServingBackend, version: String, logger: Logger,
+        _ configuration: GatewayConfiguration, backend: any ServingBackend, chat: ChatFormatting?, version: String, logger: Logger,
         onListening: @escaping @Sendable (Int) -> Void
     ) {
         // Answers are made elsewhere; to pass them on takes a few percent of one core.
         threads = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let application = Self.application(
-            configuration, backend: backend, version: version, threads: threads, logger: logger, onListening: onListening)
+            configuration, backend: backend, chat: chat, version: version, threads: threads, logger: logger, onListening: onListening)
         group = ServiceGroup(configuration: .init(services: [application], logger: Self.quiet(logger)))
     }
 
@@ -41,11 +42,11 @@ public final class Gateway: Sendable {
     public func shutDown() async { await group.triggerGracefulShutdown() }
 
     static func application(
-        _ configuration: GatewayConfiguration, backend: any ServingBackend, version: String, threads: any EventLoopGroup,
+        _ configuration: GatewayConfiguration, backend: any ServingBackend, chat: ChatFormatting?, version: String, threads: any EventLoopGroup,
         logger: Logger, onListening: @escaping @Sendable (Int) -> Void
     ) -> Application<GatewayResponder> {
         let connections = Connections()
-        let desk = ServingDesk(backend: backend, chat: nil, version: version)
+        let desk = ServingDesk(backend: backend, chat: chat, version: version)
         let channel = HTTP1Channel.Configuration(
             additionalChannelHandlers: [
                 ConnectionHandler(

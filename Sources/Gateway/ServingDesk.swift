@@ -9,13 +9,13 @@ import Tokenizer
 /// What every route answers.
 struct ServingDesk: Sendable {
     let backend: any ServingBackend
-    let chat: (any ChatFormatting)?
+    let chat: ChatFormatting?
     /// Of all programs, for `/version`.
     let version: String
     private let encoder: PromptEncoder
     private let lengths: LengthCheck
 
-    init(backend: any ServingBackend, chat: (any ChatFormatting)?, version: String) {
+    init(backend: any ServingBackend, chat: ChatFormatting?, version: String) {
         self.backend = backend
         self.chat = chat
         self.version = version
@@ -57,7 +57,8 @@ struct ServingDesk: Sendable {
             var submission = request.shared.submission(
                 tokens, maxTokens: maxTokens, timeout: try timeLeft(request.shared, exchange))
             submission.logprobs = request.logprobs.map { Int32($0) }
-            submission.promptLogprobs = request.echoes ? submission.logprobs : nil
+            // A prompt that is echoed is also scored, if there is nothing else to be done.
+            submission.promptLogprobs = request.echoes ? submission.logprobs ?? (maxTokens == 0 ? 0 : nil) : nil
             submission.constraint = request.constraint
             prompts.append(tokens)
             submissions.append(submission)
@@ -70,15 +71,16 @@ struct ServingDesk: Sendable {
         try check(model: request.shared.model)
         let reception = try await enter()
         let chat = try formatting()
-        let tokens = try await encoder.tokens(
-            of: try chat.prompt(of: request.conversation), addsSpecialTokens: false, parameter: "messages")
+        let call = request.tools.required.isEmpty ? nil : try chat.requiredCall(of: request.tools.required)
+        let prompt = try chat.prompt(of: request.conversation) + (call?.prefix ?? "")
+        let tokens = try await encoder.tokens(of: prompt, addsSpecialTokens: false, parameter: "messages")
         let maxTokens = try lengths.maxTokens(
             request.maxTokens, usual: nil, promptCount: tokens.count, parameter: "messages")
         var submission = request.shared.submission(
             tokens, maxTokens: maxTokens, timeout: try timeLeft(request.shared, exchange))
         submission.logprobs = request.logprobs.map { Int32($0) }
-        submission.constraint = request.constraint
-        let format = ChatFormat(request, chat: chat, head: head("chatcmpl-", reception), tokenizer: tokenizer)
+        submission.constraint = call?.constraint ?? request.constraint
+        let format = ChatFormat(request, chat: chat, requiredCall: call, head: head("chatcmpl-", reception), tokenizer: tokenizer)
         return try await deliver([submission], format, streams: request.shared.streams, exchange)
     }
 
@@ -89,7 +91,7 @@ struct ServingDesk: Sendable {
         return streams ? try await delivery.stream(format) : try await delivery.whole(format)
     }
 
-    private func formatting() throws(APIError) -> any ChatFormatting {
+    private func formatting() throws(APIError) -> ChatFormatting {
         guard let chat else {
             throw APIError(400, "this model has no chat template", parameter: "messages", code: "no_chat_template")
         }
@@ -119,8 +121,9 @@ struct ServingDesk: Sendable {
     }
 
     private func head(_ prefix: String, _ reception: Reception) -> AnswerHead {
-        AnswerHead(
-            id: Exchange.identifier(prefix, .random(in: 0 ... .max)), created: WallClock.seconds, model: backend.model.name,
+        let seed = UInt64.random(in: 0 ... .max)
+        return AnswerHead(
+            id: Exchange.identifier(prefix, seed), seed: seed, created: WallClock.seconds, model: backend.model.name,
             fingerprint: reception.numerics?.fingerprint)
     }
 

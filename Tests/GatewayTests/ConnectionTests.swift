@@ -18,7 +18,7 @@ import Testing
         var logger = Logger(label: "gateway-test")
         logger.logLevel = .critical
         let (ports, port) = AsyncStream<Int>.makeStream()
-        let gateway = Gateway(configuration, backend: backend, version: "1", logger: logger) { port.yield($0) }
+        let gateway = Gateway(configuration, backend: backend, chat: nil, version: "1", logger: logger) { port.yield($0) }
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await gateway.run() }
             guard let port = await ports.first(where: { _ in true }) else { return }

@@ -24,7 +24,7 @@ import Testing
 
     @Test func theSameRequestIsServedOnce() async throws {
         let gateway = try TestGateway()
-        try await gateway.application.test(.router) { client in
+        try await gateway.application().test(.router) { client in
             for body in [Self.body, #"{"prompt": "x", "stream": true}"#] {
                 let first = try await post(client, "key" + body, body)
                 let second = try await post(client, "key" + body, body)
@@ -41,7 +41,7 @@ import Testing
 
     @Test func requestsAtTheSameTimeShareOneAnswer() async throws {
         let gateway = try TestGateway()
-        try await gateway.application.test(.router) { client in
+        try await gateway.application().test(.router) { client in
             let texts = try await withThrowingTaskGroup(of: String.self) { group in
                 for _ in 0..<16 { group.addTask { try await post(client, "key").text } }
                 return try await group.reduce(into: Set<String>()) { $0.insert($1) }
@@ -53,7 +53,7 @@ import Testing
 
     @Test func anotherBodyIsAConflict() async throws {
         let gateway = try TestGateway()
-        try await gateway.application.test(.router) { client in
+        try await gateway.application().test(.router) { client in
             _ = try await post(client, "key")
             let other = try await post(client, "key", #"{"prompt": "y"}"#)
             #expect(other.status == 422)
@@ -66,7 +66,7 @@ import Testing
         gateway.configuration.apiKeys.add(key: "a")
         gateway.configuration.apiKeys.add(key: "b")
         let backend = gateway.backend
-        try await gateway.application.test(.router) { client in
+        try await gateway.application().test(.router) { client in
             _ = try await post(client, "key", headers: [.authorization: "Bearer a"])
             _ = try await post(client, "key", headers: [.authorization: "Bearer b"])
             #expect(backend.submissions.count == 2)
@@ -75,7 +75,7 @@ import Testing
 
     @Test func aFailureMayBeTriedAgain() async throws {
         let gateway = try TestGateway(.refusal(RequestFailure(code: .overloaded, message: "full")))
-        try await gateway.application.test(.router) { client in
+        try await gateway.application().test(.router) { client in
             let first = try await post(client, "key")
             #expect(first.status == 503)
             gateway.backend.state.withLock { $0.script = .answers([[.init("a")]]) }
@@ -86,7 +86,7 @@ import Testing
 
     @Test func whatIsWrongStaysWrong() async throws {
         let gateway = try TestGateway()
-        try await gateway.application.test(.router) { client in
+        try await gateway.application().test(.router) { client in
             let first = try await post(client, "key", #"{"prompt": "x", "n": 0}"#)
             let second = try await post(client, "key", #"{"prompt": "x", "n": 0}"#)
             #expect(first.status == 400)

@@ -14,16 +14,21 @@ import Testing
 struct TestGateway {
     let backend: FakeBackend
     var configuration = GatewayConfiguration(host: "127.0.0.1", port: 0)
+    /// The bundled model's own, unless a test writes another one down.
+    var template: String?
 
     init(_ script: FakeBackend.Script = .answers([[.init("Hello"), .init(" there")]])) throws {
         backend = try FakeBackend(script)
+        template = backend.model.admission.tokenizer.chatTemplate
     }
 
-    var application: Application<GatewayResponder> {
+    /// - Throws: if the template cannot be read.
+    func application() throws -> Application<GatewayResponder> {
         var logger = Logger(label: "gateway-test")
         logger.logLevel = .critical
         return Gateway.application(
-            configuration, backend: backend, version: "1.2.3", threads: MultiThreadedEventLoopGroup.singleton, logger: logger
+            configuration, backend: backend, chat: try template.map { try ChatFormatting(source: $0, tokenizer: backend.model.admission.tokenizer) },
+            version: "1.2.3", threads: MultiThreadedEventLoopGroup.singleton, logger: logger
         ) { _ in }
     }
 
@@ -65,7 +70,7 @@ struct TestGateway {
     func ask(
         _ method: HTTPRequest.Method, _ path: String, _ body: String? = nil, headers: HTTPFields = [:]
     ) async throws -> Answer {
-        try await application.test(.router) { client in
+        try await application().test(.router) { client in
             try await client.execute(
                 uri: path, method: method, headers: headers, body: body.map { ByteBuffer(string: $0) }
             ) { Answer($0) }
