@@ -129,7 +129,7 @@ private final class Session {
         if admitted.stop.maxTokens > 0 {
             let answer = try generation.generate(
                 prompt: admitted.prompt, parameters: admitted.sampling, stop: admitted.stop, choice: UInt32(choice),
-                logprobs: admitted.logprobs.map(Int.init), grammar: grammar
+                logprobs: admitted.logprobs.map(Int.init), mask: grammar?.masking(endTokens: admitted.stop.endTokens)
             ) { token, index in
                 if index == 0 { first = .now }
                 let piece = text.append(token.token)
@@ -148,5 +148,18 @@ private final class Session {
                         prefill: first - began, timeToFirstToken: first - began,
                         timePerOutputToken: count > 1 ? decode / (count - 1) : .zero),
                     prefillWorker: WorkerID("local"), decodeWorker: WorkerID("local"), attempts: 1)))
+    }
+}
+
+extension MaskTables {
+    /// The masks of one answer, token by token.
+    fileprivate func masking(endTokens: [TokenID]) -> (_ answer: [TokenID]) throws -> TokenMask {
+        var tables = self, state = grammar.start
+        return { answer in
+            for token in answer.dropFirst(state.tokenCount) {
+                try state.advance(by: token, endTokens: endTokens, in: tables.grammar)
+            }
+            return tables.mask(of: state, endTokens: endTokens)
+        }
     }
 }

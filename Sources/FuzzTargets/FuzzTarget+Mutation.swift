@@ -10,9 +10,10 @@ extension FuzzTarget {
         var random = FuzzRandom(state: seed)
         let mutated =
             switch self {
-            case .json, .config, .tokenizer:
+            case .json, .config, .tokenizer, .schema:
                 random.chance(of: 2) ? byBytes(input) : JSONMutation.mutate(input, &random)
             case .safetensors: Self.mutateSafetensors(input, &random, byBytes: byBytes)
+            case .regex, .gbnf: byBytes(input)
             case .gguf: Self.mutateNumber(input, &random, byBytes: byBytes)
             case .kv, .control, .rpc: mutateMessage(input, &random, byBytes: byBytes)
             }

@@ -20,6 +20,12 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case safetensors
     /// A whole GGUF file.
     case gguf
+    /// A JSON schema as a client sends it, compiled.
+    case schema
+    /// A regular expression.
+    case regex
+    /// A grammar in GBNF.
+    case gbnf
     /// Frames (``FrameList``) of a message on a KV link, either way.
     case kv
     /// Frames of a control message or heartbeat.
@@ -46,6 +52,9 @@ extension FuzzTarget {
             case .tokenizer: return try Self.tokenizer(input)
             case .safetensors: return try Self.safetensors(input)
             case .gguf: return try Self.gguf(input)
+            case .schema: return try Self.constraint(.jsonSchema(String(decoding: input, as: UTF8.self)))
+            case .regex: return try Self.constraint(.regex(String(decoding: input, as: UTF8.self)))
+            case .gbnf: return try Self.constraint(.grammar(String(decoding: input, as: UTF8.self)))
             case .kv, .control, .rpc: return Self.message(FrameList.frames(of: input), families)
             }
         } catch {

@@ -33,12 +33,12 @@ public final class LocalGeneration {
     ///   - chunkSize: prompt tokens per prefill step; does not change the answer.
     ///   - choice: index of the answer among the `n` of a request; that of the parameters by default.
     ///   - logprobs: log-probabilities are wanted, and of so many of the most probable tokens.
-    ///   - grammar: what the answer must obey.
+    ///   - mask: the tokens that may follow an answer so far; `nil`: any.
     ///   - onToken: called with each token as it is chosen; false ends the generation early (as `stop`).
     /// - Throws: ``GenerationError``, ``ForwardError``, ``SamplingError``, `KernelError`.
     public func generate(
         prompt: [TokenID], parameters: SamplingParameters, stop: StopConditions, choice: UInt32? = nil,
-        logprobs top: Int? = nil, grammar: MaskTables? = nil, chunkSize: Int = 512,
+        logprobs top: Int? = nil, chunkSize: Int = 512, mask: ((_ answer: [TokenID]) throws -> TokenMask)? = nil,
         onToken: (_ token: ScoredToken, _ index: Int32) throws -> Bool = { _, _ in true }
     ) throws -> Answer {
         precondition(chunkSize >= 1, "chunks of \(chunkSize) tokens")
@@ -52,16 +52,15 @@ public final class LocalGeneration {
         }
         let (kv, table) = try cache(for: length)
         var logits = try prefill(prompt, kv: kv, table: table, chunkSize: chunkSize)
-        var answer = Answer(tokens: [], finishReason: .stop), tables = grammar, state = grammar?.grammar.start
+        var answer = Answer(tokens: [], finishReason: .stop)
         while true {
             let index = Int32(answer.tokens.count)
             let token = try sampler.sample(
                 logits: logits[0], parameters: parameters, prompt: prompt, generated: answer.tokens,
-                mask: state.flatMap { tables?.mask(of: $0, endTokens: stop.endTokens) },
+                mask: try mask?(answer.tokens),
                 choice: choice ?? parameters.choice, index: UInt32(index), masked: stop.maskedTokens(at: index))
             let score = try top.map { try sampler.logprobs(of: token, logits: logits[0], top: $0) }
             answer.tokens.append(token)
-            if let grammar { try state?.advance(by: token, endTokens: stop.endTokens, in: grammar.grammar) }
             if let score { answer.logprobs.append(score) }
             guard try onToken(ScoredToken(token, score), index) else { return answer }
             if let reason = stop.finishReason(after: token, at: index) {

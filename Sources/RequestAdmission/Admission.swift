@@ -84,11 +84,11 @@ public struct Admission: Sendable {
         if let size = submission.constraint?.source.utf8.count, size > Constraint.maxByteCount {
             throw Self.invalid("constraint: \(size) bytes, at most \(Constraint.maxByteCount) are allowed")
         }
-        if let constraint = submission.constraint { try check(constraint, of: submission) }
+        if let constraint = submission.constraint { try checkConstraint(constraint, of: submission) }
     }
 
     /// What is wrong with a constraint is said before anybody works on the request.
-    private func check(_ constraint: Constraint, of submission: Submission) throws(RequestFailure) {
+    private func checkConstraint(_ constraint: Constraint, of submission: Submission) throws(RequestFailure) {
         // An answer that is complete can only end: it must be allowed to.
         if submission.minTokens > 0 { throw Self.invalid("min_tokens: cannot be kept together with a constraint") }
         if submission.ignoreEndTokens, submission.stopTokens.isEmpty {

@@ -143,7 +143,10 @@ import Testing
         let home = cluster.log.orders(to: "p").isEmpty ? "q" : "p", other = home == "p" ? "q" : "p"
         #expect(cluster.say(home, .promptScored(name(1), scores(1, 2))).prompts == [scored(0..<3)])
         let orders = cluster.lose(home).orders(to: other)
-        guard case .prefill(let order)? = orders.last else { return Issue.record("no order: \(orders)") }
+        guard case .prefill(let order)? = orders.last else {
+            Issue.record("no order: \(orders)")
+            return
+        }
         #expect(order.sequence.scoring == PromptScoring(top: 0, first: 3))
         // A worker that scores more than it must changes nothing.
         #expect(cluster.say(other, .promptScored(name(1, 2), scores(2, 3))).prompts == [scored(3..<5)])
@@ -171,7 +174,10 @@ import Testing
     @Test func aPromptThatIsOnlyScoredNeedsNoDecodeWorker() {
         var cluster = cluster(choices: 3, maxTokens: 0, promptLogprobs: 0)
         #expect(cluster.log.orders(to: "d").allSatisfy { if case .grant = $0 { false } else { true } })
-        guard case .prefill(let order)? = cluster.log.orders(to: "p").last else { return Issue.record("no order") }
+        guard case .prefill(let order)? = cluster.log.orders(to: "p").last else {
+            Issue.record("no order")
+            return
+        }
         #expect(order.destination == nil && order.sequence.forks.isEmpty)
         let actions = cluster.say("p", .promptScored(name(1), scores(1, 4)))
         #expect(actions.prompts == [scored(0..<5)] && actions.ended == [0] && actions.choices.isEmpty)
@@ -181,7 +187,10 @@ import Testing
 
     @Test func anAnswerOfOneTokenSendsNoKV() {
         var cluster = cluster(choices: 2, maxTokens: 1)
-        guard case .prefill(let order)? = cluster.log.orders(to: "p").last else { return Issue.record("no order") }
+        guard case .prefill(let order)? = cluster.log.orders(to: "p").last else {
+            Issue.record("no order")
+            return
+        }
         #expect(order.destination == nil)
         #expect(cluster.say("p", .promptForked(name(1), [first(2, 20), first(3, 30)])).ended == [0, 1])
         cluster.scheduler.checkInvariants()

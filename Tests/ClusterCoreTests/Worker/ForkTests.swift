@@ -136,7 +136,7 @@ import Testing
                         scores: .success(scoring.targets.map { TokenLogprobs(logprob: -Float($0)) }))
                 }
             }
-            #expect(step.chunks.allSatisfy(\.samples.isEmpty))
+            #expect(step.chunks.allSatisfy { $0.samples.isEmpty })
             for action in role.handle(.stepFinished([], scores: scores), at: now) {
                 if case .report(let report) = action { reports.append(report) }
             }

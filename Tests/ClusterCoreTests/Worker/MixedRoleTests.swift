@@ -259,10 +259,14 @@ final class MixedWorkerAlone {
         return events.map(\.token)
     }
 
+    private func copy(_ from: BlockID, _ to: BlockID) {
+        for layer in 0..<WorkerPair.geometry.layerCount { kv.store(kv.payload(layer, from), layer, to) }
+    }
+
     private func carryOut(_ actions: [MixedRole.Action]) {
         for action in actions {
             if case .report(let report) = action { reports.append(report) }
-            if case .copyBlock = action { Issue.record("nothing is shared, so nothing is copied") }
+            if case .copyBlock(let from, let to) = action { copy(from, to) }
         }
     }
 }

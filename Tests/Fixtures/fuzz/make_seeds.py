@@ -255,3 +255,28 @@ if __name__ == "__main__":
     gguf()
     tokenizers()
     texts()
+
+
+# Constraints
+
+SCHEMAS = {
+    "object": '{"type":"object","properties":{"a":{"type":"string","minLength":1},"b":{"type":["integer","null"],"minimum":-3}},"required":["a"]}',
+    "tree": '{"$defs":{"t":{"type":"object","properties":{"n":{"anyOf":[{"$ref":"#/$defs/t"},{"const":null}]}},"required":["n"]}},"$ref":"#/$defs/t"}',
+    "array": '{"type":"array","prefixItems":[{"enum":["x",1.5,{"y":[]}]}],"items":{"type":"boolean"},"minItems":1,"maxItems":4}',
+    "string": '{"type":"string","pattern":"^[a-c]+$","maxLength":5}',
+    "number": '{"allOf":[{"type":"number","exclusiveMinimum":0.25},{"maximum":1e1}]}',
+    "keys": '{"patternProperties":{"^x":{"type":"null"}},"additionalProperties":{"type":"integer"},"maxProperties":3}',
+    "one": '{"oneOf":[{"properties":{"k":{"const":"a"}},"required":["k"]},{"properties":{"k":{"const":"b"}},"required":["k"]}]}',
+}
+for name, text in SCHEMAS.items():
+    write("schema", name, text)
+write("schema", "any", "true")
+for name, text in {
+    "classes": r"[a-z\d_]+@[^\s@]{2,5}\.(?:com|org)?", "anchors": "^(a|b$|^c)$", "escapes": r"\u00e9\x41\u{1F600}\t[\-\]]*?", "counts": "(ab{2,3}){1,}|c{0}",
+}.items():
+    write("regex", name, text)
+for name, text in {
+    "sums": 'root ::= term ([-+] term)*\nterm ::= [0-9]+ | "(" root ")"\n', "lines": 'root ::= (\n  "a" | # comment\n  "\\x41\\n" b?\n)\nb ::= [^"\\]]{1,3} .\n',
+    "lists": 'root ::= "" | item "," root\nitem ::= "x"+ | [\\u00e9-\\u0fff]{2}\n',
+}.items():
+    write("gbnf", name, text)
