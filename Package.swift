@@ -106,7 +106,7 @@ let targets: [Target] = [
     program(
         "Baton",
         [
-            "ProgramSupport", "RequestAdmission", "BatonClient", "LocalCluster", "Experiments", "ServingExperiments", "Inference",
+            "ProgramSupport", "Gateway", "RequestAdmission", "BatonClient", "LocalCluster", "Experiments", "ServingExperiments", "Inference",
             "Kernels", "Tokenizer", "Grammar", "JSONReader", "ClusterCore", "ClusterSimulation", "Generation", "Transport", "Wire", argumentParser, logging, lifecycle,
         ]),
 

@@ -28,7 +28,7 @@ struct Up: AsyncParsableCommand {
         let logs = FileManager.default.temporaryDirectory.appendingPathComponent("baton-up-\(getpid())")
         var plan = try cluster.plan(rpc: rpc, logs: logs)
         plan.http = try http.address()
-        plan.coordinatorArguments += http.arguments
+        plan.coordinatorArguments += try http.arguments + http.keyArguments(directory: logs)
         if let trace { plan.coordinatorArguments += ["--trace", trace] }
         let cluster = LocalCluster(plan: plan)
         logger.info("logs in \(logs.path)")

@@ -1,4 +1,6 @@
 import ArgumentParser
+import Foundation
+import Gateway
 import LocalCluster
 
 /// What `up` passes on to the coordinator about HTTP.
@@ -46,9 +48,21 @@ struct UpHTTPOptions: ParsableArguments {
     var arguments: [String] {
         var arguments = allowedOrigin.flatMap { ["--allowed-origin", $0] }
         if let servedModelName { arguments += ["--served-model-name", servedModelName] }
-        if let apiKeyFile { arguments += ["--api-key-file", apiKeyFile] }
         if let chatTemplate { arguments += ["--chat-template", chatTemplate] }
         if insecureNetwork { arguments.append("--insecure-network") }
-        return arguments + apiKey.flatMap { ["--api-key", $0] }
+        return arguments
+    }
+
+    /// Arguments that name the keys: by a file of digests, since everybody on the machine sees the command lines of processes.
+    func keyArguments(directory: URL) throws -> [String] {
+        guard !apiKey.isEmpty else { return apiKeyFile.map { ["--api-key-file", $0] } ?? [] }
+        var lines = apiKey.map(APIKeys.fileLine(for:)).joined()
+        if let apiKeyFile { lines += try String(contentsOfFile: apiKeyFile, encoding: .utf8) }
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        let file = directory.appendingPathComponent("api-keys")
+        guard FileManager.default.createFile(atPath: file.path, contents: Data(lines.utf8), attributes: [.posixPermissions: 0o600]) else {
+            throw ValidationError("cannot write \(file.path)")
+        }
+        return ["--api-key-file", file.path]
     }
 }

@@ -69,6 +69,7 @@ struct CoordinatorCommand: AsyncParsableCommand {
         let http = try gateway.configuration(allowsInsecureNetwork: network.insecureNetwork)
         if check.checkConfig { return print("configuration is valid") }
         parent.watch()
+        DescriptorLimit.raise()
         let logger = logging.makeLogger(label: "coordinator")
         let shell = try CoordinatorShell(settings, logger: logger)
         try await shell.open()

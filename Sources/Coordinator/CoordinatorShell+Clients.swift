@@ -82,6 +82,7 @@ extension CoordinatorShell {
                     let acceptance = Acceptance(
                         request: id, seed: admitted.sampling.seed, promptCount: Int32(admitted.prompt.count),
                         choices: admitted.choices)
+                    if settings.measures { measurements.noteAcceptance(acceptance, at: .now) }
                     events += tell(key, .accepted(key: key.key, acceptance))
                 } else {
                     events += carryOut(action)
@@ -98,7 +99,7 @@ extension CoordinatorShell {
     }
 
     func refuse(_ key: ClientRequestKey, _ failure: RequestFailure) -> [Scheduler.Event] {
-        measurements.takeRefusal(failure.code)
+        measurements.noteRefusal(failure.code)
         return tell(key, .failed(key: key.key, failure))
     }
 

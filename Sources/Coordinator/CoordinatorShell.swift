@@ -113,9 +113,14 @@ actor CoordinatorShell {
         case .emitPrompt(let request, let first, let tokens):
             return settle(desk.emitPrompt(request, first: first, tokens: tokens))
         case .emit(let request, let choice, let firstIndex, let tokens):
+            if settings.measures { measurements.noteTokens(tokens.count, of: request, choice: choice, at: .now) }
             return settle(desk.emit(request, choice: choice, firstIndex: firstIndex, tokens: tokens))
-        case .finish(let request, let choice, let summary): return settle(desk.finish(request, choice: choice, summary))
-        case .fail(let request, let failure): return settle(desk.fail(request, failure))
+        case .finish(let request, let choice, let summary):
+            if settings.measures { measurements.noteEnd(of: request, summary, at: .now) }
+            return settle(desk.finish(request, choice: choice, summary))
+        case .fail(let request, let failure):
+            if settings.measures { measurements.noteFailure(failure.code, of: request) }
+            return settle(desk.fail(request, failure))
         case .send(let connection, let envelope, let message):
             return send(.coordinator(envelope, message), to: PeerID(connection.rawValue)).map { [$0] } ?? []
         case .ping(let worker, let ping):
@@ -127,7 +132,7 @@ actor CoordinatorShell {
         case .observe(let request, let kind):
             let event = ClusterEvent(time: Instant.now - began, request: request, kind: kind)
             record(event)
-            if settings.measures { measurements.take(event) }
+            measurements.note(kind)
             var gone: [Scheduler.Event] = []
             for client in rpc?.show(event, self) ?? [] { gone.append(forget(client)) }
             return gone

@@ -67,6 +67,11 @@ public struct APIKeys: Sendable, Hashable {
         return isKnown
     }
 
+    /// The line of a file that stands for `key`.
+    public static func fileLine(for key: String) -> String {
+        digest(of: key).map { String(Int($0) + 0x100, radix: 16).suffix(2) }.joined() + "\n"
+    }
+
     private static func digest(of key: String) -> [UInt8] { Array(SHA256.hash(data: Array(key.utf8))) }
 }
 

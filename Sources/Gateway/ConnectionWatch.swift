@@ -53,8 +53,11 @@ final class Connections: Sendable {
 
     func close(_ channel: any Channel) { watches.withLock { $0[ObjectIdentifier(channel)] = nil } }
 
-    /// A channel that was never opened (a test's) is there for ever.
+    /// One that is closed already has gone; a channel that was never opened (a test's) is there for ever.
     func watch(of channel: any Channel) -> ConnectionWatch {
-        watches.withLock { $0[ObjectIdentifier(channel)] } ?? ConnectionWatch()
+        if let watch = watches.withLock({ $0[ObjectIdentifier(channel)] }) { return watch }
+        let watch = ConnectionWatch()
+        channel.closeFuture.whenComplete { _ in watch.end() }
+        return watch
     }
 }

@@ -33,6 +33,8 @@ public struct GatewayConfiguration: Sendable {
 
     /// Whether only this machine can reach it.
     public var isLocal: Bool {
-        host == "localhost" || host == "::1" || host.hasPrefix("127.") && host.split(separator: ".").count == 4
+        let parts = host.split(separator: ".", omittingEmptySubsequences: false)
+        let isLoopback = parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
+        return host == "localhost" || host == "::1" || isLoopback
     }
 }

@@ -1,7 +1,7 @@
 import ClusterCore
 import Generation
 
-/// What has been served since the coordinator started, out of what the scheduler observes.
+/// What has been served since the coordinator started, out of what the scheduler decides and observes.
 public struct ServingMetrics: Sendable {
     public private(set) var promptTokens: UInt64 = 0
     public private(set) var generationTokens: UInt64 = 0
@@ -23,13 +23,13 @@ public struct ServingMetrics: Sendable {
     public private(set) var transferTime = Histogram.phase
     public private(set) var decodeTime = Histogram.phase
 
-    /// An open request: when it reached which phase.
+    /// A request that is open.
     private struct Progress: Sendable {
-        var submitted: Duration
-        var prefillStarted: Duration?
-        var firstToken: Duration?
-        var lastToken: Duration?
-        var hasTransferred = false
+        var submitted: Instant
+        var firstToken: Instant?
+        /// Of each choice.
+        var lastTokens: [Instant?]
+        var openChoices: Int
     }
 
     private var open: [RequestID: Progress] = [:]
@@ -37,53 +37,54 @@ public struct ServingMetrics: Sendable {
     public init() {}
 
     /// A request that never became one.
-    public mutating func takeRefusal(_ code: RequestFailure.Code) { refused[code, default: 0] &+= 1 }
+    public mutating func noteRefusal(_ code: RequestFailure.Code) { refused[code, default: 0] &+= 1 }
 
-    /// Events of a request in order; times since the coordinator started.
-    public mutating func take(_ event: ClusterEvent) {
-        guard let request = event.request else { return }
-        if case .submitted(let promptCount, _) = event.kind {
-            promptTokens &+= UInt64(promptCount)
-            open[request] = Progress(submitted: event.time)
-            return
+    public mutating func noteAcceptance(_ acceptance: Acceptance, at now: Instant) {
+        promptTokens &+= UInt64(clamping: acceptance.promptCount)
+        let choices = Int(acceptance.choices)
+        open[acceptance.request] = Progress(
+            submitted: now, lastTokens: Array(repeating: nil, count: choices), openChoices: choices)
+    }
+
+    /// Tokens of a choice, computed in one step.
+    public mutating func noteTokens(_ count: Int, of request: RequestID, choice: Int32, at now: Instant) {
+        generationTokens &+= UInt64(count)
+        guard var progress = open[request], progress.lastTokens.indices.contains(Int(choice)) else { return }
+        if let last = progress.lastTokens[Int(choice)] {
+            interTokenLatency.observe(now - last)
+        } else if progress.firstToken == nil {
+            progress.firstToken = now
+            timeToFirstToken.observe(now - progress.submitted)
         }
-        guard var progress = open[request] else { return }
-        switch event.kind {
-        case .prefillStarted where progress.prefillStarted == nil:
-            progress.prefillStarted = event.time
-            queueTime.observe(event.time - progress.submitted)
-        case .token:
-            generationTokens &+= 1
-            if let last = progress.lastToken {
-                interTokenLatency.observe(event.time - last)
-            } else {
-                progress.firstToken = event.time
-                timeToFirstToken.observe(event.time - progress.submitted)
-                prefillTime.observe(event.time - (progress.prefillStarted ?? progress.submitted))
-            }
-            progress.lastToken = event.time
-        case .kvWhole where !progress.hasTransferred:
-            progress.hasTransferred = true
-            // The last blocks may arrive before the first token does.
-            transferTime.observe(event.time - (progress.firstToken ?? event.time))
-        case .parked: parks &+= 1
-        case .retried: retries &+= 1
-        case .finished(let reason):
-            finished[reason, default: 0] &+= 1
-            end(progress, at: event.time)
-            open[request] = nil
-            return
-        case .failed(let code):
-            failed[code, default: 0] &+= 1
-            open[request] = nil
-            return
-        default: return
-        }
+        progress.lastTokens[Int(choice)] = now
         open[request] = progress
     }
 
-    private mutating func end(_ progress: Progress, at time: Duration) {
-        requestLatency.observe(time - progress.submitted)
-        if let first = progress.firstToken { decodeTime.observe(time - first) }
+    /// A choice has ended. The request's own times count once, with the last of them.
+    public mutating func noteEnd(of request: RequestID, _ summary: RequestSummary, at now: Instant) {
+        guard var progress = open[request] else { return }
+        progress.openChoices -= 1
+        open[request] = progress.openChoices > 0 ? progress : nil
+        guard progress.openChoices <= 0 else { return }
+        finished[summary.reason, default: 0] &+= 1
+        requestLatency.observe(now - progress.submitted)
+        queueTime.observe(summary.timings.queue)
+        prefillTime.observe(summary.timings.prefill)
+        transferTime.observe(summary.timings.transfer)
+        if let first = progress.firstToken { decodeTime.observe(now - first) }
+    }
+
+    public mutating func noteFailure(_ code: RequestFailure.Code, of request: RequestID) {
+        failed[code, default: 0] &+= 1
+        open[request] = nil
+    }
+
+    /// What else the scheduler observes.
+    public mutating func note(_ kind: ClusterEvent.Kind) {
+        switch kind {
+        case .parked: parks &+= 1
+        case .retried: retries &+= 1
+        default: break
+        }
     }
 }

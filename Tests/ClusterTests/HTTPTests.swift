@@ -6,20 +6,28 @@ import Testing
 
 /// The HTTP server in front of real processes. What it says on each edge is tested without them, in GatewayTests.
 extension ClusterTests {
-    private func request(_ url: String, _ body: [String: Any]? = nil) throws -> URLRequest {
+    private func request(_ url: String, _ body: String? = nil) throws -> URLRequest {
         var request = URLRequest(url: try #require(URL(string: url)))
         if let body {
             request.httpMethod = "POST"
-            request.httpBody = try JSONSerialization.data(withJSONObject: body)
+            request.httpBody = Data(body.utf8)
             request.setValue("application/json", forHTTPHeaderField: "Content-Type")
         }
         request.timeoutInterval = 60
         return request
     }
 
-    private func ask(_ url: String, _ body: [String: Any]? = nil) async throws -> (status: Int, text: String) {
+    private func ask(_ url: String, _ body: String? = nil) async throws -> (status: Int, text: String) {
         let (data, response) = try await URLSession.shared.data(for: try request(url, body))
         return ((response as? HTTPURLResponse)?.statusCode ?? 0, String(decoding: data, as: UTF8.self))
+    }
+
+    private func object(_ text: some StringProtocol) throws -> [String: Any] {
+        try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
+    }
+
+    private func text(ofChoiceIn answer: some StringProtocol) throws -> String? {
+        (try object(answer)["choices"] as? [[String: Any]])?.first?["text"] as? String
     }
 
     @Test func httpAnswersAsRPCDoes() async throws {
@@ -29,29 +37,19 @@ extension ClusterTests {
             for item in workload.items {
                 guard case .tokens(let prompt) = item.submission.prompt, let seed = item.submission.seed else { continue }
                 let sampling = item.submission.sampling
-                let body: [String: Any] = [
-                    "prompt": prompt.map { Int($0) }, "max_tokens": Int(item.submission.maxTokens ?? 1), "ignore_eos": true,
-                    "temperature": Double(sampling.temperature), "top_p": Double(sampling.topP), "top_k": Int(sampling.topK),
-                    "min_p": Double(sampling.minP), "repetition_penalty": Double(sampling.repetitionPenalty),
-                    "presence_penalty": Double(sampling.presencePenalty), "frequency_penalty": Double(sampling.frequencyPenalty),
-                    "seed": Int(Int64(bitPattern: seed)),
-                ]
-                let (status, text) = try await ask(base + "/v1/completions", body)
-                #expect(status == 200, "\(text)")
-                let answer = try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
-                let choice = try #require((answer["choices"] as? [[String: Any]])?.first)
-                let expected = try await detokenize(item.expected, base)
-                #expect(choice["text"] as? String == expected)
+                let body = """
+                    {"prompt": \(prompt), "max_tokens": \(item.submission.maxTokens ?? 1), "ignore_eos": true,
+                     "temperature": \(sampling.temperature), "top_p": \(sampling.topP), "top_k": \(sampling.topK), "min_p": \(sampling.minP),
+                     "repetition_penalty": \(sampling.repetitionPenalty), "presence_penalty": \(sampling.presencePenalty),
+                     "frequency_penalty": \(sampling.frequencyPenalty), "seed": \(Int64(bitPattern: seed))}
+                    """
+                let (status, answer) = try await ask(base + "/v1/completions", body)
+                #expect(status == 200, "\(answer)")
+                let expected = try await ask(base + "/detokenize", "{\"tokens\": \(item.expected)}").text
+                #expect(try text(ofChoiceIn: answer) == object(expected)["prompt"] as? String)
             }
             try await cluster.waitUntilIdle()
         }
-    }
-
-    /// The text of an answer, by way of a round trip of its tokens.
-    private func detokenize(_ tokens: [Int32], _ base: String) async throws -> String {
-        let client = try await ask(base + "/detokenize", ["tokens": tokens.map { Int($0) }])
-        let object = try #require(try JSONSerialization.jsonObject(with: Data(client.text.utf8)) as? [String: Any])
-        return try #require(object["prompt"] as? String)
     }
 
     @Test func aClientThatDropsItsConnectionLeavesNothingBehind() async throws {
@@ -62,10 +60,11 @@ extension ClusterTests {
             for round in 0..<12 {
                 var tasks: [URLSessionDataTask] = []
                 for number in 0..<6 {
-                    let body: [String: Any] = [
-                        "prompt": (0..<(number * 60 + 1)).map { _ in Int(random.next() % 2000) + 20 }, "max_tokens": 400, "ignore_eos": true,
-                        "stream": number % 2 == 0, "priority": number % 3 == 0 ? "high" : "low",
-                    ]
+                    let prompt = (0..<(number * 60 + 1)).map { _ in Int(random.next() % 2000) + 20 }
+                    let body = """
+                        {"prompt": \(prompt), "max_tokens": 400, "ignore_eos": true, "stream": \(number % 2 == 0),
+                         "priority": "\(number % 3 == 0 ? "high" : "low")"}
+                        """
                     let task = URLSession.shared.dataTask(with: try request(base + "/v1/completions", body))
                     task.resume()
                     tasks.append(task)
@@ -75,7 +74,7 @@ extension ClusterTests {
                 if round % 4 == 3 { try await cluster.waitUntilIdle() }
             }
             try await cluster.waitUntilIdle()
-            #expect(try await ask(base + "/v1/completions", ["prompt": "x", "max_tokens": 2]).status == 200)
+            #expect(try await ask(base + "/v1/completions", #"{"prompt": "x", "max_tokens": 2}"#).status == 200)
         }
     }
 
@@ -87,16 +86,15 @@ extension ClusterTests {
             let statuses = try await withThrowingTaskGroup(of: Int.self) { group in
                 for number in 0..<24 {
                     group.addTask {
-                        try await self.ask(
-                            base + "/v1/completions",
-                            ["prompt": "Story \(number)", "max_tokens": 100, "ignore_eos": true, "stream": number % 2 == 0]).status
+                        let body = #"{"prompt": "Story", "max_tokens": 100, "ignore_eos": true, "stream": \#(number % 2 == 0)}"#
+                        return try await self.ask(base + "/v1/completions", body).status
                     }
                 }
                 return try await group.reduce(into: [Int: Int]()) { $0[$1, default: 0] += 1 }
             }
             #expect(Set(statuses.keys) == [200, 503], "\(statuses)")
             try await cluster.waitUntilIdle()
-            #expect(try await ask(base + "/v1/completions", ["prompt": "x", "max_tokens": 2]).status == 200)
+            #expect(try await ask(base + "/v1/completions", #"{"prompt": "x", "max_tokens": 2}"#).status == 200)
             let metrics = try await ask(base + "/metrics").text
             #expect(metrics.contains(#"baton:request_refused_total{model_name="baton-tiny",code="overloaded"}"#))
             #expect(!metrics.contains(#"code="overloaded"} 0"#))
@@ -111,9 +109,9 @@ extension ClusterTests {
             try await cluster.waitUntil("the worker is lost") { $0.workers.contains { $0.state == .lost } }
             #expect(try await ask(base + "/readyz").status == 503)
             #expect(try await ask(base + "/livez").status == 200)
-            let body: [String: Any] = ["prompt": "x", "max_tokens": 2, "timeout": 0.3]
             for stream in [false, true] {
-                let (status, text) = try await ask(base + "/v1/completions", body.merging(["stream": stream]) { $1 })
+                let body = #"{"prompt": "x", "max_tokens": 2, "timeout": 0.3, "stream": \#(stream)}"#
+                let (status, text) = try await ask(base + "/v1/completions", body)
                 #expect(status == 503, "\(text)")
             }
         }
@@ -122,18 +120,16 @@ extension ClusterTests {
     @Test func aStreamWhoseWorkersDieGoesOn() async throws {
         try await TestCluster.run(http: true) { cluster in
             let base = try #require(cluster.plan.http).url
-            let body: [String: Any] = ["prompt": "Once upon a time", "max_tokens": 300, "ignore_eos": true, "temperature": 1, "seed": 4]
-            let undisturbed = try await ask(base + "/v1/completions", body.merging(["stream": true]) { $1 }).text
-            async let disturbed = ask(base + "/v1/completions", body.merging(["stream": true]) { $1 }).text
+            let body = #"{"prompt": "Once upon a time", "max_tokens": 300, "ignore_eos": true, "temperature": 1, "seed": 4, "stream": true}"#
+            let undisturbed = try await ask(base + "/v1/completions", body).text
+            async let disturbed = ask(base + "/v1/completions", body).text
             try await cluster.waitUntil("it is decoded") { $0.workers.contains { $0.role == .decode && $0.load.rows > 0 } }
             await cluster.processes.kill("decode-0")
             try await cluster.processes.start("decode-0")
-            let texts = [undisturbed, try await disturbed].map { text in
-                text.split(separator: "\n").compactMap { line -> String? in
-                    guard line.hasPrefix("data: {"),
-                        let chunk = try? JSONSerialization.jsonObject(with: Data(line.dropFirst(6).utf8)) as? [String: Any]
-                    else { return nil }
-                    return (chunk["choices"] as? [[String: Any]])?.first?["text"] as? String
+            let texts = try [undisturbed, try await disturbed].map { stream in
+                #expect(stream.hasSuffix("data: [DONE]\n\n"))
+                return try stream.split(separator: "\n").filter { $0.hasPrefix("data: {") }.compactMap { line in
+                    try self.text(ofChoiceIn: line.dropFirst(6))
                 }.joined()
             }
             #expect(texts[0] == texts[1])

@@ -1,38 +1,45 @@
-import ClusterCore
 import Generation
 import Testing
 
+@testable import ClusterCore
 @testable import Gateway
 
 @Suite struct ServingMetricsTests {
+    private func instant(_ milliseconds: Int64) -> Instant { Instant(nanoseconds: milliseconds * 1_000_000) }
+
+    private func accept(_ metrics: inout ServingMetrics, _ id: UInt64, at time: Int64, choices: Int32 = 1) {
+        metrics.noteAcceptance(
+            Acceptance(request: RequestID(id), seed: 0, promptCount: 5, choices: choices), at: instant(time))
+    }
+
+    private func end(_ metrics: inout ServingMetrics, _ id: UInt64, _ reason: FinishReason, at time: Int64) {
+        let timings = Timings(queue: .milliseconds(10), prefill: .milliseconds(30), transfer: .milliseconds(5))
+        let summary = RequestSummary(
+            reason: reason, tokenCount: 2, timings: timings, prefillWorker: WorkerID("p"), decodeWorker: nil, attempts: 1)
+        metrics.noteEnd(of: RequestID(id), summary, at: instant(time))
+    }
+
     private func served() -> ServingMetrics {
         var metrics = ServingMetrics()
-        let worker = WorkerID("w")
-        func take(_ milliseconds: Int, _ request: UInt64, _ kind: ClusterEvent.Kind) {
-            metrics.take(ClusterEvent(time: .milliseconds(milliseconds), request: RequestID(request), kind: kind))
-        }
-        take(0, 1, .submitted(promptCount: 5, .normal))
-        take(10, 1, .prefillStarted(worker))
-        take(40, 1, .firstToken(worker))
-        take(40, 1, .token(index: 0))
-        take(45, 1, .kvWhole(worker))
-        take(60, 1, .token(index: 1))
-        take(60, 1, .finished(.length))
-        take(100, 2, .submitted(promptCount: 7, .normal))
-        take(150, 2, .failed(.cancelled))
-        // Of a request that is not open any more.
-        take(160, 2, .token(index: 0))
-        metrics.takeRefusal(.overloaded)
+        accept(&metrics, 1, at: 0)
+        metrics.noteTokens(1, of: RequestID(1), choice: 0, at: instant(40))
+        metrics.noteTokens(1, of: RequestID(1), choice: 0, at: instant(60))
+        end(&metrics, 1, .length, at: 60)
+        accept(&metrics, 2, at: 100)
+        metrics.noteFailure(.cancelled, of: RequestID(2))
+        metrics.noteRefusal(.overloaded)
+        metrics.note(.parked(WorkerID("d")))
         return metrics
     }
 
     @Test func phasesAreCountedApart() {
         let metrics = served()
-        #expect(metrics.promptTokens == 12)
+        #expect(metrics.promptTokens == 10)
         #expect(metrics.generationTokens == 2)
         #expect(metrics.finished == [.length: 1])
         #expect(metrics.failed == [.cancelled: 1])
         #expect(metrics.refused == [.overloaded: 1])
+        #expect(metrics.parks == 1)
         func isNear(_ histogram: Histogram, _ sum: Double) -> Bool { histogram.count == 1 && abs(histogram.sum - sum) < 1e-9 }
         #expect(isNear(metrics.queueTime, 0.010))
         #expect(isNear(metrics.prefillTime, 0.030))
@@ -41,6 +48,22 @@ import Testing
         #expect(isNear(metrics.interTokenLatency, 0.020))
         #expect(isNear(metrics.decodeTime, 0.020))
         #expect(isNear(metrics.requestLatency, 0.060))
+    }
+
+    @Test func choicesAreOneRequest() {
+        var metrics = ServingMetrics()
+        accept(&metrics, 1, at: 0, choices: 2)
+        for (choice, time) in [(0, 10), (1, 12), (0, 20), (1, 26)] as [(Int32, Int64)] {
+            metrics.noteTokens(1, of: RequestID(1), choice: choice, at: instant(time))
+        }
+        end(&metrics, 1, .stop, at: 20)
+        #expect(metrics.finished.isEmpty)
+        end(&metrics, 1, .length, at: 26)
+        #expect(metrics.finished == [.length: 1])
+        #expect(metrics.timeToFirstToken.count == 1)
+        #expect(metrics.interTokenLatency.count == 2)
+        #expect(abs(metrics.interTokenLatency.sum - 0.024) < 1e-9)
+        #expect(metrics.requestLatency.count == 1)
     }
 
     @Test func theTextIsPrometheus() throws {
