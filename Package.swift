@@ -100,6 +100,7 @@ let targets: [Target] = [
     tests(
         "WorkerRuntime",
         ["WorkerRuntime", "Inference", "Kernels", "Grammar", "ClusterCore", "LentCores", "Transport", "Wire", "Generation", logging]),
+    tests("BatonClient", ["BatonClient", "ClusterCore", "Generation"]),
     tests("FuzzTargets", ["FuzzTargets"]),
     tests("Generation", ["Generation"]),
     tests("JSONReader", ["JSONReader"]),
