@@ -1,4 +1,5 @@
 import Generation
+import Grammar
 import Kernels
 
 /// One request alone, in process: the reference that every other way of serving must equal to the bit.
@@ -26,10 +27,12 @@ public final class LocalGeneration {
     /// - Parameters:
     ///   - chunkSize: prompt tokens per prefill step; does not change the answer.
     ///   - onToken: called with each token as it is chosen; false ends the generation early (as `stop`).
+    ///   - mask: the tokens that may follow an answer so far; `nil`: any.
     /// - Throws: ``GenerationError``, ``ForwardError``, ``SamplingError``, `KernelError`.
     public func generate(
         prompt: [TokenID], parameters: SamplingParameters, stop: StopConditions, choice: UInt32 = 0, chunkSize: Int = 512,
-        onToken: (_ token: TokenID, _ index: Int32) throws -> Bool = { _, _ in true }
+        onToken: (_ token: TokenID, _ index: Int32) throws -> Bool = { _, _ in true },
+        mask: ((_ answer: [TokenID]) throws -> TokenMask)? = nil
     ) throws -> Answer {
         precondition(chunkSize >= 1, "chunks of \(chunkSize) tokens")
         guard !prompt.isEmpty else { throw GenerationError.emptyPrompt }
@@ -49,7 +52,7 @@ public final class LocalGeneration {
         while true {
             let index = Int32(tokens.count)
             let token = try sampler.sample(logits: logits[0], parameters: parameters, prompt: prompt, generated: tokens,
-                                           choice: choice, index: UInt32(index))
+                                           mask: try mask?(tokens), choice: choice, index: UInt32(index))
             tokens.append(token)
             guard try onToken(token, index) else { return Answer(tokens: tokens, finishReason: .stop) }
             if let reason = stop.finishReason(after: token, at: index) { return Answer(tokens: tokens, finishReason: reason) }
