@@ -108,7 +108,7 @@ let targets: [Target] = [
     tests("Kernels", ["Kernels", "CKernels"]),
     tests("Tokenizer", ["Tokenizer", "Generation", "JSONReader"]),
     tests("Grammar", ["Grammar", "Tokenizer", "Generation", "JSONReader"]),
-    tests("Inference", ["Inference", "Kernels", "Grammar", "Generation"]),
+    tests("Inference", ["Inference", "Kernels", "Tokenizer", "Grammar", "Generation"]),
     tests("ClusterCore", ["ClusterCore", "Generation"]),
     tests("LentCores", ["LentCores", "ClusterCore", "Kernels"]),
     tests("Tracing", ["Tracing", "ClusterCore", "Generation"]),
