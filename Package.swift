@@ -127,6 +127,7 @@ let targets: [Target] = [
     tests(
         "WorkerRuntime",
         ["WorkerRuntime", "Inference", "Kernels", "Grammar", "ClusterCore", "LentCores", "Transport", "Wire", "Generation", logging]),
+    tests("BatonClient", ["BatonClient", "ClusterCore", "Generation"]),
     tests("FuzzTargets", ["FuzzTargets"]),
     tests("Generation", ["Generation"]),
     tests("JSONReader", ["JSONReader"]),
@@ -134,7 +135,7 @@ let targets: [Target] = [
     tests("Kernels", ["Kernels", "CKernels"]),
     tests("Tokenizer", ["Tokenizer", "Generation", "JSONReader"]),
     tests("Grammar", ["Grammar", "Tokenizer", "Generation", "JSONReader"]),
-    tests("Inference", ["Inference", "Kernels", "Grammar", "Generation"]),
+    tests("Inference", ["Inference", "Kernels", "Tokenizer", "Grammar", "Generation"]),
     tests("ClusterCore", ["ClusterCore", "Generation"]),
     tests("LentCores", ["LentCores", "ClusterCore", "Kernels"]),
     tests("ClusterTracing", ["ClusterTracing", "ClusterCore", "Generation"]),

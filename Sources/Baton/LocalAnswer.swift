@@ -129,13 +129,14 @@ private final class Session {
         if admitted.stop.maxTokens > 0 {
             let answer = try generation.generate(
                 prompt: admitted.prompt, parameters: admitted.sampling, stop: admitted.stop, choice: UInt32(choice),
-                logprobs: admitted.logprobs.map(Int.init), mask: grammar?.masking(endTokens: admitted.stop.endTokens)
-            ) { token, index in
-                if index == 0 { first = .now }
-                let piece = text.append(token.token)
-                try report(.tokens(choice: choice, firstIndex: index, tokens: [token], text: piece))
-                return !text.isStopped
-            }
+                logprobs: admitted.logprobs.map(Int.init),
+                onToken: { token, index in
+                    if index == 0 { first = .now }
+                    let piece = text.append(token.token)
+                    try report(.tokens(choice: choice, firstIndex: index, tokens: [token], text: piece))
+                    return !text.isStopped
+                },
+                mask: grammar?.masking(endTokens: admitted.stop.endTokens))
             (count, reason) = (answer.tokens.count, answer.finishReason)
         }
         let decode = ContinuousClock.now - first

@@ -57,7 +57,7 @@ struct SampleSchemas: ParsableCommand {
                     // As a client would see it.
                     line.answers.append(Line.Answer(text: tokenizer.decode(sample.tokens), finished: sample.isFinished))
                 }
-            } catch let error as GrammarError {
+            } catch {
                 line = Line(error: "\(error)")
             }
             print(String(decoding: try encoder.encode(line), as: UTF8.self))

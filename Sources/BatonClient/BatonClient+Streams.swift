@@ -72,15 +72,16 @@ extension BatonClient {
             do {
                 for try await event in self.generate(submission) {
                     switch event {
-                    case .accepted, .prompt: break
-                    case .tokens(let choice, let first, let tokens, let text):
+                    case .tokens(let choice, let first, let tokens, let text) where writers.indices.contains(Int(choice)):
                         writers[Int(choice)].yield(.tokens(firstIndex: first, tokens: tokens, text: text))
-                    case .finished(let choice, let completion):
+                    case .finished(let choice, let completion) where writers.indices.contains(Int(choice)):
                         writers[Int(choice)].yield(.finished(completion))
                         writers[Int(choice)].finish()
+                    case .accepted, .prompt, .tokens, .finished: break
                     }
                 }
-                for writer in writers { writer.finish(throwing: CancellationError()) }
+                // A request that generates nothing has one choice, however many were asked for.
+                for writer in writers { writer.finish(throwing: Task.isCancelled ? CancellationError() : nil) }
             } catch {
                 for writer in writers { writer.finish(throwing: error) }
             }

@@ -1,6 +1,5 @@
 import Generation
 import Grammar
-import Inference
 
 /// What masks cost a row: the mask of a state and reading the token that follows, cold and warm, beside a step of a model.
 public struct GrammarBenchmark: Sendable {

@@ -1,6 +1,5 @@
 import Generation
 import Grammar
-import Inference
 
 /// An answer drawn from the masks of a grammar alone, as a model that knows nothing would write it, in some hurry to end.
 public struct RandomAnswer: Sendable {
@@ -18,12 +17,12 @@ public struct RandomAnswer: Sendable {
         from tables: inout MaskTables, endToken: TokenID, seed: UInt64, maxTokens: Int,
         observe: (GrammarState, Duration) -> Void = { _, _ in }
     ) throws(GrammarError) {
-        let grammar = tables.grammar, random = Philox(key: seed), clock = ContinuousClock()
-        var state = grammar.start, started = clock.now
+        let grammar = tables.grammar, clock = ContinuousClock()
+        var draws = SeededDraws(state: seed), state = grammar.start, started = clock.now
         while tokens.count < maxTokens {
             let mask = tables.mask(of: state, endTokens: [endToken])
             observe(state, clock.now - started)
-            guard let token = Self.draw(mask, grammar.vocabulary, endToken, random, index: UInt32(tokens.count)) else { return }
+            guard let token = Self.draw(mask, grammar.vocabulary, endToken, &draws) else { return }
             started = clock.now
             try state.advance(by: token, endTokens: [endToken], in: grammar)
             if state.hasEnded {
@@ -37,16 +36,15 @@ public struct RandomAnswer: Sendable {
 
     /// The end in one of three cases, a token that closes something in one of three of the rest, else any.
     private static func draw(
-        _ mask: TokenMask, _ vocabulary: TokenVocabulary, _ endToken: TokenID, _ random: Philox, index: UInt32
+        _ mask: TokenMask, _ vocabulary: TokenVocabulary, _ endToken: TokenID, _ draws: inout SeededDraws
     ) -> TokenID? {
-        func share(_ draw: UInt32) -> Double { random.uniform(choice: 0, index: index, draw: draw) }
         let allowed = mask.tokens
-        if mask.contains(endToken), allowed.count == 1 || share(0) < 1.0 / 3 { return endToken }
+        if mask.contains(endToken), allowed.count == 1 || draws.below(3) == 0 { return endToken }
         let others = allowed.filter { $0 != endToken }
-        if share(1) < 1.0 / 3 {
+        if draws.below(3) == 0 {
             let closing = others.filter { vocabulary.bytes(of: $0, isFirst: false)?.first.map("\"}]".utf8.contains) ?? false }
-            if !closing.isEmpty { return closing[Int(share(2) * Double(closing.count))] }
+            if !closing.isEmpty { return closing[draws.below(closing.count)] }
         }
-        return others.isEmpty ? nil : others[Int(share(2) * Double(others.count))]
+        return others.isEmpty ? nil : others[draws.below(others.count)]
     }
 }

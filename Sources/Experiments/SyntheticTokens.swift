@@ -7,10 +7,10 @@ public enum SyntheticTokens {
     public static func vocabulary(size: Int, seed: UInt64) -> TokenVocabulary {
         precondition(size >= 1024, "\(size) tokens")
         var words: [[UInt8]] = (0...255).map { [UInt8($0)] }
-        var seen = Set(words), random = SeededWords(state: seed)
+        var seen = Set(words), maker = WordMaker(draws: SeededDraws(state: seed))
         for text in punctuation where seen.insert(Array(text.utf8)).inserted { words.append(Array(text.utf8)) }
         while words.count < size - 1 {
-            let word = Array(random.word().utf8)
+            let word = Array(maker.word().utf8)
             if seen.insert(word).inserted { words.append(word) }
         }
         return TokenVocabulary(inner: words + [nil])
@@ -27,42 +27,33 @@ public enum SyntheticTokens {
     }()
 }
 
-private struct SeededWords {
-    var state: UInt64
-
-    mutating func below(_ bound: Int) -> Int {
-        // SplitMix64 (Steele, Lea and Flood, 2014).
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = state
-        value = (value ^ value >> 30) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ value >> 27) &* 0x94D0_49BB_1331_11EB
-        return Int((value ^ value >> 31) % UInt64(bound))
-    }
+private struct WordMaker {
+    var draws: SeededDraws
 
     private static let onsets = ["", "b", "c", "d", "f", "g", "h", "l", "m", "n", "p", "r", "s", "t", "v", "w", "st", "tr", "ch", "pl", "th"]
     private static let vowels = ["a", "e", "i", "o", "u", "ea", "io", "y"]
     private static let codas = ["", "", "n", "r", "s", "t", "l", "ng", "ck", "ment", "er"]
 
     mutating func word() -> String {
-        let kind = below(100)
+        let kind = draws.below(100)
         // Cyrillic, Chinese, Korean, emoji.
-        if kind < 10 { return scalars(from: 0x430, count: 32, length: 1 + below(6)) }
-        if kind < 25 { return scalars(from: 0x4E00, count: 20_000, length: 1 + below(4)) }
-        if kind < 30 { return scalars(from: 0xAC00, count: 11_000, length: 1 + below(3)) }
+        if kind < 10 { return scalars(from: 0x430, count: 32, length: 1 + draws.below(6)) }
+        if kind < 25 { return scalars(from: 0x4E00, count: 20_000, length: 1 + draws.below(4)) }
+        if kind < 30 { return scalars(from: 0xAC00, count: 11_000, length: 1 + draws.below(3)) }
         if kind < 31 { return scalars(from: 0x1F300, count: 700, length: 1) }
         var word = ""
-        for _ in 0...below(4) {
-            word += Self.onsets[below(Self.onsets.count)] + Self.vowels[below(Self.vowels.count)] + Self.codas[below(Self.codas.count)]
+        for _ in 0...draws.below(4) {
+            word += Self.onsets[draws.below(Self.onsets.count)] + Self.vowels[draws.below(Self.vowels.count)] + Self.codas[draws.below(Self.codas.count)]
         }
         if kind < 45 { word = word.prefix(1).uppercased() + word.dropFirst() }
         if kind < 50 { word = "_" + word }
-        if kind >= 98 { word += ["\"", "\":", "(", ".", ",", "'"][below(6)] }
+        if kind >= 98 { word += ["\"", "\":", "(", ".", ",", "'"][draws.below(6)] }
         return kind % 2 == 0 ? " " + word : word
     }
 
     private mutating func scalars(from first: UInt32, count: Int, length: Int) -> String {
         var text = String.UnicodeScalarView()
-        for _ in 0..<length { if let scalar = Unicode.Scalar(first + UInt32(below(count))) { text.append(scalar) } }
-        return (below(4) == 0 ? " " : "") + String(text)
+        for _ in 0..<length { if let scalar = Unicode.Scalar(first + UInt32(draws.below(count))) { text.append(scalar) } }
+        return (draws.below(4) == 0 ? " " : "") + String(text)
     }
 }

@@ -13,7 +13,7 @@ extension FuzzTarget {
             case .json, .config, .tokenizer, .schema:
                 random.chance(of: 2) ? byBytes(input) : JSONMutation.mutate(input, &random)
             case .safetensors: Self.mutateSafetensors(input, &random, byBytes: byBytes)
-            case .regex, .gbnf: byBytes(input)
+            case .regex, .gbnf: ConstraintMutation.mutate(input, &random, byBytes: byBytes)
             case .gguf: Self.mutateNumber(input, &random, byBytes: byBytes)
             case .kv, .control, .rpc: mutateMessage(input, &random, byBytes: byBytes)
             }

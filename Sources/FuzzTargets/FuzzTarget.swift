@@ -1,4 +1,5 @@
 import Foundation
+import Grammar
 import Inference
 import JSONReader
 import Kernels

@@ -33,13 +33,14 @@ public final class LocalGeneration {
     ///   - chunkSize: prompt tokens per prefill step; does not change the answer.
     ///   - choice: index of the answer among the `n` of a request; that of the parameters by default.
     ///   - logprobs: log-probabilities are wanted, and of so many of the most probable tokens.
-    ///   - mask: the tokens that may follow an answer so far; `nil`: any.
     ///   - onToken: called with each token as it is chosen; false ends the generation early (as `stop`).
+    ///   - mask: the tokens that may follow an answer so far; `nil`: any.
     /// - Throws: ``GenerationError``, ``ForwardError``, ``SamplingError``, `KernelError`.
     public func generate(
         prompt: [TokenID], parameters: SamplingParameters, stop: StopConditions, choice: UInt32? = nil,
-        logprobs top: Int? = nil, chunkSize: Int = 512, mask: ((_ answer: [TokenID]) throws -> TokenMask)? = nil,
-        onToken: (_ token: ScoredToken, _ index: Int32) throws -> Bool = { _, _ in true }
+        logprobs top: Int? = nil, chunkSize: Int = 512,
+        onToken: (_ token: ScoredToken, _ index: Int32) throws -> Bool = { _, _ in true },
+        mask: ((_ answer: [TokenID]) throws -> TokenMask)? = nil
     ) throws -> Answer {
         precondition(chunkSize >= 1, "chunks of \(chunkSize) tokens")
         guard !prompt.isEmpty else { throw GenerationError.emptyPrompt }

@@ -1,12 +1,10 @@
 /// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): a random function of a key
 /// and a counter, with no state to lose in a crash.
-public struct Philox: Sendable {
+struct Philox: Sendable {
     let key: UInt64
 
-    public init(key: UInt64) { self.key = key }
-
     /// Four random words for `counter`.
-    public func callAsFunction(_ counter: SIMD4<UInt32>) -> SIMD4<UInt32> {
+    func callAsFunction(_ counter: SIMD4<UInt32>) -> SIMD4<UInt32> {
         var x = counter
         var k0 = UInt32(truncatingIfNeeded: key), k1 = UInt32(truncatingIfNeeded: key >> 32)
         for _ in 0..<10 {
@@ -21,7 +19,7 @@ public struct Philox: Sendable {
     }
 
     /// A number in [0, 1), a multiple of 2^-53, for draw `draw` of token `index` of choice `choice`.
-    public func uniform(choice: UInt32, index: UInt32, draw: UInt32) -> Double {
+    func uniform(choice: UInt32, index: UInt32, draw: UInt32) -> Double {
         let words = self(SIMD4(choice, index, draw, 0))
         let bits = UInt64(words[0]) << 32 | UInt64(words[1])
         return Double(bits >> 11) * 0x1p-53

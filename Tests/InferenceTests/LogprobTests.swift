@@ -126,16 +126,15 @@ import Testing
         var mask = TokenMask(vocabularySize: 3), sampler = Sampler(kernels: try KernelSet.select(environment: [:]))
         mask.insert(0)
         mask.insert(2)
-        let logits: [Float] = [5, 9, 1]
-        try logits.withUnsafeBufferPointer { logits in
-            func sample(_ masked: [TokenID]) throws -> TokenID {
+        func sample(_ masked: [TokenID]) throws -> TokenID {
+            try ([5, 9, 1] as [Float]).withUnsafeBufferPointer {
                 try sampler.sample(
-                    logits: logits, parameters: .greedy, prompt: [], generated: [], mask: mask, choice: 0, index: 0, masked: masked)
+                    logits: $0, parameters: .greedy, prompt: [], generated: [], mask: mask, choice: 0, index: 0, masked: masked)
             }
-            #expect(try sample([]) == 0)
-            #expect(try sample([0]) == 2)
-            #expect(throws: SamplingError.nothingToChoose) { try sample([0, 2]) }
         }
+        #expect(try sample([]) == 0)
+        #expect(try sample([0]) == 2)
+        #expect(throws: SamplingError.nothingToChoose) { try sample([0, 2]) }
     }
 
     @Test func endTokensAreNotSampledBeforeTheLeastLength() throws {

@@ -53,6 +53,9 @@ extension Scheduler {
             requests[slot].phase = .decoding(ServingRequest.Decoding(route: own))
             requests[slot].record.kvWhole = requests[slot].record.kvWhole ?? record.kvWhole
             occupyDecode(own, with: requests[slot].rank)
+            let (choice, worker) = (requests[slot], membership.members.key(at: decode))
+            observe(choice.id, .submitted(promptCount: choice.promptCount, choice.rank.priority), into: &actions)
+            observe(choice.id, .assigned(prefill: record.prefillWorker ?? worker, decode: worker), into: &actions)
         }
         requests[prompt].phase = .divided(holder: route.source)
     }

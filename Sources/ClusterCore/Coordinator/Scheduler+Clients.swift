@@ -124,7 +124,9 @@ extension Scheduler {
         observe(request.id, .finished(reason), into: &actions)
         guard request.isChoice, let prompt = requests.slot(of: request.family) else { return }
         requests[prompt].openChoices -= 1
-        if requests[prompt].openChoices == 0 { _ = close(prompt, into: &actions) }
+        guard requests[prompt].openChoices == 0 else { return }
+        _ = close(prompt, into: &actions)
+        observe(request.family, .finished(reason), into: &actions)
     }
 
     mutating func fail(_ slot: Int, _ code: RequestFailure.Code, _ message: String, into actions: inout [Action]) {

@@ -277,6 +277,6 @@ for name, text in {
     write("regex", name, text)
 for name, text in {
     "sums": 'root ::= term ([-+] term)*\nterm ::= [0-9]+ | "(" root ")"\n', "lines": 'root ::= (\n  "a" | # comment\n  "\\x41\\n" b?\n)\nb ::= [^"\\]]{1,3} .\n',
-    "lists": 'root ::= "" | item "," root\nitem ::= "x"+ | [\\u00e9-\\u0fff]{2}\n',
+    "words": 'root ::= [a-z]+ ("-" [a-z]+)* # words', "lists": 'root ::= "" | item "," root\nitem ::= "x"+ | [\\u00e9-\\u0fff]{2}\n',
 }.items():
     write("gbnf", name, text)
