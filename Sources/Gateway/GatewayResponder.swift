@@ -128,7 +128,7 @@ struct GatewayResponder: HTTPResponder {
         }
         // Nobody gets an answer that was made for another caller.
         let caller = request.headers[.authorization] ?? ""
-        let name = String(decoding: IdempotencyStore.digest(Array(caller.utf8)), as: UTF8.self) + key
+        let name = IdempotencyStore.digest(Array(caller.utf8)).map { String($0, radix: 16) }.joined(separator: ".") + " " + key
         switch idempotency.claim(name, request: IdempotencyStore.digest(Array(request.uri.path.utf8), body)) {
         case .conflict:
             throw APIError(

@@ -1,8 +1,10 @@
 """OpenAI's own client, unchanged, against a live cluster. Usage: openai_client.py BASE_URL"""
 
 import asyncio
+import json
 import sys
 
+import httpx
 import openai
 
 BASE = sys.argv[1]
@@ -33,7 +35,7 @@ def completions(client):
 
     many = client.completions.create(model=MODEL, prompt=[PROMPT, "The end"], n=2, max_tokens=8, temperature=1, seed=1)
     check([choice.index for choice in many.choices] == [0, 1, 2, 3], "choices are not numbered")
-    tokens = client.post("/../tokenize", body={"model": MODEL, "prompt": PROMPT}, cast_to=object)["tokens"]
+    tokens = httpx.post(BASE + "/tokenize", json={"model": MODEL, "prompt": PROMPT}).json()["tokens"]
     of_tokens = client.completions.create(model=MODEL, prompt=tokens, max_tokens=24, temperature=0)
     check(of_tokens.choices[0].text == whole.choices[0].text, "token ids answer unlike their text")
 
@@ -64,6 +66,24 @@ def chats(client):
     check(len(scored.choices) == 2, "n is not heard")
     for entry in scored.choices[0].logprobs.content:
         check(len(entry.top_logprobs) == 3 and entry.logprob <= 0, f"wrong logprobs: {entry}")
+
+
+def forms(client):
+    messages = [{"role": "user", "content": "Which animal?"}]
+    schema = {
+        "type": "object", "properties": {"animal": {"enum": ["fox", "owl"]}, "count": {"type": "integer", "minimum": 0, "maximum": 99}},
+        "required": ["animal", "count"], "additionalProperties": False,
+    }
+    form = {"type": "json_schema", "json_schema": {"name": "animal", "schema": schema, "strict": True}}
+    for seed in range(8):
+        answer = client.chat.completions.create(
+            model=MODEL, messages=messages, response_format=form, max_tokens=64, temperature=1, seed=seed)
+        choice = answer.choices[0]
+        if choice.finish_reason == "stop":
+            value = json.loads(choice.message.content)
+            check(set(value) == {"animal", "count"} and value["animal"] in ("fox", "owl"), f"not by the schema: {value}")
+        else:
+            check(choice.message.content.lstrip().startswith("{"), f"no object: {choice.message.content!r}")
 
 
 def errors(client):
@@ -104,6 +124,7 @@ check([model.id for model in client.models.list()] == [MODEL], "wrong models")
 check(client.models.retrieve(MODEL).id == MODEL, "the model is not found")
 completions(client)
 chats(client)
+forms(client)
 errors(client)
 asyncio.run(concurrently())
 print("openai: passed")

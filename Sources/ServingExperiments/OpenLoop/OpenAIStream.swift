@@ -43,8 +43,8 @@ struct OpenAIStream {
         }
         if let choice = object["choices"]?.array.flatMap({ Array($0.prefix(1)).first })?.object {
             let delta = choice["delta"]?.object
-            let text = choice["text"]?.text ?? delta?["content"]?.text ?? delta?["reasoning_content"]?.text
-            return text.map { $0.isEmpty ? nil : .text($0) } ?? nil
+            let text = choice["text"]?.text ?? delta?["content"]?.text ?? delta?["reasoning_content"]?.text ?? ""
+            return text.isEmpty ? nil : .text(text)
         }
         guard let usage = object["usage"]?.object else { return nil }
         return .usage(input: usage["prompt_tokens"]?.integer ?? 0, output: usage["completion_tokens"]?.integer ?? 0)

@@ -52,10 +52,11 @@ public struct ServeTimes: Codable, Sendable, Hashable {
     /// - Parameter seconds: of all requests, or of all tokens.
     init(_ seconds: [Double], percentiles: [Double]) {
         let values = seconds.map { $0 * 1000 }
-        mean = values.mean ?? 0
+        let average = values.mean ?? 0
+        mean = average
         median = values.median ?? 0
-        let mean = mean
-        deviation = values.isEmpty ? 0 : (values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(values.count)).squareRoot()
+        let squares = values.reduce(0) { $0 + ($1 - average) * ($1 - average) }
+        deviation = values.isEmpty ? 0 : (squares / Double(values.count)).squareRoot()
         self.percentiles = Dictionary(uniqueKeysWithValues: Set(percentiles).map { (Self.name($0), values.quantile($0 / 100) ?? 0) })
     }
 
