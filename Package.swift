@@ -57,7 +57,8 @@ let targets: [Target] = [
     library(
         "WorkerRuntime", ["Inference", "Kernels", "ClusterCore", "LentCores", "Transport", "Wire", "Generation", logging]),
     library("BatonClient", ["Transport", "Wire", "ClusterCore", "Generation"]),
-    library("RequestAdmission", ["ClusterCore", "Tokenizer", "Inference", "Generation"]),
+    library("ChatTemplate", ["JSONReader"]),
+    library("RequestAdmission", ["ClusterCore", "Tokenizer", "ChatTemplate", "Inference", "Generation"]),
     library("ProgramSupport", ["Transport", "Inference", argumentParser, logging, yams, lifecycle, signals]),
     library(
         "WorkerProgram",
@@ -66,7 +67,7 @@ let targets: [Target] = [
     library("Experiments", ["CProbes", "Kernels", "Inference", "ClusterCore", "LentCores", "Generation"]),
     library("ServingExperiments", ["Inference", "Kernels", "BatonClient", "ClusterCore", "Generation", crypto]),
     // What `Fuzzing/` runs under sanitizers, and the tests replay.
-    library("FuzzTargets", ["Inference", "Kernels", "Tokenizer", "JSONReader", "Wire", "ClusterCore"]),
+    library("FuzzTargets", ["Inference", "Kernels", "Tokenizer", "ChatTemplate", "JSONReader", "Wire", "ClusterCore"]),
 
     program(
         "Coordinator",
@@ -82,7 +83,8 @@ let targets: [Target] = [
         "Baton",
         [
             "ProgramSupport", "RequestAdmission", "BatonClient", "LocalCluster", "Experiments", "ServingExperiments", "Inference",
-            "Kernels", "Tokenizer", "ClusterCore", "ClusterSimulation", "Generation", "Transport", "Wire", argumentParser, logging, lifecycle,
+            "Kernels", "Tokenizer", "ChatTemplate", "JSONReader", "ClusterCore", "ClusterSimulation", "Generation", "Transport", "Wire",
+            argumentParser, logging, lifecycle,
         ]),
 
     tests(
@@ -99,6 +101,7 @@ let targets: [Target] = [
     tests("FuzzTargets", ["FuzzTargets"]),
     tests("Generation", ["Generation"]),
     tests("JSONReader", ["JSONReader"]),
+    tests("ChatTemplate", ["ChatTemplate", "JSONReader"]),
     tests("ProgramSupport", ["ProgramSupport", argumentParser]),
     tests("Kernels", ["Kernels", "CKernels"]),
     tests("Tokenizer", ["Tokenizer", "Generation", "JSONReader"]),

@@ -12,6 +12,6 @@ struct Baton: AsyncParsableCommand {
             """,
         version: Version.current,
         subcommands: [
-            Up.self, Generate.self, Status.self, Ping.self, Tokenize.self, ModelCommand.self, Bench.self, Demo.self,
+            Up.self, Generate.self, Status.self, Ping.self, Tokenize.self, Template.self, ModelCommand.self, Bench.self, Demo.self,
         ])
 }
