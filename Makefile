@@ -68,6 +68,7 @@ fixtures: ## remake the oracle fixtures with transformers and tokenizers (Python
 	.venv/bin/python Tests/Fixtures/checkpoints/make_checkpoints.py
 	.venv/bin/python Tests/Fixtures/tokenizers/make_fixtures.py
 	.venv/bin/python Tests/Fixtures/gguf/make_gguf.py
+	.venv/bin/python Tests/Fixtures/templates/make_templates.py
 
 .PHONY: model
 model: ## retrain the bundled model (Python, about 40 minutes on two cores)

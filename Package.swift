@@ -72,7 +72,7 @@ let targets: [Target] = [
             "Inference", "Kernels", "Tokenizer", "Grammar", "ClusterCore", "LentCores", "Transport", "Wire", "Generation", logging,
         ]),
     library("BatonClient", ["Transport", "Wire", "ClusterCore", "Generation"]),
-    library("RequestAdmission", ["ClusterCore", "Tokenizer", "Grammar", "Inference", "Generation"]),
+    library("RequestAdmission", ["ClusterCore", "Tokenizer", "ChatTemplate", "Grammar", "Inference", "Generation"]),
     library(
         "Gateway",
         [
@@ -91,7 +91,7 @@ let targets: [Target] = [
             "Inference", "Kernels", "BatonClient", "ClusterCore", "JSONReader", "Generation", asyncHTTPClient, crypto,
         ] + nio),
     // What `Fuzzing/` runs under sanitizers, and the tests replay.
-    library("FuzzTargets", ["Inference", "Kernels", "Tokenizer", "Grammar", "JSONReader", "Wire", "ClusterCore"]),
+    library("FuzzTargets", ["Inference", "Kernels", "Tokenizer", "Grammar", "ChatTemplate", "JSONReader", "Wire", "ClusterCore"]),
 
     program(
         "Coordinator",
@@ -107,7 +107,8 @@ let targets: [Target] = [
         "Baton",
         [
             "ProgramSupport", "Gateway", "RequestAdmission", "BatonClient", "LocalCluster", "Experiments", "ServingExperiments", "Inference",
-            "Kernels", "Tokenizer", "Grammar", "JSONReader", "ClusterCore", "ClusterSimulation", "Generation", "Transport", "Wire", argumentParser, logging, lifecycle,
+            "Kernels", "Tokenizer", "ChatTemplate", "Grammar", "JSONReader", "ClusterCore", "ClusterSimulation", "Generation", "Transport", "Wire",
+            argumentParser, logging, lifecycle,
         ]),
 
     tests(
@@ -131,6 +132,7 @@ let targets: [Target] = [
     tests("FuzzTargets", ["FuzzTargets"]),
     tests("Generation", ["Generation"]),
     tests("JSONReader", ["JSONReader"]),
+    tests("ChatTemplate", ["ChatTemplate", "JSONReader"]),
     tests("ProgramSupport", ["ProgramSupport", argumentParser]),
     tests("Kernels", ["Kernels", "CKernels"]),
     tests("Tokenizer", ["Tokenizer", "Generation", "JSONReader"]),

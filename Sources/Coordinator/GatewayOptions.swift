@@ -3,6 +3,7 @@ import ChatTemplate
 import Foundation
 import Gateway
 import Logging
+import RequestAdmission
 import Tokenizer
 
 /// Where HTTP is served, and for whom.
@@ -73,7 +74,9 @@ struct GatewayOptions: ParsableArguments {
             }
         }
         do {
-            return try tokenizer.chatTemplate.map { try ChatFormatting(source: $0, tokenizer: tokenizer) }
+            return try ChatFormatting(tokenizer: tokenizer)
+        } catch ChatPrompts.Failure.noTemplate {
+            return nil
         } catch {
             logger.warning("no chats: the model's chat template cannot be used: \(error)")
             return nil

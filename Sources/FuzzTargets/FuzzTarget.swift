@@ -1,3 +1,4 @@
+import ChatTemplate
 import Foundation
 import Grammar
 import Inference
@@ -17,6 +18,10 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case config
     /// `tokenizer.json`; behind a zero byte, `tokenizer_config.json`.
     case tokenizer
+    /// A chat template; behind a zero byte, the variables that it is given, as JSON.
+    case template
+    /// What a model answers, as each format of tool calls reads it.
+    case toolcalls
     /// A whole safetensors file.
     case safetensors
     /// A whole GGUF file.
@@ -51,6 +56,8 @@ extension FuzzTarget {
             case .json: return try Self.json(input)
             case .config: return try Self.config(input)
             case .tokenizer: return try Self.tokenizer(input)
+            case .template: return try Self.template(input)
+            case .toolcalls: return Self.toolCalls(input)
             case .safetensors: return try Self.safetensors(input)
             case .gguf: return try Self.gguf(input)
             case .schema: return try Self.constraint(.jsonSchema(String(decoding: input, as: UTF8.self)))

@@ -1,24 +1,17 @@
 import ChatTemplate
 import Generation
-import JSONReader
+import RequestAdmission
 import Tokenizer
 
-/// A model's way to write conversations and tool calls: what its Jinja template says.
+/// A model's way to write conversations and tool calls: what its chat templates say.
 public struct ChatFormatting: Sendable {
-    private let template: ChatTemplate
+    private let prompts: ChatPrompts
     /// `nil`: the template writes no tool calls that are known here.
-    let toolCalls: ToolCallFormat?
-    /// What templates may write without being told: the tokens that begin and end a text.
-    private let tokens: [TemplateValue.Member]
+    var toolCalls: ToolCallFormat? { prompts.toolCallFormat }
 
-    /// - Parameter source: the template.
-    /// - Throws: with line and column, if it is not one that can be rendered.
-    public init(source: String, tokenizer: Tokenizer) throws(ChatTemplateError) {
-        template = try ChatTemplate(source: source)
-        toolCalls = ToolCallFormat(template: source)
-        tokens = [("bos_token", tokenizer.bosToken), ("eos_token", tokenizer.eosToken)].map { name, id in
-            .init(name, .string(id.flatMap { tokenizer.token($0) } ?? ""))
-        }
+    /// - Parameter source: goes before the model's own templates.
+    public init(source: String? = nil, tokenizer: Tokenizer) throws(ChatPrompts.Failure) {
+        prompts = try ChatPrompts(tokenizer: tokenizer, template: source)
     }
 
     /// The text that the model is to continue; special tokens are written in it.
@@ -26,10 +19,9 @@ public struct ChatFormatting: Sendable {
     /// - Throws: ``APIError`` if the template refuses the messages.
     func prompt(of conversation: Conversation) throws(APIError) -> String {
         do throws(ChatTemplateError) {
-            return try template.render(
-                messages: conversation.messages, tools: conversation.tools,
-                addGenerationPrompt: conversation.addsGenerationPrompt, variables: tokens + conversation.arguments,
-                date: TemplateDate(secondsSinceEpoch: WallClock.seconds))
+            return try prompts.text(
+                messages: conversation.messages, tools: conversation.tools, addGenerationPrompt: conversation.addsGenerationPrompt,
+                variables: conversation.arguments, date: TemplateDate(secondsSinceEpoch: WallClock.seconds))
         } catch {
             throw .invalid("messages", "the model's chat template refuses them: \(error)", code: "chat_template_error")
         }
@@ -47,7 +39,9 @@ public struct ChatFormatting: Sendable {
     /// - Throws: ``APIError`` if this model's calls cannot be required.
     func requiredCall(of tools: [ToolDefinition]) throws(APIError) -> RequiredCall {
         guard let shapes = toolCalls?.shapes(of: tools), let shape = shapes.first, shapes.count == 1 else {
-            throw .invalid("tool_choice", "a call can be required only where the model's template knows how to write one, and of one tool where it writes the name apart")
+            throw .invalid(
+                "tool_choice",
+                "a call can be required only where the model's template knows how to write one, and of one tool where it writes the name apart")
         }
         let schema = JSONText(shape.schema).utf8
         return RequiredCall(

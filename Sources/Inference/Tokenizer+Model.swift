@@ -32,6 +32,7 @@ extension GGUFVocabulary {
         addsEOS = try file.flag("tokenizer.ggml.add_eos_token")
         addsSpacePrefix = try file.flag("tokenizer.ggml.add_space_prefix")
         chatTemplate = try file.text("tokenizer.chat_template")
+        toolUseTemplate = try file.text("tokenizer.chat_template.tool_use")
     }
 
     /// The keys of a file that say the same; the end token is the model's to write.
@@ -52,6 +53,7 @@ extension GGUFVocabulary {
         add("ggml.add_eos_token", addsEOS.map { .bool($0) })
         add("ggml.add_space_prefix", addsSpacePrefix.map { .bool($0) })
         add("chat_template", chatTemplate.map { .string($0) })
+        add("chat_template.tool_use", toolUseTemplate.map { .string($0) })
         return entries
     }
 }

@@ -62,7 +62,7 @@ public struct ServeBenchmark: Sendable {
         on client: OpenAIClient, decode: (([TokenID]) -> String)?, observe: @escaping @Sendable (Progress) -> Void
     ) async -> Outcome {
         let plan = plan(decode: decode)
-        let progress = Mutex(Progress())
+        let progress = ProgressCount()
         let gate = maxConcurrency.map { Gate($0) }
         let start = ContinuousClock.now
         let measurements = await withTaskGroup(of: (Int, ServeMeasurement).self) { group in
@@ -70,18 +70,16 @@ public struct ServeBenchmark: Sendable {
                 try? await Task.sleep(until: start + .seconds(due))
                 if Task.isCancelled { break }
                 await gate?.enter()
-                observe(progress.withLock { progress in
+                observe(progress.change { progress in
                     progress.sent += 1
                     progress.mostRunning = max(progress.mostRunning, progress.running)
-                    return progress
                 })
                 group.addTask {
                     let measurement = await client.measure(request, from: start)
                     await gate?.leave()
-                    observe(progress.withLock { progress in
+                    observe(progress.change { progress in
                         progress.done += 1
                         progress.failed += measurement.failure == nil ? 0 : 1
-                        return progress
                     })
                     return (index, measurement)
                 }
@@ -92,7 +90,20 @@ public struct ServeBenchmark: Sendable {
         }
         return Outcome(
             measurements: measurements, duration: (ContinuousClock.now - start) / .seconds(1),
-            maxConcurrent: progress.withLock { $0.mostRunning })
+            maxConcurrent: progress.change { _ in }.mostRunning)
+    }
+}
+
+/// A run's progress, counted by all its requests.
+private final class ProgressCount: Sendable {
+    private let progress = Mutex(ServeBenchmark.Progress())
+
+    /// - Returns: the progress after the change.
+    func change(_ body: (inout ServeBenchmark.Progress) -> Void) -> ServeBenchmark.Progress {
+        progress.withLock { progress in
+            body(&progress)
+            return progress
+        }
     }
 }
 

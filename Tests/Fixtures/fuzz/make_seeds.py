@@ -248,6 +248,29 @@ def texts():
     write("json", "equivalent-keys", '{"é":1,"e\\u0301":2,"n":-0.0e-1}')
 
 
+def templates():
+    """The families' templates with one conversation each, and answers with calls. Those without `valid-` are refused."""
+    conversation = [{"role": "system", "content": " S "}, {"role": "user", "content": "hé"}, {"role": "assistant", "content": None, "tool_calls": [
+        {"id": "abcdefghi", "type": "function", "function": {"name": "f", "arguments": {"x": [1, 2.5]}}}]},
+        {"role": "tool", "tool_call_id": "abcdefghi", "content": "3"}]
+    tools = [{"type": "function", "function": {"name": "f", "description": "d", "parameters": {"type": "object", "properties": {"x": {"type": "array"}}}}}]
+    for path in sorted((here.parent / "templates/families").glob("*.jinja")):
+        plain = path.stem in ("llama-2", "mistral-1", "gemma-2", "gemma-3", "llama-3", "phi-3", "smollm-2", "deepseek-2", "qwen-2.5", "mistral-3")
+        variables = {"messages": conversation[1:2] if plain else conversation, "tools": tools, "bos_token": "<s>", "eos_token": "</s>",
+                     "add_generation_prompt": True, "x": [3, "a"]}
+        write("template", path.stem, f"{path.read_text()}\0{compact(variables)}")
+    (here / "template/never-closed").write_text("{% for x in y %}{{ x")
+    (here / "template/raises").write_text("{{ raise_exception('no') }}\0{}")
+    for name, answer in {
+        "hermes": 'See.\n<tool_call>\n{"name": "f", "arguments": {"x": [1, "}\\""]}}\n</tool_call>\n<tool_call>{"arguments": "{}", "name": "é"}</tool_call>',
+        "llama": '<|python_tag|>{"type": "function", "name": "f", "parameters": {"x": {}}}; {"name": "g", "parameters": {}}',
+        "mistral": '[TOOL_CALLS] [{"name": "f", "arguments": {}}, {"name": "g", "arguments": {"x": 1}}]',
+        "mistral-named": '[TOOL_CALLS]f[ARGS]{"x": 1}[TOOL_CALLS]g[CALL_ID]abcdefghi[ARGS]{}',
+    }.items():
+        write("toolcalls", name, answer)
+    (here / "toolcalls/text").write_text("Only text, é < <tool_cal [TOOL")
+
+
 if __name__ == "__main__":
     messages()
     checkpoints()
@@ -255,6 +278,7 @@ if __name__ == "__main__":
     gguf()
     tokenizers()
     texts()
+    templates()
 
 
 # Constraints
