@@ -1,3 +1,4 @@
+import BatonClient
 import ClusterCore
 import Foundation
 import FoundationNetworking
@@ -34,6 +35,7 @@ extension ClusterTests {
         let workload = try await Workload(count: 12, seed: 41)
         try await TestCluster.run(http: true) { cluster in
             let base = try #require(cluster.plan.http).url
+            let client = try await cluster.connect()
             for item in workload.items {
                 guard case .tokens(let prompt) = item.submission.prompt, let seed = item.submission.seed else { continue }
                 let sampling = item.submission.sampling
@@ -45,9 +47,11 @@ extension ClusterTests {
                     """
                 let (status, answer) = try await ask(base + "/v1/completions", body)
                 #expect(status == 200, "\(answer)")
-                let expected = try await ask(base + "/detokenize", "{\"tokens\": \(item.expected)}").text
-                #expect(try text(ofChoiceIn: answer) == object(expected)["prompt"] as? String)
+                let rpc = try await client.answer(to: item.submission)
+                #expect(rpc.tokens == item.expected)
+                #expect(try text(ofChoiceIn: answer) == rpc.text)
             }
+            await client.close()
             try await cluster.waitUntilIdle()
         }
     }
