@@ -7,6 +7,7 @@ BIN := .build/release
 SEEDS ?= 2000
 SEED ?= 1
 ROUNDS ?= 3
+CLIENTS ?= --all
 THREADS ?= 1,2
 CORES ?= 0,1
 
@@ -29,6 +30,10 @@ build: dependencies ## build programs and tests (release, testing enabled)
 .PHONY: dependencies
 dependencies: ## install the Debian/Ubuntu packages that are missing
 	@deploy/install-dependencies.sh
+
+.PHONY: test-clients
+test-clients: build ## unchanged clients from PyPI against a live cluster; CLIENTS= for the two that CI runs
+	Tests/Clients/run.sh $(CLIENTS)
 
 .PHONY: simulate
 simulate: build ## the real core under seeded faults: SEEDS=2000 SEED=1; planted bugs must be found
@@ -63,6 +68,7 @@ fixtures: ## remake the oracle fixtures with transformers and tokenizers (Python
 	.venv/bin/python Tests/Fixtures/checkpoints/make_checkpoints.py
 	.venv/bin/python Tests/Fixtures/tokenizers/make_fixtures.py
 	.venv/bin/python Tests/Fixtures/gguf/make_gguf.py
+	.venv/bin/python Tests/Fixtures/templates/make_templates.py
 
 .PHONY: model
 model: ## retrain the bundled model (Python, about 40 minutes on two cores)
@@ -99,4 +105,4 @@ bench-peers: build ## our engine beside llama.cpp and OpenVINO GenAI on the same
 
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf .build .build-fuzz .build-sanitize .bench-models .bench-peers .bench-results
+	rm -rf .build .venv-clients .build-fuzz .build-sanitize .bench-models .bench-peers .bench-results

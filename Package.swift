@@ -11,6 +11,16 @@ let swiftSettings: [SwiftSetting] = [
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let collections: Target.Dependency = .product(name: "Collections", package: "swift-collections")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let asyncHTTPClient: Target.Dependency = .product(name: "AsyncHTTPClient", package: "async-http-client")
+let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
+let nio: [Target.Dependency] = [
+    .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+    .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
+    .product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras"),
+]
+let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
+let hummingbirdTesting: Target.Dependency = .product(name: "HummingbirdTesting", package: "hummingbird")
+let hummingbirdCore: Target.Dependency = .product(name: "HummingbirdCore", package: "hummingbird")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
@@ -44,34 +54,49 @@ let targets: [Target] = [
 
     library("Generation"),
     library("JSONReader"),
+    library("ChatTemplate", ["JSONReader"]),
     library("Kernels", ["CKernels", "COpenBLAS"]),
     library("Tokenizer", ["CPCRE2", "Generation", "JSONReader"]),
-    library("Inference", ["CChecksum", "Kernels", "Generation", "JSONReader", crypto]),
+    library("Grammar", ["Tokenizer", "Generation", "JSONReader"]),
+    library("Inference", ["CChecksum", "Kernels", "Tokenizer", "Grammar", "Generation", "JSONReader", crypto]),
     library("ClusterCore", ["Generation", collections]),
     library("LentCores", ["Kernels", "ClusterCore", systemPackage]),
     library("ClusterSimulation", ["ClusterCore", "Generation"]),
     library("Wire", ["CWire", "CProtobufC", "CChecksum", "ClusterCore", "Generation"]),
     library("Transport", ["CZeroMQ", "Wire", "ClusterCore", logging]),
-    library("Tracing", ["ClusterCore", "Generation"]),
+    library("ClusterTracing", ["ClusterCore", "Generation"]),
 
     library(
-        "WorkerRuntime", ["Inference", "Kernels", "ClusterCore", "LentCores", "Transport", "Wire", "Generation", logging]),
+        "WorkerRuntime",
+        [
+            "Inference", "Kernels", "Tokenizer", "Grammar", "ClusterCore", "LentCores", "Transport", "Wire", "Generation", logging,
+        ]),
     library("BatonClient", ["Transport", "Wire", "ClusterCore", "Generation"]),
-    library("RequestAdmission", ["ClusterCore", "Tokenizer", "Inference", "Generation"]),
+    library("RequestAdmission", ["ClusterCore", "Tokenizer", "ChatTemplate", "Grammar", "Inference", "Generation"]),
+    library(
+        "Gateway",
+        [
+            "RequestAdmission", "ClusterCore", "ChatTemplate", "Tokenizer", "JSONReader", "Generation", crypto, httpTypes, hummingbird, hummingbirdCore, lifecycle,
+            logging,
+        ] + nio),
     library("ProgramSupport", ["Transport", "Inference", argumentParser, logging, yams, lifecycle, signals]),
     library(
         "WorkerProgram",
         ["WorkerRuntime", "ProgramSupport", "Inference", "ClusterCore", "Transport", argumentParser, lifecycle]),
     library("LocalCluster", [subprocess, systemPackage]),
-    library("Experiments", ["CProbes", "Kernels", "Inference", "ClusterCore", "LentCores", "Generation"]),
-    library("ServingExperiments", ["Inference", "Kernels", "BatonClient", "ClusterCore", "Generation", crypto]),
+    library("Experiments", ["CProbes", "Kernels", "Tokenizer", "Grammar", "Inference", "ClusterCore", "LentCores", "Generation"]),
+    library(
+        "ServingExperiments",
+        [
+            "Inference", "Kernels", "BatonClient", "ClusterCore", "JSONReader", "Generation", asyncHTTPClient, crypto,
+        ] + nio),
     // What `Fuzzing/` runs under sanitizers, and the tests replay.
-    library("FuzzTargets", ["Inference", "Kernels", "Tokenizer", "JSONReader", "Wire", "ClusterCore"]),
+    library("FuzzTargets", ["Inference", "Kernels", "Tokenizer", "Grammar", "ChatTemplate", "JSONReader", "Wire", "ClusterCore"]),
 
     program(
         "Coordinator",
         [
-            "ProgramSupport", "RequestAdmission", "ClusterCore", "Transport", "Tracing", "Wire", "Tokenizer", "Inference", "Generation",
+            "ProgramSupport", "Gateway", "ChatTemplate", "RequestAdmission", "ClusterCore", "Transport", "ClusterTracing", "Wire", "Tokenizer", "Inference", "Generation",
             argumentParser, logging, lifecycle,
         ]),
     program("Simulate", ["ClusterSimulation", argumentParser]),
@@ -81,8 +106,9 @@ let targets: [Target] = [
     program(
         "Baton",
         [
-            "ProgramSupport", "RequestAdmission", "BatonClient", "LocalCluster", "Experiments", "ServingExperiments", "Inference",
-            "Kernels", "Tokenizer", "ClusterCore", "ClusterSimulation", "Generation", "Transport", "Wire", argumentParser, logging, lifecycle,
+            "ProgramSupport", "Gateway", "RequestAdmission", "BatonClient", "LocalCluster", "Experiments", "ServingExperiments", "Inference",
+            "Kernels", "Tokenizer", "ChatTemplate", "Grammar", "JSONReader", "ClusterCore", "ClusterSimulation", "Generation", "Transport", "Wire",
+            argumentParser, logging, lifecycle,
         ]),
 
     tests(
@@ -92,20 +118,29 @@ let targets: [Target] = [
             systemPackage,
             "Coordinator", "PrefillWorker", "DecodeWorker", "MixedWorker", "Baton",
         ]),
+    tests(
+        "Gateway",
+        [
+            "Gateway", "RequestAdmission", "ClusterCore", "ChatTemplate", "Tokenizer", "Inference", "JSONReader", "Generation", crypto, httpTypes,
+            hummingbird, hummingbirdTesting, logging,
+        ] + nio),
     tests("House", [subprocess, yams, systemPackage]),
     tests(
         "WorkerRuntime",
-        ["WorkerRuntime", "Inference", "Kernels", "ClusterCore", "LentCores", "Transport", "Wire", "Generation", logging]),
+        ["WorkerRuntime", "Inference", "Kernels", "Grammar", "ClusterCore", "LentCores", "Transport", "Wire", "Generation", logging]),
+    tests("BatonClient", ["BatonClient", "ClusterCore", "Generation"]),
     tests("FuzzTargets", ["FuzzTargets"]),
     tests("Generation", ["Generation"]),
     tests("JSONReader", ["JSONReader"]),
+    tests("ChatTemplate", ["ChatTemplate", "JSONReader"]),
     tests("ProgramSupport", ["ProgramSupport", argumentParser]),
     tests("Kernels", ["Kernels", "CKernels"]),
     tests("Tokenizer", ["Tokenizer", "Generation", "JSONReader"]),
-    tests("Inference", ["Inference", "Kernels", "Generation"]),
+    tests("Grammar", ["Grammar", "Tokenizer", "Generation", "JSONReader"]),
+    tests("Inference", ["Inference", "Kernels", "Tokenizer", "Grammar", "Generation"]),
     tests("ClusterCore", ["ClusterCore", "Generation"]),
     tests("LentCores", ["LentCores", "ClusterCore", "Kernels"]),
-    tests("Tracing", ["Tracing", "ClusterCore", "Generation"]),
+    tests("ClusterTracing", ["ClusterTracing", "ClusterCore", "Generation"]),
     tests("ServingExperiments", ["ServingExperiments", "Inference", "Kernels", "Generation"]),
     tests("ClusterSimulation", ["ClusterSimulation", "ClusterCore", "Generation"]),
     tests("Wire", ["Wire", "CWire", "CProtobufC", "CChecksum", "ClusterCore", "Generation"]),
@@ -128,9 +163,14 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
     ],

@@ -25,7 +25,7 @@ flags=(-timeout=20 -rss_limit_mb=2048 -max_len=16384 -detect_leaks=0 -use_value_
 
 failed=()
 printf '%-12s %12s %10s %8s %8s  %s\n' target executions 'exec/s' edges corpus result
-for target in ${TARGET:-json config tokenizer safetensors gguf kv control rpc}; do
+for target in ${TARGET:-json config tokenizer template toolcalls safetensors gguf schema regex gbnf kv control rpc}; do
     mkdir -p "$found/$target" "$scratch/corpus/$target"
     log=$found/$target/log
     result=clean

@@ -8,7 +8,9 @@ import ProgramSupport
 struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench", abstract: "Measure speed.",
-        subcommands: [BenchEngine.self, BenchCores.self, BenchInsert.self, BenchBaton.self, BenchScaling.self])
+        subcommands: [
+            BenchEngine.self, BenchCores.self, BenchInsert.self, BenchBaton.self, BenchScaling.self, BenchGrammar.self, BenchServe.self,
+        ])
 }
 
 struct BenchEngine: ParsableCommand {

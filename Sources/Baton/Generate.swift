@@ -71,25 +71,33 @@ struct Generate: AsyncParsableCommand {
     }
 
     private func show(_ events: AsyncThrowingStream<AnswerEvent, any Error>) async throws {
-        var text = ""
-        var tokens: [TokenID] = []
-        var accepted: Acceptance?
+        var assembly = AnswerAssembly()
+        // One answer appears as it comes; several, each as a whole.
+        let isStreamed = !json && sampling.choices == 1
+        if isStreamed, sampling.echo, let prompt { write(prompt) }
         for try await event in events {
-            switch event {
-            case .accepted(let acceptance): accepted = acceptance
-            case .tokens(_, let more, let piece):
-                tokens += more
-                text += piece
-                if !json { write(piece) }
-            case .finished(let completion):
-                text += completion.text
-                if !json { write(completion.text + "\n") }
-                guard json, let accepted else { return }
-                try printJSON(AnswerReport(text: text, tokens: tokens, acceptance: accepted, completion: completion))
-                return
+            try assembly.take(event)
+            if isStreamed {
+                switch event {
+                case .accepted, .prompt: break
+                case .tokens(_, _, _, let piece): write(piece)
+                case .finished(_, let completion): write(completion.text + "\n")
+                }
             }
+            guard let answer = assembly.answer else { continue }
+            if json { return try printJSON(AnswerReport(answer, prompt: sampling.echo ? prompt : nil)) }
+            if !isStreamed { write(answer.choices) }
+            return
         }
         throw CancellationError()
+    }
+
+    private func write(_ choices: [Answer.Choice]) {
+        for (index, choice) in choices.enumerated() {
+            write("\(index > 0 ? "\n" : "")[\(index)]\n")
+            if sampling.echo, let prompt { write(prompt) }
+            write(choice.text + "\n")
+        }
     }
 
     private func write(_ text: String) {

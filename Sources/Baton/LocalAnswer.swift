@@ -3,6 +3,7 @@ import BatonClient
 import ClusterCore
 import Foundation
 import Generation
+import Grammar
 import Inference
 import Kernels
 import RequestAdmission
@@ -70,6 +71,8 @@ enum LocalAnswer {
 private final class Session {
     private let admission: Admission
     private let generation: LocalGeneration
+    /// Made for the first constraint.
+    private var vocabulary: TokenVocabulary?
 
     init(_ options: LocalEngineOptions) throws {
         guard let path = options.model else { throw ValidationError("--local needs --model PATH") }
@@ -86,49 +89,78 @@ private final class Session {
     }
 
     func answer(_ submission: Submission) throws -> Answer {
-        var (text, tokens) = ("", [TokenID]())
-        var ends: (Acceptance?, Completion?)
-        try answer(submission) { event in
-            switch event {
-            case .accepted(let acceptance): ends.0 = acceptance
-            case .tokens(_, let more, let piece):
-                tokens += more
-                text += piece
-            case .finished(let completion):
-                text += completion.text
-                ends.1 = completion
-            }
-        }
-        guard case (let acceptance?, let completion?) = ends else { throw ClientError.brokenStream("no end") }
-        return Answer(text: text, tokens: tokens, acceptance: acceptance, completion: completion)
+        var assembly = AnswerAssembly()
+        try answer(submission) { try assembly.take($0) }
+        guard let answer = assembly.answer else { throw ClientError.brokenStream("no end") }
+        return answer
     }
 
-    func answer(_ submission: Submission, _ report: (AnswerEvent) -> Void) throws {
+    func answer(_ submission: Submission, _ report: (AnswerEvent) throws -> Void) throws {
         let began = ContinuousClock.now
         let admitted = try admission.admit(submission, drawnSeed: .random(in: 0 ... .max))
-        var text = AnswerText(
-            tokenizer: admission.tokenizer, stopStrings: submission.stopStrings, endTokens: admission.endTokens)
-        report(
+        try report(
             .accepted(
                 Acceptance(
-                    request: RequestID(0), seed: admitted.sampling.seed, promptCount: Int32(admitted.prompt.count))))
-        var first = began
-        let answer = try generation.generate(
-            prompt: admitted.prompt, parameters: admitted.sampling, stop: admitted.stop
-        ) { token, index in
-            if index == 0 { first = .now }
-            report(.tokens(firstIndex: index, tokens: [token], text: text.append(token)))
-            return !text.isStopped
+                    request: RequestID(0), seed: admitted.sampling.seed, promptCount: Int32(admitted.prompt.count),
+                    choices: admitted.choices)))
+        if let top = admitted.promptLogprobs {
+            try report(.prompt(first: 0, tokens: try generation.scores(of: admitted.prompt, top: Int(top))))
         }
-        let count = answer.tokens.count
+        let grammar = try admitted.constraint.map { try tables(of: $0) }
+        for choice in 0..<admitted.choices { try answer(admitted, submission, choice, grammar, since: began, report) }
+    }
+
+    private func tables(of constraint: Constraint) throws -> MaskTables {
+        let vocabulary = try vocabulary ?? TokenVocabulary(admission.tokenizer)
+        self.vocabulary = vocabulary
+        return MaskTables(try GrammarCompiler(vocabulary: vocabulary).compile(OutputConstraint(constraint)))
+    }
+
+    private func answer(
+        _ admitted: Admission.Admitted, _ submission: Submission, _ choice: Int32, _ grammar: MaskTables?,
+        since began: ContinuousClock.Instant,
+        _ report: (AnswerEvent) throws -> Void
+    ) throws {
+        var text = AnswerText(
+            tokenizer: admission.tokenizer, stopStrings: submission.stopStrings,
+            endTokens: admission.endTokens + submission.stopTokens, minTokens: submission.minTokens,
+            includesStopString: submission.includesStopString)
+        var first = ContinuousClock.now, count = 0, reason = FinishReason.length
+        if admitted.stop.maxTokens > 0 {
+            let answer = try generation.generate(
+                prompt: admitted.prompt, parameters: admitted.sampling, stop: admitted.stop, choice: UInt32(choice),
+                logprobs: admitted.logprobs.map(Int.init),
+                onToken: { token, index in
+                    if index == 0 { first = .now }
+                    let piece = text.append(token.token)
+                    try report(.tokens(choice: choice, firstIndex: index, tokens: [token], text: piece))
+                    return !text.isStopped
+                },
+                mask: grammar?.masking(endTokens: admitted.stop.endTokens))
+            (count, reason) = (answer.tokens.count, answer.finishReason)
+        }
         let decode = ContinuousClock.now - first
-        report(
+        try report(
             .finished(
+                choice: choice,
                 Completion(
-                    reason: answer.finishReason, text: text.finish(), tokenCount: Int32(count),
+                    reason: reason, text: text.finish(), tokenCount: Int32(count),
                     timings: Timings(
                         prefill: first - began, timeToFirstToken: first - began,
                         timePerOutputToken: count > 1 ? decode / (count - 1) : .zero),
                     prefillWorker: WorkerID("local"), decodeWorker: WorkerID("local"), attempts: 1)))
+    }
+}
+
+extension MaskTables {
+    /// The masks of one answer, token by token.
+    fileprivate func masking(endTokens: [TokenID]) -> (_ answer: [TokenID]) throws -> TokenMask {
+        var tables = self, state = grammar.start
+        return { answer in
+            for token in answer.dropFirst(state.tokenCount) {
+                try state.advance(by: token, endTokens: endTokens, in: tables.grammar)
+            }
+            return tables.mask(of: state, endTokens: endTokens)
+        }
     }
 }

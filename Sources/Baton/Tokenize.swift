@@ -1,8 +1,8 @@
 import ArgumentParser
 import Foundation
 import Generation
+import Inference
 import ProgramSupport
-import RequestAdmission
 import Tokenizer
 
 struct Tokenize: ParsableCommand {

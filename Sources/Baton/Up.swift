@@ -11,6 +11,7 @@ struct Up: AsyncParsableCommand {
         abstract: "Bring up a local cluster of real processes; it ends as one with Ctrl-C.")
 
     @OptionGroup var cluster: ClusterOptions
+    @OptionGroup var http: UpHTTPOptions
     @OptionGroup var logging: LogOptions
 
     @Option(help: "Where clients reach the coordinator.")
@@ -26,6 +27,8 @@ struct Up: AsyncParsableCommand {
         let logger = logging.makeLogger(label: "up")
         let logs = FileManager.default.temporaryDirectory.appendingPathComponent("baton-up-\(getpid())")
         var plan = try cluster.plan(rpc: rpc, logs: logs)
+        plan.http = try http.address()
+        plan.coordinatorArguments += try http.arguments + http.keyArguments(directory: logs)
         if let trace { plan.coordinatorArguments += ["--trace", trace] }
         let cluster = LocalCluster(plan: plan)
         logger.info("logs in \(logs.path)")
@@ -64,6 +67,8 @@ private struct ClusterService: Service {
         try await Readiness.wait(for: cluster.plan)
         let rpc = cluster.plan.rpc
         logger.info("ready: baton generate --rpc \(rpc) \"Once upon a time\"")
+        guard let http = cluster.plan.http else { return }
+        logger.info("ready: OpenAI's API at \(http.url)/v1; curl \(http.url)/v1/models")
     }
 }
 

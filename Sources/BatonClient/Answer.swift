@@ -5,53 +5,114 @@ import Generation
 public enum AnswerEvent: Sendable, Hashable {
     /// Always first; carries the seed that reproduces the answer.
     case accepted(Acceptance)
-    /// Consecutive tokens from `firstIndex` on, and the text that they complete.
-    case tokens(firstIndex: Int32, tokens: [TokenID], text: String)
-    /// Always last.
-    case finished(Completion)
+    /// Consecutive tokens of the prompt from position `first` on, with their log-probabilities. Only if they were asked for;
+    /// then all of them come before any token of an answer.
+    case prompt(first: Int32, tokens: [ScoredToken])
+    /// Consecutive tokens of a choice from `firstIndex` on, and the text that they complete.
+    case tokens(choice: Int32 = 0, firstIndex: Int32, tokens: [ScoredToken], text: String)
+    /// A choice is complete. The last event is that of the last choice.
+    case finished(choice: Int32 = 0, Completion)
 }
 
 /// A complete answer.
 public struct Answer: Sendable, Hashable {
-    public var text: String
-    public var tokens: [TokenID]
-    public var acceptance: Acceptance
-    public var completion: Completion
+    public struct Choice: Sendable, Hashable {
+        public var text: String
+        /// With log-probabilities if they were asked for.
+        public var tokens: [ScoredToken]
+        public var completion: Completion
 
-    public init(text: String, tokens: [TokenID], acceptance: Acceptance, completion: Completion) {
-        self.text = text
-        self.tokens = tokens
-        self.acceptance = acceptance
-        self.completion = completion
+        public init(text: String, tokens: [ScoredToken], completion: Completion) {
+            self.text = text
+            self.tokens = tokens
+            self.completion = completion
+        }
     }
+
+    public var acceptance: Acceptance
+    /// The prompt's tokens with their log-probabilities; empty if they were not asked for.
+    public var prompt: [ScoredToken]
+    /// At least one.
+    public private(set) var choices: [Choice]
+
+    /// - Precondition: `choices` is not empty.
+    public init(acceptance: Acceptance, prompt: [ScoredToken] = [], choices: [Choice]) {
+        precondition(!choices.isEmpty, "an answer without choices")
+        self.acceptance = acceptance
+        self.prompt = prompt
+        self.choices = choices
+    }
+
+    /// Of the first choice.
+    public var text: String { choices[0].text }
+    public var tokens: [TokenID] { choices[0].tokens.map(\.token) }
+    public var completion: Completion { choices[0].completion }
 }
 
-/// Puts an answer together and checks that the stream was whole: one acceptance, dense token indexes, one end.
-struct AnswerAssembly {
+/// Puts an answer together and checks that the stream was whole: one acceptance, dense token indexes, one end of each choice.
+public struct AnswerAssembly: Sendable {
+    private struct Choice: Sendable {
+        var text = ""
+        var tokens: [ScoredToken] = []
+        var completion: Completion?
+    }
+
     private var acceptance: Acceptance?
-    private var tokenCount: Int32 = 0
-    private(set) var isFinished = false
+    private var prompt: [ScoredToken] = []
+    private var choices: [Choice] = []
+
+    public init() {}
+
+    /// The answer, once every choice is complete.
+    public var answer: Answer? {
+        guard let acceptance, !choices.isEmpty else { return nil }
+        let complete = choices.compactMap { choice in
+            choice.completion.map { Answer.Choice(text: choice.text, tokens: choice.tokens, completion: $0) }
+        }
+        guard complete.count == choices.count else { return nil }
+        return Answer(acceptance: acceptance, prompt: prompt, choices: complete)
+    }
+
+    public var isFinished: Bool { !choices.isEmpty && choices.allSatisfy { $0.completion != nil } }
 
     /// - Throws: ``ClientError/brokenStream(_:)`` if a message is missing, repeated or out of order.
-    mutating func take(_ event: AnswerEvent) throws(ClientError) {
+    public mutating func take(_ event: AnswerEvent) throws(ClientError) {
         if isFinished { throw .brokenStream("a message after the end") }
         switch event {
         case .accepted(let acceptance):
             guard self.acceptance == nil else { throw .brokenStream("accepted twice") }
+            guard acceptance.choices >= 1, acceptance.choices <= Submission.maxChoices else {
+                throw .brokenStream("\(acceptance.choices) choices")
+            }
             self.acceptance = acceptance
-        case .tokens(let firstIndex, let tokens, _):
-            guard acceptance != nil else { throw .brokenStream("tokens before the acceptance") }
-            guard firstIndex == tokenCount else {
-                throw .brokenStream("token \(firstIndex) where \(tokenCount) was due")
+            choices = Array(repeating: Choice(), count: Int(acceptance.choices))
+        case .prompt(let first, let tokens):
+            guard acceptance != nil else { throw .brokenStream("a prompt before the acceptance") }
+            guard Int(first) == prompt.count else { throw .brokenStream("prompt token \(first) where \(prompt.count) was due") }
+            prompt += tokens
+        case .tokens(let choice, let firstIndex, let tokens, let text):
+            let index = try open(choice)
+            guard Int(firstIndex) == choices[index].tokens.count else {
+                throw .brokenStream("token \(firstIndex) where \(choices[index].tokens.count) was due")
             }
-            tokenCount += Int32(clamping: tokens.count)
-        case .finished(let completion):
-            guard acceptance != nil else { throw .brokenStream("finished before the acceptance") }
-            guard completion.tokenCount == tokenCount else {
-                throw .brokenStream("ended after \(tokenCount) of \(completion.tokenCount) tokens")
+            choices[index].tokens += tokens
+            choices[index].text += text
+        case .finished(let choice, let completion):
+            let index = try open(choice)
+            guard Int(completion.tokenCount) == choices[index].tokens.count else {
+                throw .brokenStream("ended after \(choices[index].tokens.count) of \(completion.tokenCount) tokens")
             }
-            isFinished = true
+            choices[index].text += completion.text
+            choices[index].completion = completion
         }
+    }
+
+    /// Index of a choice that is not complete.
+    private func open(_ choice: Int32) throws(ClientError) -> Int {
+        guard acceptance != nil else { throw .brokenStream("an answer before the acceptance") }
+        guard choices.indices.contains(Int(choice)) else { throw .brokenStream("choice \(choice) of \(choices.count)") }
+        guard choices[Int(choice)].completion == nil else { throw .brokenStream("more of choice \(choice) after its end") }
+        return Int(choice)
     }
 }
 

@@ -11,7 +11,7 @@ import Wire
 /// ```swift
 /// let client = try await BatonClient.connect(to: "tcp://127.0.0.1:5550")
 /// for try await event in client.generate(Submission(prompt: .text("Once upon a time"), sampling: .greedy)) {
-///     if case .tokens(_, _, let text) = event { print(text, terminator: "") }
+///     if case .tokens(_, _, _, let text) = event { print(text, terminator: "") }
 /// }
 /// ```
 public actor BatonClient {
@@ -124,19 +124,10 @@ public actor BatonClient {
 
     /// Sends a request and waits for the whole answer.
     public nonisolated func answer(to submission: Submission) async throws -> Answer {
-        var text = ""
-        var tokens: [TokenID] = []
-        var accepted: Acceptance?
+        var assembly = AnswerAssembly()
         for try await event in generate(submission) {
-            switch event {
-            case .accepted(let acceptance): accepted = acceptance
-            case .tokens(_, let more, let piece):
-                tokens += more
-                text += piece
-            case .finished(let completion):
-                guard let accepted else { throw ClientError.brokenStream("finished before the acceptance") }
-                return Answer(text: text + completion.text, tokens: tokens, acceptance: accepted, completion: completion)
-            }
+            try assembly.take(event)
+            if let answer = assembly.answer { return answer }
         }
         throw CancellationError()
     }
@@ -228,9 +219,10 @@ extension BatonClient {
             for waiter in helloWaiters { waiter.resume(returning: hello) }
             helloWaiters = []
         case .accepted(let key, let acceptance): deliver(.accepted(acceptance), to: key)
-        case .tokens(let key, let firstIndex, let tokens, let text):
-            deliver(.tokens(firstIndex: firstIndex, tokens: tokens, text: text), to: key)
-        case .finished(let key, let completion): deliver(.finished(completion), to: key)
+        case .prompt(let key, let first, let tokens): deliver(.prompt(first: first, tokens: tokens), to: key)
+        case .tokens(let key, let choice, let firstIndex, let tokens, let text):
+            deliver(.tokens(choice: choice, firstIndex: firstIndex, tokens: tokens, text: text), to: key)
+        case .finished(let key, let choice, let completion): deliver(.finished(choice: choice, completion), to: key)
         case .failed(let key, let failure): answers.removeValue(forKey: key)?.continuation.finish(throwing: failure)
         case .pong(let epoch):
             if let server, server.epoch != epoch { coordinatorRestarted() }

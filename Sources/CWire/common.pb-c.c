@@ -1412,7 +1412,7 @@ const ProtobufCMessageDescriptor baton__batch_counters__descriptor =
   (ProtobufCMessageInit) baton__batch_counters__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor baton__sampling__field_descriptors[8] =
+static const ProtobufCFieldDescriptor baton__sampling__field_descriptors[9] =
 {
   {
     "temperature",
@@ -1510,8 +1510,21 @@ static const ProtobufCFieldDescriptor baton__sampling__field_descriptors[8] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "choice",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Sampling, choice),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned baton__sampling__field_indices_by_name[] = {
+  8,   /* field[8] = choice */
   6,   /* field[6] = frequency_penalty */
   3,   /* field[3] = min_p */
   5,   /* field[5] = presence_penalty */
@@ -1524,7 +1537,7 @@ static const unsigned baton__sampling__field_indices_by_name[] = {
 static const ProtobufCIntRange baton__sampling__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 8 }
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor baton__sampling__descriptor =
 {
@@ -1534,7 +1547,7 @@ const ProtobufCMessageDescriptor baton__sampling__descriptor =
   "Baton__Sampling",
   "baton",
   sizeof(Baton__Sampling),
-  8,
+  9,
   baton__sampling__field_descriptors,
   baton__sampling__field_indices_by_name,
   1,  baton__sampling__number_ranges,

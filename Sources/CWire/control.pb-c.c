@@ -232,6 +232,96 @@ void   baton__token_records__free_unpacked
   assert(message->base.descriptor == &baton__token_records__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   baton__forked__init
+                     (Baton__Forked         *message)
+{
+  static const Baton__Forked init_value = BATON__FORKED__INIT;
+  *message = init_value;
+}
+size_t baton__forked__get_packed_size
+                     (const Baton__Forked *message)
+{
+  assert(message->base.descriptor == &baton__forked__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t baton__forked__pack
+                     (const Baton__Forked *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &baton__forked__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t baton__forked__pack_to_buffer
+                     (const Baton__Forked *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &baton__forked__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Baton__Forked *
+       baton__forked__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Baton__Forked *)
+     protobuf_c_message_unpack (&baton__forked__descriptor,
+                                allocator, len, data);
+}
+void   baton__forked__free_unpacked
+                     (Baton__Forked *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &baton__forked__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   baton__scored__init
+                     (Baton__Scored         *message)
+{
+  static const Baton__Scored init_value = BATON__SCORED__INIT;
+  *message = init_value;
+}
+size_t baton__scored__get_packed_size
+                     (const Baton__Scored *message)
+{
+  assert(message->base.descriptor == &baton__scored__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t baton__scored__pack
+                     (const Baton__Scored *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &baton__scored__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t baton__scored__pack_to_buffer
+                     (const Baton__Scored *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &baton__scored__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Baton__Scored *
+       baton__scored__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Baton__Scored *)
+     protobuf_c_message_unpack (&baton__scored__descriptor,
+                                allocator, len, data);
+}
+void   baton__scored__free_unpacked
+                     (Baton__Scored *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &baton__scored__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   baton__leaving__init
                      (Baton__Leaving         *message)
 {
@@ -817,7 +907,7 @@ void   baton__pong__free_unpacked
   assert(message->base.descriptor == &baton__pong__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor baton__control_header__field_descriptors[28] =
+static const ProtobufCFieldDescriptor baton__control_header__field_descriptors[30] =
 {
   {
     "version",
@@ -1012,6 +1102,30 @@ static const ProtobufCFieldDescriptor baton__control_header__field_descriptors[2
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "prompt_forked",
+    22,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Baton__ControlHeader, body_case),
+    offsetof(Baton__ControlHeader, prompt_forked),
+    &baton__forked__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "prompt_scored",
+    23,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Baton__ControlHeader, body_case),
+    offsetof(Baton__ControlHeader, prompt_scored),
+    &baton__scored__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "registered",
     30,
     PROTOBUF_C_LABEL_NONE,
@@ -1157,29 +1271,31 @@ static const ProtobufCFieldDescriptor baton__control_header__field_descriptors[2
   },
 };
 static const unsigned baton__control_header__field_indices_by_name[] = {
-  22,   /* field[22] = cancel */
+  24,   /* field[24] = cancel */
   1,   /* field[1] = cluster_epoch */
   13,   /* field[13] = decode_failed */
   10,   /* field[10] = embedded */
-  21,   /* field[21] = grant */
-  25,   /* field[25] = heartbeat_hello */
+  23,   /* field[23] = grant */
+  27,   /* field[27] = heartbeat_hello */
   9,   /* field[9] = kv_whole */
   14,   /* field[14] = leaving */
   12,   /* field[12] = left */
   15,   /* field[15] = parked */
-  26,   /* field[26] = ping */
-  27,   /* field[27] = pong */
-  23,   /* field[23] = preempt */
-  19,   /* field[19] = prefill */
+  28,   /* field[28] = ping */
+  29,   /* field[29] = pong */
+  25,   /* field[25] = preempt */
+  21,   /* field[21] = prefill */
   8,   /* field[8] = prefill_failed */
   6,   /* field[6] = prefill_finished */
   5,   /* field[5] = prefill_started */
-  18,   /* field[18] = register_again */
-  16,   /* field[16] = registered */
+  16,   /* field[16] = prompt_forked */
+  17,   /* field[17] = prompt_scored */
+  20,   /* field[20] = register_again */
+  18,   /* field[18] = registered */
   4,   /* field[4] = registration */
-  17,   /* field[17] = registration_refused */
-  24,   /* field[24] = resume */
-  20,   /* field[20] = retarget */
+  19,   /* field[19] = registration_refused */
+  26,   /* field[26] = resume */
+  22,   /* field[22] = retarget */
   3,   /* field[3] = sequence */
   11,   /* field[11] = tokens */
   7,   /* field[7] = transfer_finished */
@@ -1190,9 +1306,9 @@ static const ProtobufCIntRange baton__control_header__number_ranges[4 + 1] =
 {
   { 1, 0 },
   { 10, 4 },
-  { 30, 16 },
-  { 40, 25 },
-  { 0, 28 }
+  { 30, 18 },
+  { 40, 27 },
+  { 0, 30 }
 };
 const ProtobufCMessageDescriptor baton__control_header__descriptor =
 {
@@ -1202,7 +1318,7 @@ const ProtobufCMessageDescriptor baton__control_header__descriptor =
   "Baton__ControlHeader",
   "baton",
   sizeof(Baton__ControlHeader),
-  28,
+  30,
   baton__control_header__field_descriptors,
   baton__control_header__field_indices_by_name,
   4,  baton__control_header__number_ranges,
@@ -1504,6 +1620,121 @@ const ProtobufCMessageDescriptor baton__token_records__descriptor =
   (ProtobufCMessageInit) baton__token_records__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
+static const ProtobufCFieldDescriptor baton__forked__field_descriptors[2] =
+{
+  {
+    "attempt",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Forked, attempt),
+    &baton__attempt__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "count",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Forked, count),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned baton__forked__field_indices_by_name[] = {
+  0,   /* field[0] = attempt */
+  1,   /* field[1] = count */
+};
+static const ProtobufCIntRange baton__forked__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor baton__forked__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "baton.Forked",
+  "Forked",
+  "Baton__Forked",
+  "baton",
+  sizeof(Baton__Forked),
+  2,
+  baton__forked__field_descriptors,
+  baton__forked__field_indices_by_name,
+  1,  baton__forked__number_ranges,
+  (ProtobufCMessageInit) baton__forked__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor baton__scored__field_descriptors[3] =
+{
+  {
+    "attempt",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Scored, attempt),
+    &baton__attempt__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "first",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Scored, first),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "count",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Scored, count),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned baton__scored__field_indices_by_name[] = {
+  0,   /* field[0] = attempt */
+  2,   /* field[2] = count */
+  1,   /* field[1] = first */
+};
+static const ProtobufCIntRange baton__scored__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor baton__scored__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "baton.Scored",
+  "Scored",
+  "Baton__Scored",
+  "baton",
+  sizeof(Baton__Scored),
+  3,
+  baton__scored__field_descriptors,
+  baton__scored__field_indices_by_name,
+  1,  baton__scored__number_ranges,
+  (ProtobufCMessageInit) baton__scored__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
 #define baton__leaving__field_descriptors NULL
 #define baton__leaving__field_indices_by_name NULL
 #define baton__leaving__number_ranges NULL
@@ -1596,7 +1827,7 @@ const ProtobufCMessageDescriptor baton__register_again__descriptor =
   (ProtobufCMessageInit) baton__register_again__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor baton__sequence__field_descriptors[8] =
+static const ProtobufCFieldDescriptor baton__sequence__field_descriptors[15] =
 {
   {
     "attempt",
@@ -1694,21 +1925,112 @@ static const ProtobufCFieldDescriptor baton__sequence__field_descriptors[8] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "min_tokens",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Sequence, min_tokens),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "has_logprobs",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Sequence, has_logprobs),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "logprobs",
+    11,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Sequence, logprobs),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "has_scoring",
+    12,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Sequence, has_scoring),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "scoring_top",
+    13,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Sequence, scoring_top),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "scoring_first",
+    14,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Sequence, scoring_first),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "constraint_kind",
+    15,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Sequence, constraint_kind),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned baton__sequence__field_indices_by_name[] = {
   0,   /* field[0] = attempt */
+  14,   /* field[14] = constraint_kind */
   5,   /* field[5] = end_tokens */
+  9,   /* field[9] = has_logprobs */
+  11,   /* field[11] = has_scoring */
+  10,   /* field[10] = logprobs */
   4,   /* field[4] = max_tokens */
+  8,   /* field[8] = min_tokens */
   7,   /* field[7] = precedence */
   6,   /* field[6] = priority */
   2,   /* field[2] = prompt_count */
   3,   /* field[3] = sampling */
+  13,   /* field[13] = scoring_first */
+  12,   /* field[12] = scoring_top */
   1,   /* field[1] = token_count */
 };
 static const ProtobufCIntRange baton__sequence__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 8 }
+  { 0, 15 }
 };
 const ProtobufCMessageDescriptor baton__sequence__descriptor =
 {
@@ -1718,7 +2040,7 @@ const ProtobufCMessageDescriptor baton__sequence__descriptor =
   "Baton__Sequence",
   "baton",
   sizeof(Baton__Sequence),
-  8,
+  15,
   baton__sequence__field_descriptors,
   baton__sequence__field_indices_by_name,
   1,  baton__sequence__number_ranges,

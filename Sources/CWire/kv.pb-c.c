@@ -1076,7 +1076,7 @@ const ProtobufCMessageDescriptor baton__kvblocks__descriptor =
   (ProtobufCMessageInit) baton__kvblocks__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor baton__kvcommit__field_descriptors[3] =
+static const ProtobufCFieldDescriptor baton__kvcommit__field_descriptors[4] =
 {
   {
     "token_count",
@@ -1103,27 +1103,40 @@ static const ProtobufCFieldDescriptor baton__kvcommit__field_descriptors[3] =
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "next_token",
+    "next_requests",
     3,
-    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Baton__KVCommit, n_next_requests),
+    offsetof(Baton__KVCommit, next_requests),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "next_tokens",
+    4,
+    PROTOBUF_C_LABEL_REPEATED,
     PROTOBUF_C_TYPE_UINT32,
-    0,   /* quantifier_offset */
-    offsetof(Baton__KVCommit, next_token),
+    offsetof(Baton__KVCommit, n_next_tokens),
+    offsetof(Baton__KVCommit, next_tokens),
     NULL,
     NULL,
-    0,             /* flags */
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
 };
 static const unsigned baton__kvcommit__field_indices_by_name[] = {
   1,   /* field[1] = next_index */
-  2,   /* field[2] = next_token */
+  2,   /* field[2] = next_requests */
+  3,   /* field[3] = next_tokens */
   0,   /* field[0] = token_count */
 };
 static const ProtobufCIntRange baton__kvcommit__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 0, 4 }
 };
 const ProtobufCMessageDescriptor baton__kvcommit__descriptor =
 {
@@ -1133,7 +1146,7 @@ const ProtobufCMessageDescriptor baton__kvcommit__descriptor =
   "Baton__KVCommit",
   "baton",
   sizeof(Baton__KVCommit),
-  3,
+  4,
   baton__kvcommit__field_descriptors,
   baton__kvcommit__field_indices_by_name,
   1,  baton__kvcommit__number_ranges,

@@ -502,6 +502,51 @@ void   baton__tokens__free_unpacked
   assert(message->base.descriptor == &baton__tokens__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   baton__prompt_tokens__init
+                     (Baton__PromptTokens         *message)
+{
+  static const Baton__PromptTokens init_value = BATON__PROMPT_TOKENS__INIT;
+  *message = init_value;
+}
+size_t baton__prompt_tokens__get_packed_size
+                     (const Baton__PromptTokens *message)
+{
+  assert(message->base.descriptor == &baton__prompt_tokens__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t baton__prompt_tokens__pack
+                     (const Baton__PromptTokens *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &baton__prompt_tokens__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t baton__prompt_tokens__pack_to_buffer
+                     (const Baton__PromptTokens *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &baton__prompt_tokens__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Baton__PromptTokens *
+       baton__prompt_tokens__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Baton__PromptTokens *)
+     protobuf_c_message_unpack (&baton__prompt_tokens__descriptor,
+                                allocator, len, data);
+}
+void   baton__prompt_tokens__free_unpacked
+                     (Baton__PromptTokens *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &baton__prompt_tokens__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   baton__finished__init
                      (Baton__Finished         *message)
 {
@@ -1332,7 +1377,7 @@ const ProtobufCMessageDescriptor baton__client_hello__descriptor =
   (ProtobufCMessageInit) baton__client_hello__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor baton__submit__field_descriptors[10] =
+static const ProtobufCFieldDescriptor baton__submit__field_descriptors[20] =
 {
   {
     "key",
@@ -1454,23 +1499,153 @@ static const ProtobufCFieldDescriptor baton__submit__field_descriptors[10] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "has_max_tokens",
+    11,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Submit, has_max_tokens),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "min_tokens",
+    12,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Submit, min_tokens),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "includes_stop_string",
+    13,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Submit, includes_stop_string),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "stop_tokens",
+    14,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Baton__Submit, n_stop_tokens),
+    offsetof(Baton__Submit, stop_tokens),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "choices",
+    15,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Submit, choices),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "has_logprobs",
+    16,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Submit, has_logprobs),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "logprobs",
+    17,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Submit, logprobs),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "has_prompt_logprobs",
+    18,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Submit, has_prompt_logprobs),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "prompt_logprobs",
+    19,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Submit, prompt_logprobs),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "constraint_kind",
+    20,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Submit, constraint_kind),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned baton__submit__field_indices_by_name[] = {
+  14,   /* field[14] = choices */
+  19,   /* field[19] = constraint_kind */
+  15,   /* field[15] = has_logprobs */
+  10,   /* field[10] = has_max_tokens */
+  17,   /* field[17] = has_prompt_logprobs */
   3,   /* field[3] = has_seed */
   8,   /* field[8] = has_timeout */
   6,   /* field[6] = ignore_end_tokens */
+  12,   /* field[12] = includes_stop_string */
   0,   /* field[0] = key */
+  16,   /* field[16] = logprobs */
   4,   /* field[4] = max_tokens */
+  11,   /* field[11] = min_tokens */
   7,   /* field[7] = priority */
   1,   /* field[1] = prompt_kind */
+  18,   /* field[18] = prompt_logprobs */
   2,   /* field[2] = sampling */
   5,   /* field[5] = stop_strings */
+  13,   /* field[13] = stop_tokens */
   9,   /* field[9] = timeout_milliseconds */
 };
 static const ProtobufCIntRange baton__submit__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 10 }
+  { 0, 20 }
 };
 const ProtobufCMessageDescriptor baton__submit__descriptor =
 {
@@ -1480,7 +1655,7 @@ const ProtobufCMessageDescriptor baton__submit__descriptor =
   "Baton__Submit",
   "baton",
   sizeof(Baton__Submit),
-  10,
+  20,
   baton__submit__field_descriptors,
   baton__submit__field_indices_by_name,
   1,  baton__submit__number_ranges,
@@ -1579,7 +1754,7 @@ const ProtobufCMessageDescriptor baton__watch__descriptor =
   (ProtobufCMessageInit) baton__watch__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor baton__server_header__field_descriptors[10] =
+static const ProtobufCFieldDescriptor baton__server_header__field_descriptors[11] =
 {
   {
     "version",
@@ -1701,6 +1876,18 @@ static const ProtobufCFieldDescriptor baton__server_header__field_descriptors[10
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "prompt",
+    19,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Baton__ServerHeader, body_case),
+    offsetof(Baton__ServerHeader, prompt),
+    &baton__prompt_tokens__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned baton__server_header__field_indices_by_name[] = {
   2,   /* field[2] = accepted */
@@ -1709,6 +1896,7 @@ static const unsigned baton__server_header__field_indices_by_name[] = {
   4,   /* field[4] = finished */
   1,   /* field[1] = hello */
   6,   /* field[6] = pong */
+  10,   /* field[10] = prompt */
   7,   /* field[7] = status */
   3,   /* field[3] = tokens */
   9,   /* field[9] = unknown_client */
@@ -1718,7 +1906,7 @@ static const ProtobufCIntRange baton__server_header__number_ranges[2 + 1] =
 {
   { 1, 0 },
   { 10, 1 },
-  { 0, 10 }
+  { 0, 11 }
 };
 const ProtobufCMessageDescriptor baton__server_header__descriptor =
 {
@@ -1728,7 +1916,7 @@ const ProtobufCMessageDescriptor baton__server_header__descriptor =
   "Baton__ServerHeader",
   "baton",
   sizeof(Baton__ServerHeader),
-  10,
+  11,
   baton__server_header__field_descriptors,
   baton__server_header__field_indices_by_name,
   2,  baton__server_header__number_ranges,
@@ -1799,7 +1987,7 @@ const ProtobufCMessageDescriptor baton__server_hello__descriptor =
   (ProtobufCMessageInit) baton__server_hello__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor baton__accepted__field_descriptors[4] =
+static const ProtobufCFieldDescriptor baton__accepted__field_descriptors[5] =
 {
   {
     "key",
@@ -1849,8 +2037,21 @@ static const ProtobufCFieldDescriptor baton__accepted__field_descriptors[4] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "choices",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Accepted, choices),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned baton__accepted__field_indices_by_name[] = {
+  4,   /* field[4] = choices */
   0,   /* field[0] = key */
   3,   /* field[3] = prompt_count */
   1,   /* field[1] = request */
@@ -1859,7 +2060,7 @@ static const unsigned baton__accepted__field_indices_by_name[] = {
 static const ProtobufCIntRange baton__accepted__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 4 }
+  { 0, 5 }
 };
 const ProtobufCMessageDescriptor baton__accepted__descriptor =
 {
@@ -1869,14 +2070,14 @@ const ProtobufCMessageDescriptor baton__accepted__descriptor =
   "Baton__Accepted",
   "baton",
   sizeof(Baton__Accepted),
-  4,
+  5,
   baton__accepted__field_descriptors,
   baton__accepted__field_indices_by_name,
   1,  baton__accepted__number_ranges,
   (ProtobufCMessageInit) baton__accepted__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor baton__tokens__field_descriptors[2] =
+static const ProtobufCFieldDescriptor baton__tokens__field_descriptors[3] =
 {
   {
     "key",
@@ -1902,15 +2103,28 @@ static const ProtobufCFieldDescriptor baton__tokens__field_descriptors[2] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "choice",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Tokens, choice),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned baton__tokens__field_indices_by_name[] = {
+  2,   /* field[2] = choice */
   1,   /* field[1] = first_index */
   0,   /* field[0] = key */
 };
 static const ProtobufCIntRange baton__tokens__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 0, 3 }
 };
 const ProtobufCMessageDescriptor baton__tokens__descriptor =
 {
@@ -1920,14 +2134,65 @@ const ProtobufCMessageDescriptor baton__tokens__descriptor =
   "Baton__Tokens",
   "baton",
   sizeof(Baton__Tokens),
-  2,
+  3,
   baton__tokens__field_descriptors,
   baton__tokens__field_indices_by_name,
   1,  baton__tokens__number_ranges,
   (ProtobufCMessageInit) baton__tokens__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor baton__finished__field_descriptors[7] =
+static const ProtobufCFieldDescriptor baton__prompt_tokens__field_descriptors[2] =
+{
+  {
+    "key",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__PromptTokens, key),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "first",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Baton__PromptTokens, first),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned baton__prompt_tokens__field_indices_by_name[] = {
+  1,   /* field[1] = first */
+  0,   /* field[0] = key */
+};
+static const ProtobufCIntRange baton__prompt_tokens__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor baton__prompt_tokens__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "baton.PromptTokens",
+  "PromptTokens",
+  "Baton__PromptTokens",
+  "baton",
+  sizeof(Baton__PromptTokens),
+  2,
+  baton__prompt_tokens__field_descriptors,
+  baton__prompt_tokens__field_indices_by_name,
+  1,  baton__prompt_tokens__number_ranges,
+  (ProtobufCMessageInit) baton__prompt_tokens__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor baton__finished__field_descriptors[9] =
 {
   {
     "key",
@@ -2013,9 +2278,35 @@ static const ProtobufCFieldDescriptor baton__finished__field_descriptors[7] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "choice",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Finished, choice),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "cached_token_count",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Finished, cached_token_count),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned baton__finished__field_indices_by_name[] = {
   6,   /* field[6] = attempts */
+  8,   /* field[8] = cached_token_count */
+  7,   /* field[7] = choice */
   5,   /* field[5] = decode_worker */
   0,   /* field[0] = key */
   4,   /* field[4] = prefill_worker */
@@ -2026,7 +2317,7 @@ static const unsigned baton__finished__field_indices_by_name[] = {
 static const ProtobufCIntRange baton__finished__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 7 }
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor baton__finished__descriptor =
 {
@@ -2036,7 +2327,7 @@ const ProtobufCMessageDescriptor baton__finished__descriptor =
   "Baton__Finished",
   "baton",
   sizeof(Baton__Finished),
-  7,
+  9,
   baton__finished__field_descriptors,
   baton__finished__field_indices_by_name,
   1,  baton__finished__number_ranges,

@@ -19,15 +19,44 @@ struct FakeModel {
 
     func fold(_ before: UInt64, _ slot: UInt64) -> UInt64 { SplitMix.mix(before, slot) }
 
-    /// - Parameter folds: per layer, the hash of all slots.
-    func sample(_ folds: [UInt64], _ sampling: SamplingParameters, index: Int32) -> TokenID {
-        var hash = SplitMix.mix(sampling.seed, UInt64(UInt32(bitPattern: index)))
+    /// - Parameters:
+    ///   - folds: per layer, the hash of all slots.
+    ///   - masked: what must not be sampled; never the whole vocabulary.
+    func sample(
+        _ folds: [UInt64], _ sampling: SamplingParameters, index: Int32, masked: [TokenID] = []
+    ) -> TokenID {
+        var hash = SplitMix.mix(sampling.seed, UInt64(sampling.choice) << 32 | UInt64(UInt32(bitPattern: index)))
         for fold in folds { hash = SplitMix.mix(hash, fold) }
-        return TokenID(hash % UInt64(vocabulary))
+        var token = TokenID(hash % UInt64(vocabulary))
+        while masked.contains(token) { token = (token + 1) % TokenID(vocabulary) }
+        return token
+    }
+
+    /// How probable `token` is after those slots, and `top` others.
+    func logprobs(_ folds: [UInt64], _ token: TokenID, top: Int) -> TokenLogprobs {
+        func logprob(_ token: TokenID) -> Float {
+            let hash = folds.reduce(UInt64(UInt32(bitPattern: token))) { SplitMix.mix($0, $1) }
+            return -Float(hash % 4096) / 256
+        }
+        return TokenLogprobs(
+            logprob: logprob(token), top: (0..<TokenID(top)).map { TokenLogprob(token: $0, logprob: logprob($0)) })
+    }
+
+    /// The tokens of a prompt with their scores.
+    func scores(of prompt: [TokenID], top: Int) -> [ScoredToken] {
+        prompt.indices.map { position in
+            if position == 0 { return ScoredToken(prompt[0]) }
+            let folds = (0..<layerCount).map { layer in
+                slots(layer: layer, of: Array(prompt[..<position])).reduce(Self.empty, fold)
+            }
+            return ScoredToken(prompt[position], logprobs(folds, prompt[position], top: top))
+        }
     }
 
     /// What an undisturbed run answers.
-    func answer(to prompt: [TokenID], _ sampling: SamplingParameters, _ stop: StopConditions) -> Answer {
+    func answer(
+        to prompt: [TokenID], _ sampling: SamplingParameters, _ stop: StopConditions, logprobs top: Int? = nil
+    ) -> Answer {
         var folds = Array(repeating: Self.empty, count: layerCount)
         var position = 0
         func extend(by token: TokenID) {
@@ -38,18 +67,19 @@ struct FakeModel {
             position += 1
         }
         for token in prompt { extend(by: token) }
-        var tokens: [TokenID] = []
+        var tokens: [ScoredToken] = []
+        if stop.maxTokens == 0 { return Answer(tokens: tokens, reason: .length) }
         while true {
             let index = Int32(tokens.count)
-            let token = sample(folds, sampling, index: index)
-            tokens.append(token)
+            let token = sample(folds, sampling, index: index, masked: stop.maskedTokens(at: index))
+            tokens.append(ScoredToken(token, top.map { logprobs(folds, token, top: $0) }))
             if let reason = stop.finishReason(after: token, at: index) { return Answer(tokens: tokens, reason: reason) }
             extend(by: token)
         }
     }
 
     struct Answer {
-        var tokens: [TokenID]
+        var tokens: [ScoredToken]
         var reason: FinishReason
     }
 

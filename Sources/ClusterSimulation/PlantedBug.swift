@@ -47,6 +47,12 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case parkingSwallowed
     /// A decode worker shapes its dense batch and does not move the KV along.
     case shapingMovesNothing
+    /// Choices that share a prompt's last block write to it together.
+    case sharedBlockNotCopied
+    /// All choices of a request draw the same random numbers.
+    case choicesDrawAlike
+    /// The client's stream gets the scores of a prompt twice.
+    case scoresEmittedTwice
     /// The client's stream gets a token twice.
     case tokenEmittedTwice
     /// A failed stream looks finished.

@@ -29,8 +29,11 @@ struct Scenario {
         /// After arrival.
         var timeout: Duration?
         var cancelAfter: Duration?
-        /// The shell meets a stop string after this many tokens.
+        /// The shell meets a stop string after this many tokens, one later in each choice.
         var stopStringAfter: Int?
+        var choices: Int32 = 1
+        var logprobs: Int32?
+        var promptLogprobs: Int32?
     }
 
     var geometry: KVGeometry
@@ -146,6 +149,25 @@ struct Scenario {
             if random.chance(0.3) { request.timeout = random.milliseconds(10...200) }
             return request
         }
+        drawFeatures(random)
+    }
+
+    /// Several choices, scores of prompts, a least length: for some of the requests of half of all seeds. Drawn apart, so that
+    /// the other half tells the same story without them.
+    private mutating func drawFeatures(_ random: Random) {
+        var features = random
+        features = Random(seed: features.next() ^ 0xFEA7)
+        guard features.chance(0.5) else { return }
+        for index in requests.indices {
+            if features.chance(0.3) { requests[index].choices = Int32(features.draw(2...5)) }
+            if features.chance(0.3) { requests[index].logprobs = Int32(features.draw(0...3)) }
+            if features.chance(0.3) { requests[index].promptLogprobs = Int32(features.draw(0...3)) }
+            if features.chance(0.3) { requests[index].stop.minTokens = Int32(features.draw(1...6)) }
+            if requests[index].promptLogprobs != nil, features.chance(0.4) {
+                requests[index].stop.maxTokens = 0
+                requests[index].choices = 1
+            }
+        }
     }
 
     /// Half of the workers schedule as is usual for their role, the others in one of the other ways.
@@ -172,7 +194,7 @@ extension Scenario.Request {
         stop = StopConditions(maxTokens: Int32(maxTokens))
         // Often the answer's own first token ends it: the KV then has to go nowhere.
         if random.chance(0.1) {
-            stop.endTokens = [model.answer(to: prompt, sampling, StopConditions(maxTokens: 1)).tokens[0]]
+            stop.endTokens = [model.answer(to: prompt, sampling, StopConditions(maxTokens: 1)).tokens[0].token]
         } else if random.chance(0.3) {
             stop.endTokens = [TokenID(random.below(model.vocabulary)), TokenID(random.below(model.vocabulary))]
         }

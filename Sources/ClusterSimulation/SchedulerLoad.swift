@@ -103,7 +103,7 @@ private struct LoadedCluster {
         waiting = []
         for (worker, order) in orders {
             let attempt = order.sequence.attempt
-            guard let decode = Int(order.destination.worker.name.dropFirst()) else { continue }
+            guard let name = order.destination?.worker.name, let decode = Int(name.dropFirst()) else { continue }
             say(worker, .prefillStarted(attempt))
             say(worker, .prefillFinished(attempt, TokenEvent(attempt: attempt, index: 0, token: 7)))
             say(decode, .kvWhole(attempt))

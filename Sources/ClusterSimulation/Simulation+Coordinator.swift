@@ -48,6 +48,7 @@ extension Simulation {
         schedule(
             .submitted(ClientRequest(
                 key: key(index), prompt: request.prompt, sampling: request.sampling, stop: request.stop,
+                choices: request.choices, logprobs: request.logprobs, promptLogprobs: request.promptLogprobs,
                 priority: request.priority, deadline: deadline)))
     }
 
@@ -76,16 +77,22 @@ extension Simulation {
             tell("#\(key.key) is \(request)")
         case .refused(let key, let failure):
             note(checker.refuse(Int(key.key), failure, isQueueBounded: scenario.maxQueuedRequests < 1000, at: now))
-        case .emit(let request, let firstIndex, let tokens): emit(request, firstIndex, tokens)
-        case .finish(let request, let summary):
-            tell("\(request) finishes: \(summary.reason), \(summary.tokenCount) tokens, attempt \(summary.attempts)")
+        case .emitPrompt(let request, let first, let tokens):
+            report.scores += tokens.count
+            tell("\(request) has scores of tokens \(first)..<\(Int(first) + tokens.count)")
+            note(checker.emitPrompt(request, first, tokens))
+            if plant == .scoresEmittedTwice, random.chance(0.05) { note(checker.emitPrompt(request, first, tokens)) }
+        case .emit(let request, let choice, let firstIndex, let tokens): emit(request, choice, firstIndex, tokens)
+        case .finish(let request, let choice, let summary):
+            tell("\(request)/\(choice) finishes: \(summary.reason), \(summary.tokenCount) tokens, attempt \(summary.attempts)")
             report.attempts += Int(summary.attempts)
-            note(checker.finish(request, summary.reason, summary.tokenCount, at: now))
+            report.choices += choice > 0 ? 1 : 0
+            note(checker.finish(request, choice, summary.reason, summary.tokenCount, at: now))
         case .fail(let request, let failure):
             tell("\(request) fails: \(failure.code), \(failure.message)")
             if plant == .failureLooksFinished, let index = checker.index(of: request) {
-                let count = Int32(checker.tracked[index].received.count)
-                note(checker.finish(request, .length, count, at: now))
+                let count = Int32(checker.tracked[index].choices[0].received.count)
+                note(checker.finish(request, 0, .length, count, at: now))
             } else {
                 note(checker.fail(request, failure, at: now))
             }
@@ -108,24 +115,27 @@ extension Simulation {
         if let problem { violate(problem) }
     }
 
-    private func emit(_ request: RequestID, _ firstIndex: Int32, _ tokens: [TokenID]) {
-        for token in tokens { digest(3, UInt64(UInt32(bitPattern: token))) }
+    private func emit(_ request: RequestID, _ choice: Int32, _ firstIndex: Int32, _ tokens: [ScoredToken]) {
+        for token in tokens { digest(3, UInt64(UInt32(bitPattern: token.token))) }
         report.tokens += tokens.count
-        tell("\(request) emits \(firstIndex)...: \(tokens)")
-        note(checker.emit(request, firstIndex, tokens))
-        if plant == .tokenEmittedTwice, random.chance(0.05) { note(checker.emit(request, firstIndex, tokens)) }
+        tell("\(request)/\(choice) emits \(firstIndex)...: \(tokens.map(\.token))")
+        note(checker.emit(request, choice, firstIndex, tokens))
+        if plant == .tokenEmittedTwice, random.chance(0.05) { note(checker.emit(request, choice, firstIndex, tokens)) }
         guard let index = checker.index(of: request), let limit = checker.tracked[index].request.stopStringAfter,
-            checker.tracked[index].received.count >= limit, !checker.tracked[index].isStopped
+            checker.tracked[index].choices[Int(choice)].received.count >= limit + Int(choice),
+            !checker.tracked[index].choices[Int(choice)].isStopped
         else { return }
-        tampering.stopped.append(request)
+        tampering.stopped.append((request, choice))
     }
 
     /// The shell finds stop strings in what was just emitted; unless the answer has ended by itself.
     private func meetStopStrings() {
-        while let request = tampering.stopped.popLast() {
-            guard let index = checker.index(of: request), case .open = checker.tracked[index].state else { continue }
-            checker.tracked[index].isStopped = true
-            schedule(.stopMatched(request))
+        while let (request, choice) = tampering.stopped.popLast() {
+            guard let index = checker.index(of: request), case .open = checker.tracked[index].state,
+                !checker.tracked[index].choices[Int(choice)].hasEnded
+            else { continue }
+            checker.tracked[index].choices[Int(choice)].isStopped = true
+            schedule(.stopMatched(request, choice: choice))
         }
     }
 

@@ -84,8 +84,9 @@ extension Simulation {
         if plant == .layerAnnouncedEarly {
             for layer in 0..<scenario.geometry.layerCount { compute(step, layer, worker) }
         }
-        let samples = step.chunks.compactMap { sample($0, worker) }
-        carryOut(worker.prefill?.handle(.stepFinished(samples), at: now), worker)
+        let samples = step.chunks.flatMap { sample($0, worker) }
+        let scores = step.chunks.compactMap { score($0, worker) }
+        carryOut(worker.prefill?.handle(.stepFinished(samples, scores: scores), at: now), worker)
     }
 
     private func finish(_ iteration: DecodeIteration, _ worker: WorkerProcess) {
@@ -95,6 +96,7 @@ extension Simulation {
 
     private func finish(_ step: MixedStep, _ worker: WorkerProcess) {
         var samples = run(step.rows, worker)
+        var scores: [ChunkScores] = []
         for chunk in step.chunks {
             let writes = (0..<scenario.geometry.layerCount).flatMap { self.writes(of: chunk, $0, worker) }
             let former = writes.map { write in
@@ -103,14 +105,14 @@ extension Simulation {
                     slot: worker.kv[write.layer, write.position, write.table])
             }
             write(writes, worker)
-            guard let sample = sample(chunk, worker) else { continue }
-            samples.append(sample)
-            guard plant == .lastChunkWrittenLate else { continue }
+            samples += sample(chunk, worker)
+            if let score = score(chunk, worker) { scores.append(score) }
+            guard !chunk.samples.isEmpty, plant == .lastChunkWrittenLate else { continue }
             // The first token is right, but whoever reads the KV now is too early.
             write(former, worker)
             writeLate(writes, worker)
         }
-        carryOut(worker.mixed?.handle(.stepFinished(samples), at: now), worker)
+        carryOut(worker.mixed?.handle(.stepFinished(samples, scores: scores), at: now), worker)
     }
 
     // MARK: KV
@@ -155,22 +157,40 @@ extension Simulation {
         queue.push(.lateWrite(worker.index, life: worker.life, writes), at: now + .milliseconds(20))
     }
 
-    private func sample(_ chunk: PrefillStep.Chunk, _ worker: WorkerProcess) -> Sample? {
-        guard let sampling = chunk.sampling else { return nil }
-        let count = chunk.start + chunk.tokens.count
-        return sample(chunk.attempt, sampling, count: count, table: real(chunk.blockTable, worker), worker)
+    private func sample(_ chunk: PrefillStep.Chunk, _ worker: WorkerProcess) -> [Sample] {
+        chunk.samples.map {
+            sample(
+                $0.attempt, $0.context, count: chunk.start + chunk.tokens.count, table: real(chunk.blockTable, worker),
+                worker)
+        }
+    }
+
+    /// Scores from what the block table really holds.
+    private func score(_ chunk: PrefillStep.Chunk, _ worker: WorkerProcess) -> ChunkScores? {
+        guard let scoring = chunk.scoring else { return nil }
+        let table = real(chunk.blockTable, worker)
+        let scores = scoring.targets.enumerated().map { offset, target in
+            scenario.model.logprobs(folds(scoring.first + offset, table, worker), target, top: scoring.top)
+        }
+        return ChunkScores(attempt: chunk.attempt, scores: .success(scores))
+    }
+
+    private func folds(_ count: Int, _ table: [BlockID], _ worker: WorkerProcess) -> [UInt64] {
+        (0..<scenario.geometry.layerCount).map { worker.kv.fold(layer: $0, count: count, table: table, scenario.model) }
     }
 
     /// The next token, from what the block table really holds.
     private func sample(
         _ attempt: AttemptID, _ sampling: SamplingContext, count: Int, table: [BlockID], _ worker: WorkerProcess
     ) -> Sample {
-        let model = scenario.model
-        let folds = (0..<scenario.geometry.layerCount).map {
-            worker.kv.fold(layer: $0, count: count, table: table, model)
-        }
+        let folds = folds(count, table, worker)
+        var parameters = sampling.parameters
+        if plant == .choicesDrawAlike { parameters.choice = 0 }
+        let token = scenario.model.sample(
+            folds, parameters, index: sampling.index, masked: sampling.maskedTokens)
         return Sample(
-            attempt: attempt, token: .success(model.sample(folds, sampling.parameters, index: sampling.index)))
+            attempt: attempt, token: .success(token),
+            logprobs: sampling.logprobs.map { scenario.model.logprobs(folds, token, top: $0) })
     }
 
     /// The blocks that a table means. Only a planted bug makes a role believe in more than there are.

@@ -110,7 +110,10 @@ extension Simulation {
 
     private func deliver(_ message: CoordinatorMessage, _ worker: WorkerProcess) {
         switch message {
-        case .grant(let grant): worker.orders[grant.sequence.attempt] = grant.sequence.tokens
+        case .grant(let grant):
+            for attempt in [grant.sequence.attempt] + grant.sequence.forks.map(\.attempt) {
+                worker.orders[attempt] = grant.sequence.tokens
+            }
         case .prefill(let order): worker.orders[order.sequence.attempt] = order.sequence.tokens
         case .retarget(let from, let to, _): worker.orders[to] = worker.orders[from]
         case .cancel(let attempt): if drops(cancelOf: attempt) { return }
@@ -169,6 +172,7 @@ extension Simulation {
             case .copyBlock(let from, let to):
                 report.blocksCopied += 1
                 guard plant != .shapingMovesNothing else { break }
+                guard plant != .sharedBlockNotCopied || worker.shape.scheduling == .batonDense else { break }
                 worker.kv.copyBlock(from: from, to: to, layerCount: scenario.geometry.layerCount)
             case .releaseMemory(let blocks): release(blocks, worker)
             case .park(let kv): enqueue(.park(kv), worker)
@@ -240,9 +244,11 @@ extension Simulation {
         var tokens = ordered
         if worker.decode != nil {
             // What a decode worker sends has grown since it was granted. Nobody knows the requests of a dead coordinator.
-            guard let index = checker.index(of: blocks.attempt.request) else { return }
-            let answer = checker.tracked[index]
-            tokens = Array((answer.request.prompt + answer.expected.tokens).prefix(blocks.tokenCount))
+            guard let index = checker.index(of: blocks.attempt.request),
+                let answer = checker.choice(of: blocks.attempt.request)?.expected
+            else { return }
+            let prompt = checker.tracked[index].request.prompt
+            tokens = Array((prompt + answer.tokens.map(\.token)).prefix(blocks.tokenCount))
         }
         let expected = scenario.model.slots(layer: blocks.range.layer, of: tokens)
         let start = blocks.range.first * scenario.geometry.blockSize

@@ -251,6 +251,10 @@ public struct SimulationReport: Sendable, Equatable {
     public var refused = 0
     public var broken = 0
     public var tokens = 0
+    /// Finished choices beside the first of their requests.
+    public var choices = 0
+    /// Tokens of prompts with their scores.
+    public var scores = 0
     public var attempts = 0
     /// By ``FaultKind``, in its order.
     public var faults = Array(repeating: 0, count: FaultKind.allCases.count)
@@ -287,6 +291,8 @@ public struct SimulationReport: Sendable, Equatable {
         refused += other.refused
         broken += other.broken
         tokens += other.tokens
+        choices += other.choices
+        scores += other.scores
         attempts += other.attempts
         for kind in faults.indices { faults[kind] += other.faults[kind] }
         messagesLost += other.messagesLost

@@ -4,7 +4,7 @@ import Generation
 /// What the shells remember between events, most of it only for the mistakes that are planted in them.
 struct Tampering {
     /// Requests whose text has just met a stop string.
-    var stopped: [RequestID] = []
+    var stopped: [(request: RequestID, choice: Int32)] = []
     /// Latest attempt sent out, by request.
     var latestOrdinal: [RequestID: UInt32] = [:]
     /// Credit told so far, by attempt.
@@ -134,9 +134,11 @@ extension Simulation {
         switch message {
         case .prefill(var order):
             order.sequence.attempt = outer(order.sequence.attempt)
+            order.sequence.forks = order.sequence.forks.map { Fork(attempt: outer($0.attempt), choice: $0.choice) }
             return .prefill(order)
         case .grant(var grant):
             grant.sequence.attempt = outer(grant.sequence.attempt)
+            grant.sequence.forks = grant.sequence.forks.map { Fork(attempt: outer($0.attempt), choice: $0.choice) }
             return .grant(grant)
         case .retarget(let from, let to, let destination):
             return .retarget(from: outer(from), to: outer(to), destination)
@@ -149,12 +151,14 @@ extension Simulation {
 
     private func rename(_ message: WorkerMessage) -> WorkerMessage {
         func inner(_ event: TokenEvent) -> TokenEvent {
-            TokenEvent(attempt: self.inner(event.attempt), index: event.index, token: event.token)
+            TokenEvent(attempt: self.inner(event.attempt), index: event.index, token: event.token, logprobs: event.logprobs)
         }
         return switch message {
         case .register, .leaving: message
         case .prefillStarted(let attempt): .prefillStarted(self.inner(attempt))
         case .prefillFinished(let attempt, let token): .prefillFinished(self.inner(attempt), inner(token))
+        case .promptForked(let attempt, let tokens): .promptForked(self.inner(attempt), tokens.map(inner))
+        case .promptScored(let attempt, let scores): .promptScored(self.inner(attempt), scores)
         case .transferFinished(let attempt): .transferFinished(self.inner(attempt))
         case .prefillFailed(let attempt, let failure): .prefillFailed(self.inner(attempt), failure)
         case .kvWhole(let attempt): .kvWhole(self.inner(attempt))

@@ -1,6 +1,7 @@
 import ArgumentParser
 import ClusterCore
 import Foundation
+import Gateway
 import Inference
 import Logging
 import ProgramSupport
@@ -46,6 +47,7 @@ struct CoordinatorCommand: AsyncParsableCommand {
     @Option(help: "File for a trace of requests, prompts, KV and rows, for ui.perfetto.dev or chrome://tracing.")
     var trace: String?
 
+    @OptionGroup var gateway: GatewayOptions
     @OptionGroup var network: NetworkOptions
     @OptionGroup var logging: LogOptions
     @OptionGroup var parent: ParentOptions
@@ -64,12 +66,27 @@ struct CoordinatorCommand: AsyncParsableCommand {
 
     func run() async throws {
         let settings = try makeSettings()
+        let http = try gateway.configuration(allowsInsecureNetwork: network.insecureNetwork)
         if check.checkConfig { return print("configuration is valid") }
         parent.watch()
+        DescriptorLimit.raise()
         let logger = logging.makeLogger(label: "coordinator")
         let shell = try CoordinatorShell(settings, logger: logger)
         try await shell.open()
-        try await Program.serve(CoordinatorService(shell: shell), logger: logger) { await shell.drain() }
+        let chat = try gateway.chat(tokenizer: settings.admission.tokenizer, logger: logger)
+        let server = http.map { makeGateway($0, shell, settings, chat, logger) }
+        try await Program.serve(CoordinatorService(shell: shell, gateway: server), logger: logger) { await shell.drain() }
+    }
+
+    private func makeGateway(
+        _ configuration: GatewayConfiguration, _ shell: CoordinatorShell, _ settings: CoordinatorShell.Settings, _ chat: ChatFormatting?,
+        _ logger: Logger
+    ) -> Gateway {
+        let model = ServedModel(
+            name: settings.scheduler.modelName, created: Int(Date().timeIntervalSince1970), admission: settings.admission)
+        return Gateway(
+            configuration, backend: GatewayBackend(shell: shell, model: model), chat: chat, version: Version.current, logger: logger
+        ) { port in logger.info("HTTP at http://\(configuration.shownHost):\(port)") }
     }
 
     private func makeSettings() throws -> CoordinatorShell.Settings {
@@ -85,16 +102,33 @@ struct CoordinatorCommand: AsyncParsableCommand {
                 maxQueuedRequests: maxQueuedRequests,
                 rebalanceInterval: rebalanceInterval > 0 ? .seconds(rebalanceInterval) : nil,
                 priorityHeadStart: .seconds(priorityHeadStart)),
-            trace: trace)
+            trace: trace, measures: gateway.http)
     }
 }
 
 private struct CoordinatorService: Service {
     let shell: CoordinatorShell
+    /// `nil`: RPC is the only way in.
+    let gateway: Gateway?
 
     func run() async throws {
+        guard let gateway else { return try await drainWhenAsked() }
+        // Detached: a signal must not reach the server by itself, which would then be deaf to whoever asks for its health
+        // while it drains.
+        let serving = Task.detached { try await gateway.run() }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await serving.value }
+            group.addTask { try await drainWhenAsked() }
+            // Whichever ends first: the server does so only if it cannot serve.
+            try await group.next()
+            group.cancelAll()
+        }
+    }
+
+    private func drainWhenAsked() async throws {
         try await gracefulShutdown()
         await shell.drain()
+        await gateway?.shutDown()
         // The last words to clients and workers are still in the sockets' queues.
         try? await Task.sleep(for: .milliseconds(250))
         await shell.close()

@@ -10,9 +10,12 @@ extension FuzzTarget {
         var random = FuzzRandom(state: seed)
         let mutated =
             switch self {
-            case .json, .config, .tokenizer:
+            case .json, .config, .tokenizer, .schema:
                 random.chance(of: 2) ? byBytes(input) : JSONMutation.mutate(input, &random)
+            case .template: TemplateMutation.mutate(input, &random, byBytes: byBytes)
+            case .toolcalls: random.chance(of: 2) ? byBytes(input) : TemplateMutation.spliced(input, TemplateMutation.answerPieces, &random)
             case .safetensors: Self.mutateSafetensors(input, &random, byBytes: byBytes)
+            case .regex, .gbnf: ConstraintMutation.mutate(input, &random, byBytes: byBytes)
             case .gguf: Self.mutateNumber(input, &random, byBytes: byBytes)
             case .kv, .control, .rpc: mutateMessage(input, &random, byBytes: byBytes)
             }

@@ -1,4 +1,6 @@
+import ChatTemplate
 import Foundation
+import Grammar
 import Inference
 import JSONReader
 import Kernels
@@ -16,10 +18,20 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case config
     /// `tokenizer.json`; behind a zero byte, `tokenizer_config.json`.
     case tokenizer
+    /// A chat template; behind a zero byte, the variables that it is given, as JSON.
+    case template
+    /// What a model answers, as each format of tool calls reads it.
+    case toolcalls
     /// A whole safetensors file.
     case safetensors
     /// A whole GGUF file.
     case gguf
+    /// A JSON schema as a client sends it, compiled.
+    case schema
+    /// A regular expression.
+    case regex
+    /// A grammar in GBNF.
+    case gbnf
     /// Frames (``FrameList``) of a message on a KV link, either way.
     case kv
     /// Frames of a control message or heartbeat.
@@ -44,8 +56,13 @@ extension FuzzTarget {
             case .json: return try Self.json(input)
             case .config: return try Self.config(input)
             case .tokenizer: return try Self.tokenizer(input)
+            case .template: return try Self.template(input)
+            case .toolcalls: return Self.toolCalls(input)
             case .safetensors: return try Self.safetensors(input)
             case .gguf: return try Self.gguf(input)
+            case .schema: return try Self.constraint(.jsonSchema(String(decoding: input, as: UTF8.self)))
+            case .regex: return try Self.constraint(.regex(String(decoding: input, as: UTF8.self)))
+            case .gbnf: return try Self.constraint(.grammar(String(decoding: input, as: UTF8.self)))
             case .kv, .control, .rpc: return Self.message(FrameList.frames(of: input), families)
             }
         } catch {

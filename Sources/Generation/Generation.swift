@@ -22,12 +22,17 @@ public struct SamplingParameters: Sendable, Hashable {
     public var presencePenalty: Float
     /// Subtracted from a token's logit once per time that the answer already holds it.
     public var frequencyPenalty: Float
+    /// Added to the logits of single tokens, before penalties. Ascending by token, each token once.
+    public var logitBias: [TokenBias]
     /// Key of the counter-based random generator, together with choice, token index and draw.
     public var seed: UInt64
+    /// Which of the request's answers this is, from 0.
+    public var choice: UInt32
 
     public init(
         temperature: Float = 1, topP: Float = 1, topK: Int32 = 0, minP: Float = 0,
-        repetitionPenalty: Float = 1, presencePenalty: Float = 0, frequencyPenalty: Float = 0, seed: UInt64 = 0
+        repetitionPenalty: Float = 1, presencePenalty: Float = 0, frequencyPenalty: Float = 0,
+        logitBias: [TokenBias] = [], seed: UInt64 = 0, choice: UInt32 = 0
     ) {
         self.temperature = temperature
         self.topP = topP
@@ -36,7 +41,9 @@ public struct SamplingParameters: Sendable, Hashable {
         self.repetitionPenalty = repetitionPenalty
         self.presencePenalty = presencePenalty
         self.frequencyPenalty = frequencyPenalty
+        self.logitBias = logitBias
         self.seed = seed
+        self.choice = choice
     }
 
     public static let greedy = SamplingParameters(temperature: 0)
@@ -47,21 +54,38 @@ public struct SamplingParameters: Sendable, Hashable {
     }
 }
 
+/// Something added to the logit of one token.
+public struct TokenBias: Sendable, Hashable {
+    public var token: TokenID
+    public var bias: Float
+
+    public init(token: TokenID, bias: Float) {
+        self.token = token
+        self.bias = bias
+    }
+}
+
 /// When an answer ends by the tokens alone. (Stop strings live in text and are the coordinator's business.)
 public struct StopConditions: Sendable, Hashable {
-    /// Greatest number of tokens to generate, at least 1.
+    /// Greatest number of tokens to generate; 0 for a request that only has its prompt scored.
     public var maxTokens: Int32
+    /// Tokens before which neither an end token nor a stop string ends the answer: end tokens are not sampled until then.
+    public var minTokens: Int32
     /// Token ids that end the answer; the ending token itself belongs to the tokens, not to the text.
     public var endTokens: [TokenID]
 
-    public init(maxTokens: Int32, endTokens: [TokenID] = []) {
+    public init(maxTokens: Int32, minTokens: Int32 = 0, endTokens: [TokenID] = []) {
         self.maxTokens = maxTokens
+        self.minTokens = minTokens
         self.endTokens = endTokens
     }
 
+    /// Tokens that must not be sampled as number `index`.
+    public func maskedTokens(at index: Int32) -> [TokenID] { index < minTokens ? endTokens : [] }
+
     /// The reason to end after `token` was generated as number `index` (from 0), or `nil` to go on.
     public func finishReason(after token: TokenID, at index: Int32) -> FinishReason? {
-        if endTokens.contains(token) { return .stop }
+        if index >= minTokens, endTokens.contains(token) { return .stop }
         return index + 1 >= maxTokens ? .length : nil
     }
 }

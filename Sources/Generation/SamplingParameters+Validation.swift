@@ -19,6 +19,22 @@ extension SamplingParameters {
         guard topK >= 0 else {
             throw InvalidSampling(parameter: "top_k", problem: "must not be negative, but is \(topK)")
         }
+        try checkBias()
+    }
+
+    /// Tokens that may have a bias.
+    public static let maxBiasedTokens = 1024
+
+    private func checkBias() throws(InvalidSampling) {
+        guard logitBias.count <= Self.maxBiasedTokens else {
+            throw InvalidSampling(
+                parameter: "logit_bias", problem: "may name \(Self.maxBiasedTokens) tokens, but names \(logitBias.count)")
+        }
+        for entry in logitBias { try Self.check("logit_bias", entry.bias, in: -100...100) }
+        if let pair = zip(logitBias, logitBias.dropFirst()).first(where: { $0.token >= $1.token }) {
+            throw InvalidSampling(
+                parameter: "logit_bias", problem: "must ascend by token, but \(pair.1.token) follows \(pair.0.token)")
+        }
     }
 
     /// `open` leaves the lower bound itself out. A value that is not a number is in no range.

@@ -4,25 +4,28 @@
 /// many pieces a message carried as long as each token's text is one piece.
 public struct StopMatcher: Sendable {
     private let stops: [[UInt8]]
+    private let includesStop: Bool
     private var held: [UInt8] = []
 
     /// Empty strings are ignored.
-    public init(_ stops: [String]) {
+    /// - Parameter includesStop: the stop string itself is released too.
+    public init(_ stops: [String], includesStop: Bool = false) {
+        self.includesStop = includesStop
         self.stops = stops.map { Array($0.utf8) }.filter { !$0.isEmpty }
     }
 
     public enum Outcome: Sendable, Hashable {
         /// Text that can be shown now; may be empty.
         case text(String)
-        /// A stop string was completed: the rest of the text before it. Nothing more is to be appended.
+        /// A stop string was completed: the rest of the text before it, or up to its end. Nothing more is to be appended.
         case stopped(String)
     }
 
     public mutating func append(_ text: String) -> Outcome {
         guard !stops.isEmpty else { return .text(text) }
         held += Array(text.utf8)
-        if let start = firstMatch() {
-            let before = String(decoding: held[..<start], as: UTF8.self)
+        if let match = firstMatch() {
+            let before = String(decoding: held[..<(includesStop ? match.upperBound : match.lowerBound)], as: UTF8.self)
             held = []
             return .stopped(before)
         }
@@ -38,9 +41,12 @@ public struct StopMatcher: Sendable {
         return String(decoding: held, as: UTF8.self)
     }
 
-    /// Where the first stop string begins.
-    private func firstMatch() -> Int? {
-        held.indices.first { start in stops.contains { held[start...].starts(with: $0) } }
+    /// The first stop string; of several that begin there, the one named first.
+    private func firstMatch() -> Range<Int>? {
+        for start in held.indices {
+            if let stop = stops.first(where: { held[start...].starts(with: $0) }) { return start..<start + stop.count }
+        }
+        return nil
     }
 
     /// Length of the longest end of the held text that begins a stop string.

@@ -52,19 +52,36 @@ public final class Engine {
     public func forward(
         _ batch: TokenBatch, kv: KVCache, crew: () -> Int, onLayer: (_ layer: Int) -> Void = { _ in }
     ) throws -> Logits {
+        var result: Logits?
+        try forward(batch, kv: kv, crew: crew, onLayer: onLayer, logitSlice: batch.logitRows.count) { logits, _ in
+            result = logits
+        }
+        return try result ?? Logits(rows: scratch.logits.rows(1), count: 0)
+    }
+
+    /// The same for more rows of logits than there should be memory for: `onLogits` gets them slice by slice.
+    ///
+    /// - Parameters:
+    ///   - logitSlice: logit rows at a time; changes no bit of them.
+    ///   - onLogits: called on the calling thread with some rows' logits, valid until it returns, and which of
+    ///     `batch.logitRows` they are; in order.
+    public func forward(
+        _ batch: TokenBatch, kv: KVCache, crew: () -> Int, onLayer: (_ layer: Int) -> Void = { _ in }, logitSlice: Int,
+        onLogits: (_ logits: Logits, _ rows: Range<Int>) throws -> Void
+    ) throws {
         try check(batch, kv)
-        guard batch.rowCount > 0 else { return try logits(ofRows: 0) }
+        guard batch.rowCount > 0 else { return }
         try scratch.prepare(batch)
         clock.begin()
         var step = ForwardStep(engine: self, batch: batch, kv: kv)
         try step.embed(crew: crew)
         for layer in model.weights.layers.indices { try step.run(layer: layer, crew: crew, onLayer: onLayer) }
-        try step.project(crew: crew)
-        return try logits(ofRows: batch.logitRows.count)
-    }
-
-    private func logits(ofRows count: Int) throws -> Logits {
-        Logits(rows: try scratch.logits.rows(max(count, 1)), count: count)
+        try step.normalizeLogitRows(crew: crew)
+        let count = batch.logitRows.count
+        for start in stride(from: 0, to: count, by: max(1, logitSlice)) {
+            let rows = start..<min(start + max(1, logitSlice), count)
+            try onLogits(try step.project(rows, crew: crew), rows)
+        }
     }
 
     private func check(_ batch: TokenBatch, _ kv: KVCache) throws(ForwardError) {

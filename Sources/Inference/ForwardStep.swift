@@ -170,15 +170,22 @@ struct ForwardStep {
         clock.mark(.gemm)
     }
 
-    /// Logits of the wanted rows.
-    mutating func project(crew: () -> Int) throws {
+    /// The wanted rows become the head's input.
+    mutating func normalizeLogitRows(crew: () -> Int) throws {
         let rows = batch.logitRows.count
         if rows == 0 { return }
         relieve(crew)
         try normalize(weight: model.weights.finalNorm, adding: true, rows: rows)
-        let logits = try scratch.logits.rows(rows)
         clock.mark(.elementwise)
-        model.weights.head.multiply(scratch.normed.view(rows), into: logits, team: team, threads: threads)
+    }
+
+    /// Logits of some of the wanted rows. Which rows share a product changes no bit.
+    mutating func project(_ rows: Range<Int>, crew: () -> Int) throws -> Logits {
+        relieve(crew)
+        let logits = try scratch.logits.rows(rows.count)
+        let normed = scratch.normed.view(batch.logitRows.count).slice(rows)
+        model.weights.head.multiply(normed, into: logits, team: team, threads: threads)
         clock.mark(.head)
+        return Logits(rows: logits, count: rows.count)
     }
 }

@@ -1,27 +1,38 @@
 import Generation
 
-/// Logits with penalties, and what counting tokens takes: each step costs the length of the text so far and one copy of the
-/// logits, and allocates nothing.
+/// Logits with bias, penalties and masks, and what counting tokens takes: each step costs the length of the text so far and
+/// one copy of the logits, and allocates nothing.
 struct PenaltyScratch: Sendable {
-    private var values: [Float] = []
+    private(set) var values: [Float] = []
     /// How often a token was seen, valid where `stamp` is the present one.
     private var counts: [Int32] = []
     private var stamps: [UInt32] = []
     private var stamp: UInt32 = 0
 
-    /// Repetition counts prompt and answer, once per distinct token; presence and frequency count the answer alone. Ids
-    /// outside the vocabulary are passed over.
-    mutating func penalized(
-        _ logits: UnsafeBufferPointer<Float>, _ p: SamplingParameters, prompt: [TokenID], generated: [TokenID]
-    ) -> [Float] {
+    /// Copies the logits and adds the biases. Ids outside the vocabulary are passed over.
+    mutating func begin(_ logits: UnsafeBufferPointer<Float>, _ biases: [TokenBias]) {
         values.removeAll(keepingCapacity: true)
         values.append(contentsOf: logits)
+        for entry in biases {
+            if let id = position(entry.token) { values[id] += entry.bias }
+        }
+    }
+
+    mutating func mask(_ tokens: [TokenID]) {
+        for token in tokens {
+            if let id = position(token) { values[id] = -.infinity }
+        }
+    }
+
+    /// Repetition counts prompt and answer, once per distinct token; presence and frequency count the answer alone. Ids
+    /// outside the vocabulary are passed over.
+    mutating func penalize(_ p: SamplingParameters, prompt: [TokenID], generated: [TokenID]) {
         if p.repetitionPenalty != 1 {
             beginCounting()
             for token in prompt { repeated(token, penalty: p.repetitionPenalty) }
             for token in generated { repeated(token, penalty: p.repetitionPenalty) }
         }
-        guard p.presencePenalty != 0 || p.frequencyPenalty != 0 else { return values }
+        guard p.presencePenalty != 0 || p.frequencyPenalty != 0 else { return }
         beginCounting()
         for token in generated { _ = count(token) }
         for token in generated {
@@ -30,7 +41,6 @@ struct PenaltyScratch: Sendable {
             values[id] = values[id] - frequency - p.presencePenalty
             counts[id] = 0
         }
-        return values
     }
 
     private mutating func repeated(_ token: TokenID, penalty: Float) {

@@ -1,10 +1,12 @@
 import Generation
+import Grammar
 import Kernels
 
 /// Chooses the next token from logits: a function of the logits, the parameters, the tokens so far, the choice and the
 /// token index, and of nothing else, so that a replay on another worker chooses the same.
 ///
-/// In this order: penalties; temperature; top-k; top-p over what top-k kept, renormalised; min-p; one draw. Weights are our
+/// In this order: the mask, outside of which logits are minus infinity; bias; penalties; single masked tokens; temperature;
+/// top-k; top-p over what top-k kept, renormalised; min-p; one draw. Weights are our
 /// own `exp` of (logit - largest) / temperature in float32. With top-k or top-p, candidates are ordered by (logit
 /// descending, id ascending), so that ties never depend on a sort's mood, and their weights are summed in double in that
 /// order. Otherwise the whole vocabulary is drawn from in the order of ids, with the sums of `bk_kernels.softmax_weights`.
@@ -13,10 +15,13 @@ import Kernels
 public struct Sampler: Sendable {
     private let kernels: KernelSet
     private var penalties = PenaltyScratch()
+    /// Logits within a mask.
+    private var allowed: [Float] = []
     private var weights: [Float] = []
     private var blockSums: [Double] = []
     private var found: [Int32] = []
     private var candidates: [Candidate] = []
+    private var top: [TokenLogprob] = []
 
     private struct Candidate: Sendable {
         var id: TokenID
@@ -34,23 +39,80 @@ public struct Sampler: Sendable {
     ///   - logits: `[vocabulary]`, as the forward pass left them.
     ///   - prompt: counts for the repetition penalty.
     ///   - generated: tokens of the answer so far (also those emitted before a replay); count for all penalties.
+    ///   - mask: the tokens that may be chosen; `nil`: all.
     ///   - choice: index of the answer among the `n` of a request.
     ///   - index: index of the token within the answer, from 0.
-    /// - Throws: ``SamplingError`` for logits that are not numbers, or parameters outside their range.
+    ///   - masked: tokens that must not be chosen either. Ids outside the vocabulary are passed over.
+    /// - Throws: ``SamplingError`` for logits that are not numbers, a mask that allows none of them, or parameters outside
+    ///   their range.
     public mutating func sample(
         logits: UnsafeBufferPointer<Float>, parameters: SamplingParameters, prompt: [TokenID], generated: [TokenID],
-        choice: UInt32, index: UInt32
+        mask: TokenMask? = nil, choice: UInt32, index: UInt32, masked: [TokenID] = []
     ) throws(SamplingError) -> TokenID {
         try Self.check(parameters)
-        guard parameters.usesPenalties else {
+        guard let mask else {
+            return try sample(
+                logits, parameters, prompt: prompt, generated: generated, choice: choice, index: index, masked: masked)
+        }
+        // Penalties might push even the only logit out of the numbers.
+        if !parameters.usesPenalties, masked.isEmpty, let forced = try mask.onlyChoice(among: logits) { return forced }
+        if mask.isEmpty { throw .emptyMask }
+        var values: [Float] = []
+        swap(&values, &allowed)
+        defer { swap(&values, &allowed) }
+        mask.apply(to: logits, into: &values)
+        return try values.withUnsafeBufferPointer { (buffer) throws(SamplingError) -> TokenID in
+            try sample(
+                buffer, parameters, prompt: prompt, generated: generated, choice: choice, index: index, masked: masked)
+        }
+    }
+
+    private mutating func sample(
+        _ logits: UnsafeBufferPointer<Float>, _ parameters: SamplingParameters, prompt: [TokenID], generated: [TokenID],
+        choice: UInt32, index: UInt32, masked: [TokenID]
+    ) throws(SamplingError) -> TokenID {
+        guard parameters.usesPenalties || !parameters.logitBias.isEmpty || !masked.isEmpty else {
             return try choose(from: logits, parameters, choice: choice, index: index)
         }
         var scratch = PenaltyScratch()
         swap(&scratch, &penalties)
         defer { swap(&scratch, &penalties) }
-        let values = scratch.penalized(logits, parameters, prompt: prompt, generated: generated)
+        scratch.begin(logits, parameters.logitBias)
+        scratch.penalize(parameters, prompt: prompt, generated: generated)
+        scratch.mask(masked)
+        let values = scratch.values
         return try values.withUnsafeBufferPointer { (buffer) throws(SamplingError) -> TokenID in
             try choose(from: buffer, parameters, choice: choice, index: index)
+        }
+    }
+
+    /// The log-probability of `token` and of the `count` most probable tokens, by the log-softmax of the logits as the
+    /// forward pass left them. Weights are our own `exp` in float32, summed in double in the order of
+    /// `bk_kernels.softmax_weights`; the logarithm is ours too.
+    /// - Throws: ``SamplingError`` for logits that are not numbers.
+    public mutating func logprobs(
+        of token: TokenID, logits: UnsafeBufferPointer<Float>, top count: Int
+    ) throws(SamplingError) -> TokenLogprobs {
+        precondition(logits.indices.contains(Int(token)), "token \(token) of \(logits.count)")
+        let largest = logits[Int(try greatest(of: logits))]
+        kernels.softmaxWeights(logits, largest: largest, temperature: 1, least: 0, into: &weights, sums: &blockSums)
+        let logSum = Elementary.log2(blockSums.reduce(0, +)) * 0.6931471805599453
+        func logprob(_ logit: Float) -> Float { Float(min(0, Double(logit) - Double(largest) - logSum)) }
+        collectTop(count, of: logits)
+        return TokenLogprobs(
+            logprob: logprob(logits[Int(token)]), top: top.map { TokenLogprob(token: $0.token, logprob: logprob($0.logprob)) })
+    }
+
+    /// Leaves the largest logits in `top`, the lower id first among equals.
+    private mutating func collectTop(_ count: Int, of logits: UnsafeBufferPointer<Float>) {
+        top.removeAll(keepingCapacity: true)
+        guard count > 0 else { return }
+        var least = -Float.infinity
+        for id in logits.indices where logits[id] > least || top.count < count {
+            let place = top.firstIndex { $0.logprob < logits[id] } ?? top.count
+            if top.count == count { top.removeLast() }
+            top.insert(TokenLogprob(token: TokenID(id), logprob: logits[id]), at: place)
+            if top.count == count { least = top[count - 1].logprob }
         }
     }
 
@@ -166,12 +228,15 @@ public struct Sampler: Sendable {
 public enum SamplingError: Error, Sendable, Hashable, CustomStringConvertible {
     case notANumber(token: TokenID)
     case nothingToChoose
+    /// The constraint of the answer leaves no token.
+    case emptyMask
     case parameter(String, Float)
 
     public var description: String {
         switch self {
         case .notANumber(let token): "the logit of token \(token) is not a finite number"
         case .nothingToChoose: "every logit is minus infinity"
+        case .emptyMask: "the constraint of the answer allows no token here"
         case .parameter(let name, let value): "\(name) = \(value) is outside its range"
         }
     }

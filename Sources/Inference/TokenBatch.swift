@@ -27,7 +27,7 @@ public struct TokenBatch: Sendable, Hashable {
     public init() {}
 
     /// Adds `tokens` of one sequence at positions `start`, `start + 1`, …; a decode row is a single token.
-    /// Logits are wanted of the last of them, of all, or of none.
+    /// Logits are wanted of the last of them, of all, of some, or of none.
     public mutating func append(
         _ tokens: some Collection<TokenID>, at start: Int32, blockTable: [Int32], logits: LogitsWanted = .last
     ) {
@@ -38,10 +38,18 @@ public struct TokenBatch: Sendable, Hashable {
         case .none: break
         case .last: logitRows.append(Int32(rowCount) - 1)
         case .all: logitRows.append(contentsOf: first..<Int32(rowCount))
+        case .within(let rows, let last):
+            precondition(rows.lowerBound >= 0 && rows.upperBound <= tokens.count, "rows \(rows) of \(tokens.count)")
+            logitRows.append(contentsOf: rows.map { first + Int32($0) })
+            if last, rows.isEmpty || rows.upperBound < tokens.count { logitRows.append(Int32(rowCount) - 1) }
         }
     }
 
-    public enum LogitsWanted: Sendable, Hashable { case none, last, all }
+    public enum LogitsWanted: Sendable, Hashable {
+        case none, last, all
+        /// Consecutive rows, counted from the first of the sequence's, and with `last` the last one if it is not among them.
+        case within(Range<Int>, last: Bool)
+    }
 
     /// Adds `count` rows that are computed and thrown away, as a dense tensor has them where a sequence is shorter than the
     /// longest, at positions `start`, `start + 1`, … of nobody's sequence.

@@ -104,6 +104,13 @@ public final class Activations {
         let group: ScaleGroup
         let kernels: KernelSet
 
+        /// Some of the rows, `rows` of them all.
+        public func slice(_ rows: Range<Int>) -> View {
+            precondition(rows.lowerBound >= 0 && rows.upperBound <= count, "rows \(rows) of \(count)")
+            return View(base: base + rows.lowerBound * rowBytes, count: rows.count, columns: columns, rowBytes: rowBytes,
+                        format: format, group: group, kernels: kernels)
+        }
+
         /// Stores `silu(gate) * up` of `rows`, columns of panel `panel`. `y`: from the first of the rows on, gates in columns
         /// 0 ..< 64, ups in 64 ..< 128.
         func setGated(_ rows: Range<Int>, panel: Int, from y: UnsafePointer<Float>, stride: Int) {

@@ -12,6 +12,8 @@ public struct ClusterPlan: Sendable {
     public var rpc: String
     /// Where workers reach the coordinator.
     public var workers: String
+    /// Where HTTP is served; `nil`: nowhere.
+    public var http: HTTPAddress?
     /// Compute threads of each worker.
     public var threads: Int
     /// Cores to share out among the workers, so that none has another's; used only if there are enough for all threads.
@@ -70,7 +72,7 @@ public struct ClusterPlan: Sendable {
     func command(for name: String) -> (program: String, arguments: [String]) {
         let parent = ["--parent", String(ProcessInfo.processInfo.processIdentifier)]
         if name == Self.coordinatorName {
-            let endpoints = ["--rpc", rpc, "--workers", workers]
+            let endpoints = ["--rpc", rpc, "--workers", workers] + (http?.arguments ?? ["--no-http"])
             return ("coordinator", ["--model", model] + endpoints + coordinatorArguments + parent)
         }
         let arguments = [
@@ -81,5 +83,25 @@ public struct ClusterPlan: Sendable {
         let role = String(name.prefix { $0 != "-" })
         let ofRole = scheduling(of: role[...]) + workerArguments + roleArguments[role, default: []]
         return ("\(role)-worker", arguments + ofRole + parent)
+    }
+}
+
+/// Where a coordinator serves HTTP.
+public struct HTTPAddress: Sendable, Hashable {
+    /// Name or address to bind.
+    public var host: String
+    public var port: Int
+
+    public init(host: String = "127.0.0.1", port: Int) {
+        self.host = host
+        self.port = port
+    }
+
+    var arguments: [String] { ["--host", host, "--port", String(port)] }
+
+    /// Where a client on this machine finds it.
+    public var url: String {
+        let isWildcard = host == "0.0.0.0" || host == "::"
+        return "http://\(isWildcard ? "127.0.0.1" : host.contains(":") ? "[\(host)]" : host):\(port)"
     }
 }

@@ -2,7 +2,10 @@ import Foundation
 
 /// A loopback endpoint whose port nobody uses now. Another process may still take it first; starting then fails
 /// with a clear error.
-public func freeLoopbackEndpoint() throws -> String {
+public func freeLoopbackEndpoint() throws -> String { "tcp://127.0.0.1:\(try freeLoopbackPort())" }
+
+/// The port of such an endpoint.
+public func freeLoopbackPort() throws -> Int {
     let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     guard descriptor >= 0 else { throw POSIXError(.EMFILE) }
     defer { close(descriptor) }
@@ -16,5 +19,5 @@ public func freeLoopbackEndpoint() throws -> String {
         }
     }
     guard bound else { throw POSIXError(.EADDRINUSE) }
-    return "tcp://127.0.0.1:\(UInt16(bigEndian: address.sin_port))"
+    return Int(UInt16(bigEndian: address.sin_port))
 }

@@ -1,5 +1,6 @@
 import ClusterCore
 import Generation
+import Grammar
 import Inference
 import Tokenizer
 
@@ -17,6 +18,10 @@ public struct Admission: Sendable {
         public var prompt: [TokenID]
         public var sampling: SamplingParameters
         public var stop: StopConditions
+        public var choices: Int32
+        public var logprobs: Int32?
+        public var promptLogprobs: Int32?
+        public var constraint: Constraint?
     }
 
     /// - Parameter maxModelLength: at most what the model allows.
@@ -38,22 +43,67 @@ public struct Admission: Sendable {
         } catch {
             throw Self.invalid("\(error)")
         }
+        try checkFeatures(of: submission)
         let prompt = try tokens(of: submission.prompt)
         guard !prompt.isEmpty else { throw Self.invalid("prompt: has no tokens") }
         let room = maxModelLength - prompt.count
-        guard room >= 1 else {
+        let least = submission.promptLogprobs == nil ? 1 : 0
+        guard room >= (submission.maxTokens == 0 ? least : 1) else {
             throw Self.invalid("prompt: has \(prompt.count) tokens, which leaves no room in the model's \(maxModelLength)")
         }
         let maxTokens = submission.maxTokens.map(Int.init) ?? room
-        guard maxTokens >= 1 else { throw Self.invalid("max_tokens: must be at least 1, but is \(maxTokens)") }
+        guard maxTokens >= least else {
+            throw Self.invalid("max_tokens: must be at least 1 if no prompt is to be scored, but is \(maxTokens)")
+        }
         guard maxTokens <= room else {
             throw Self.invalid(
                 "max_tokens: \(maxTokens) and a prompt of \(prompt.count) tokens exceed the model's \(maxModelLength)")
         }
+        var ends = submission.ignoreEndTokens ? [] : endTokens
+        ends += submission.stopTokens.filter { !ends.contains($0) }
         return Admitted(
             prompt: prompt, sampling: sampling,
-            stop: StopConditions(
-                maxTokens: Int32(maxTokens), endTokens: submission.ignoreEndTokens ? [] : endTokens))
+            stop: StopConditions(maxTokens: Int32(maxTokens), minTokens: submission.minTokens, endTokens: ends),
+            choices: maxTokens == 0 ? 1 : submission.choices, logprobs: submission.logprobs,
+            promptLogprobs: submission.promptLogprobs, constraint: submission.constraint)
+    }
+
+    private func checkFeatures(of submission: Submission) throws(RequestFailure) {
+        func check(_ parameter: String, _ value: Int32?, in range: ClosedRange<Int32>) throws(RequestFailure) {
+            guard let value, !range.contains(value) else { return }
+            throw Self.invalid("\(parameter): must be \(range.lowerBound) to \(range.upperBound), but is \(value)")
+        }
+        let top = 0...Int32(TokenLogprobs.maxTop)
+        try check("n", submission.choices, in: 1...Submission.maxChoices)
+        try check("logprobs", submission.logprobs, in: top)
+        try check("prompt_logprobs", submission.promptLogprobs, in: top)
+        try check("min_tokens", submission.minTokens, in: 0...max(0, submission.maxTokens ?? .max))
+        try check("stop_token_ids", Int32(clamping: submission.stopTokens.count), in: 0...Int32(Submission.maxStopTokens))
+        for token in submission.stopTokens { try checkVocabulary(token, "stop_token_ids") }
+        for entry in submission.sampling.logitBias { try checkVocabulary(entry.token, "logit_bias") }
+        if let size = submission.constraint?.source.utf8.count, size > Constraint.maxByteCount {
+            throw Self.invalid("constraint: \(size) bytes, at most \(Constraint.maxByteCount) are allowed")
+        }
+        if let constraint = submission.constraint { try checkConstraint(constraint, of: submission) }
+    }
+
+    /// What is wrong with a constraint is said before anybody works on the request.
+    private func checkConstraint(_ constraint: Constraint, of submission: Submission) throws(RequestFailure) {
+        // An answer that is complete can only end: it must be allowed to.
+        if submission.minTokens > 0 { throw Self.invalid("min_tokens: cannot be kept together with a constraint") }
+        if submission.ignoreEndTokens, submission.stopTokens.isEmpty {
+            throw Self.invalid("ignore_eos: an answer with a constraint needs a token to end with")
+        }
+        do {
+            try GrammarCompiler.check(OutputConstraint(constraint))
+        } catch {
+            throw Self.invalid("constraint: \(error)")
+        }
+    }
+
+    private func checkVocabulary(_ token: TokenID, _ parameter: String) throws(RequestFailure) {
+        guard token < 0 || token >= vocabularySize else { return }
+        throw Self.invalid("\(parameter): token \(token) is outside the vocabulary of \(vocabularySize)")
     }
 
     private func tokens(of prompt: Prompt) throws(RequestFailure) -> [TokenID] {

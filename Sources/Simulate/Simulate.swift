@@ -63,7 +63,7 @@ import ClusterSimulation
             "requests \(total.requests): finished \(total.finished), failed \(total.failed), refused \(total.refused), "
                 + "broken by the coordinator's death \(total.broken)")
         print(
-            "tokens \(total.tokens), attempts \(total.attempts), retargets \(total.retargets), parks \(total.parks), "
+            "tokens \(total.tokens), choices beside the first \(total.choices), scores of prompts \(total.scores), attempts \(total.attempts), retargets \(total.retargets), parks \(total.parks), "
                 + "resumes \(total.resumes), blocks given back \(total.releasedBlocks), migrations \(total.migrations), "
                 + "evictions \(total.evictions), registrations \(total.registrations), "
                 + "steps with rows and chunks \(total.sharedSteps), "

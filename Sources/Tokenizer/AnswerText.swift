@@ -5,21 +5,33 @@ public struct AnswerText: Sendable {
     private var decoder: StreamingDecoder
     private var matcher: StopMatcher
     private let endTokens: [TokenID]
+    /// Tokens whose text cannot complete a stop string, still to come.
+    private var unmatched: Int32
     /// Whether a stop string was met; nothing more may be appended then.
     public private(set) var isStopped = false
 
-    /// - Parameter endTokens: ids that end the answer and are no part of its text.
-    public init(tokenizer: Tokenizer, stopStrings: [String], endTokens: [TokenID]) {
+    /// - Parameters:
+    ///   - endTokens: ids that end the answer and are no part of its text.
+    ///   - minTokens: a stop string counts only in the text of later tokens.
+    ///   - includesStopString: the stop string belongs to the text.
+    public init(
+        tokenizer: Tokenizer, stopStrings: [String], endTokens: [TokenID], minTokens: Int32 = 0,
+        includesStopString: Bool = false
+    ) {
         decoder = StreamingDecoder(tokenizer: tokenizer)
-        matcher = StopMatcher(stopStrings)
+        matcher = StopMatcher(stopStrings, includesStop: includesStopString)
         self.endTokens = endTokens
+        unmatched = minTokens
     }
 
     /// What can be shown after one more token; may be empty.
     public mutating func append(_ token: TokenID) -> String {
         precondition(!isStopped, "token \(token) after the end of the text")
+        let isUnmatched = unmatched > 0
+        unmatched -= isUnmatched ? 1 : 0
         if endTokens.contains(token) { return "" }
-        return release(decoder.append(token))
+        let text = decoder.append(token)
+        return isUnmatched ? text : release(text)
     }
 
     /// The rest, when the answer is complete: what was held back in case a stop string would follow.

@@ -77,6 +77,12 @@ struct Decoder: Sendable {
         }
     }
 
+    /// The byte that a token `<0xHH>` names.
+    static func byte(named token: [UInt8]) -> UInt8? {
+        guard token.count == 6, token.starts(with: "<0x".utf8), token[5] == UInt8(ascii: ">") else { return nil }
+        return UInt8(String(decoding: token[3..<5], as: UTF8.self), radix: 16)
+    }
+
     private mutating func readReplace(_ value: JSONValue) throws(TokenizerError) {
         let pattern = try value.required("pattern")
         let content = Array(try value.required("content").bytes())

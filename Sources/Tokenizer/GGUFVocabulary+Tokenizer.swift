@@ -38,6 +38,7 @@ extension GGUFVocabulary {
         bosToken = tokenizer.bosToken.map(Int.init)
         eosToken = tokenizer.eosToken.map(Int.init)
         chatTemplate = tokenizer.chatTemplate
+        toolUseTemplate = tokenizer.chatTemplate(named: NamedChatTemplate.toolUseName)
         let prefix = tokenizer.postProcessor?.prefix ?? [], suffix = tokenizer.postProcessor?.suffix ?? []
         guard prefix.count <= 1, suffix.count <= 1 else { throw unsupported("post_processor", "\(prefix) and \(suffix)") }
         if let first = prefix.first {

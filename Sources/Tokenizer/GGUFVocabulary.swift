@@ -26,6 +26,8 @@ public struct GGUFVocabulary: Sendable, Hashable {
     public var addsEOS: Bool?
     public var addsSpacePrefix: Bool?
     public var chatTemplate: String?
+    /// The chat template for requests with tools, where that is another one.
+    public var toolUseTemplate: String?
 
     public init(file: String, model: String, tokens: [[UInt8]]) {
         self.file = file

@@ -71,7 +71,7 @@ private struct TokenStage: Sendable {
             }
         case .byteFallback:
             return tokens.flatMap { token in
-                if let byte = Self.byte(named: token) {
+                if let byte = Decoder.byte(named: token) {
                     run.append(byte)
                     return [[UInt8]]()
                 }
@@ -87,15 +87,10 @@ private struct TokenStage: Sendable {
             : Array(repeating: Array("\u{FFFD}".utf8), count: run.count)
     }
 
-    /// The byte that a token `<0xHH>` names.
-    private static func byte(named token: [UInt8]) -> UInt8? {
-        guard token.count == 6, token.starts(with: "<0x".utf8), token[5] == UInt8(ascii: ">") else { return nil }
-        return UInt8(String(decoding: token[3..<5], as: UTF8.self), radix: 16)
-    }
 }
 
 extension [UInt8] {
-    fileprivate func replacing(_ pattern: [UInt8], with content: [UInt8]) -> [UInt8] {
+    func replacing(_ pattern: [UInt8], with content: [UInt8]) -> [UInt8] {
         var result: [UInt8] = []
         var end = 0
         for match in Matcher.occurrences(of: pattern, in: self[...]) {

@@ -138,6 +138,9 @@ private struct GGUFVocabularyReader {
     private func configuration() throws(TokenizerError) -> TokenizerConfiguration {
         TokenizerConfiguration(
             bosToken: try id("bos_token_id", source.bosToken), eosToken: try id("eos_token_id", source.eosToken),
-            chatTemplate: source.chatTemplate)
+            chatTemplates: [
+                source.chatTemplate.map { NamedChatTemplate(name: NamedChatTemplate.defaultName, source: $0) },
+                source.toolUseTemplate.map { NamedChatTemplate(name: NamedChatTemplate.toolUseName, source: $0) },
+            ].compactMap { $0 })
     }
 }

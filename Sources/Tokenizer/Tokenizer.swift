@@ -15,23 +15,26 @@ public struct Tokenizer: Sendable {
     let postProcessor: PostProcessor?
     private let configuration: TokenizerConfiguration
 
-    /// Reads `tokenizer.json`, and `tokenizer_config.json` and `chat_template.jinja` where they exist, from a model's
-    /// directory in Hugging Face's layout.
+    /// Reads `tokenizer.json`, and where they exist `tokenizer_config.json` and the chat templates, from a model's directory in Hugging
+    /// Face's layout. Templates in files of their own (`chat_template.jinja`, `additional_chat_templates/`) go before those in
+    /// `tokenizer_config.json`, and these before `chat_template.json`.
     public init(modelDirectory: URL) throws(TokenizerError) {
         guard let json = try Self.contents(of: "tokenizer.json", in: modelDirectory) else {
             throw .unreadableFile(file: "tokenizer.json", reason: "no such file in \(modelDirectory.path)")
         }
-        let template = try Self.contents(of: "chat_template.jinja", in: modelDirectory)
         try self.init(
             json: json, configuration: try Self.contents(of: "tokenizer_config.json", in: modelDirectory),
-            chatTemplate: template.map { String(decoding: $0, as: UTF8.self) })
+            chatTemplates: try Self.chatTemplateFiles(in: modelDirectory))
+        if chatTemplates.isEmpty, let file = try Self.contents(of: "chat_template.json", in: modelDirectory) {
+            chatTemplates = try TokenizerConfiguration.chatTemplates(in: JSONDocument.file("chat_template.json", Array(file)).root)
+        }
     }
 
     /// - Parameters:
     ///   - json: the contents of `tokenizer.json`.
     ///   - configuration: the contents of `tokenizer_config.json`, which names the tokens that begin and end a text.
-    ///   - chatTemplate: goes before the one in `configuration`.
-    public init(json: Data, configuration: Data? = nil, chatTemplate: String? = nil) throws(TokenizerError) {
+    ///   - chatTemplates: unless empty, go before those in `configuration`.
+    public init(json: Data, configuration: Data? = nil, chatTemplates: [NamedChatTemplate] = []) throws(TokenizerError) {
         let root = try JSONDocument.file("tokenizer.json", Array(json)).root
         if let version = try root.optional("version"), try version.string() != "1.0" { throw version.unsupported() }
         let value = try root.required("model")
@@ -74,7 +77,7 @@ public struct Tokenizer: Sendable {
         } else {
             self.configuration = TokenizerConfiguration()
         }
-        self.chatTemplate = chatTemplate ?? self.configuration.chatTemplate
+        self.chatTemplates = chatTemplates.isEmpty ? self.configuration.chatTemplates : chatTemplates
     }
 
     init(
@@ -87,7 +90,21 @@ public struct Tokenizer: Sendable {
         self.decoder = decoder
         self.postProcessor = postProcessor
         self.configuration = configuration
-        chatTemplate = configuration.chatTemplate
+        chatTemplates = configuration.chatTemplates
+    }
+
+    private static func chatTemplateFiles(in directory: URL) throws(TokenizerError) -> [NamedChatTemplate] {
+        var templates: [NamedChatTemplate] = []
+        if let file = try contents(of: "chat_template.jinja", in: directory) {
+            templates.append(NamedChatTemplate(name: NamedChatTemplate.defaultName, source: String(decoding: file, as: UTF8.self)))
+        }
+        let more = directory.appendingPathComponent("additional_chat_templates")
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: more.path)) ?? []
+        for name in names.sorted() where name.hasSuffix(".jinja") {
+            guard let file = try contents(of: name, in: more) else { continue }
+            templates.append(NamedChatTemplate(name: String(name.dropLast(".jinja".count)), source: String(decoding: file, as: UTF8.self)))
+        }
+        return templates
     }
 
     private static func contents(of name: String, in directory: URL) throws(TokenizerError) -> Data? {
@@ -116,8 +133,23 @@ public struct Tokenizer: Sendable {
     /// The token that ends a text, if `tokenizer_config.json` names one.
     public var eosToken: TokenID? { configuration.eosToken }
 
-    /// The source of the model's chat template (Jinja), if it has one.
-    public let chatTemplate: String?
+    /// The model's chat templates, `default` among them if it has any worth the name.
+    public private(set) var chatTemplates: [NamedChatTemplate]
+
+    /// The source of the model's default chat template (Jinja), if it has one.
+    public var chatTemplate: String? { chatTemplate(named: NamedChatTemplate.defaultName) }
+
+    public func chatTemplate(named name: String) -> String? { chatTemplates.first { $0.name == name }?.source }
+
+    /// The text of the token that has a role, for chat templates.
+    public func specialToken(_ name: SpecialTokenName) -> String? {
+        if let text = configuration.specialTokens[name] { return text }
+        switch name {
+        case .bos: return bosToken.flatMap(token)
+        case .eos: return eosToken.flatMap(token)
+        default: return nil
+        }
+    }
 
     /// The token as the vocabulary writes it: byte-level tokens in their own alphabet, not as text.
     public func token(_ id: TokenID) -> String? {

@@ -11,11 +11,7 @@ extension ClientMessage: FramedMessage {
     static let maxTimeoutMilliseconds: UInt64 = 1 << 40
 
     public func frames() throws(WireError) -> [Frame] {
-        if case .submit(_, let submission) = self, let maxTokens = submission.maxTokens, maxTokens < 1 {
-            // 0 would be read as "as many as possible".
-            throw .value(message: "client message", field: "max_tokens", value: "\(maxTokens)")
-        }
-        if case .submit(_, let submission) = self { try Self.checkStops(submission.stopStrings) }
+        if case .submit(_, let submission) = self { try Self.check(submission) }
         let arena = Arena()
         var payload: [Frame] = []
         let header: UnsafeMutablePointer<Baton__ClientHeader> = arena.make(baton__client_header__init) { header in
@@ -27,7 +23,10 @@ extension ClientMessage: FramedMessage {
             case .submit(let key, let submission):
                 header.body_case = BATON__CLIENT_HEADER__BODY_SUBMIT
                 header.submit = arena.submit(key, submission)
-                payload = [submission.prompt.frame]
+                payload = [
+                    submission.prompt.frame, Payload.biases(submission.sampling.logitBias),
+                    Payload.text(submission.constraint?.source ?? ""),
+                ]
             case .cancel(let key):
                 header.body_case = BATON__CLIENT_HEADER__BODY_CANCEL
                 header.cancel = arena.make(baton__client_cancel__init) { $0.key = key }
@@ -45,7 +44,27 @@ extension ClientMessage: FramedMessage {
         return [try Header.pack(header, message: "client message")] + payload
     }
 
-    /// Said to the caller: the other side could only drop such a message.
+    /// What is wrong is said to the caller: the other side could only drop such a message.
+    private static func check(_ submission: Submission) throws(WireError) {
+        func check(_ value: Int?, _ field: String, in range: ClosedRange<Int>) throws(WireError) {
+            guard let value, !range.contains(value) else { return }
+            throw .value(message: "client message", field: field, value: "\(value)")
+        }
+        try check(submission.maxTokens.map(Int.init), "max_tokens", in: 0...Int(Int32.max))
+        try check(Int(submission.minTokens), "min_tokens", in: 0...Int(Int32.max))
+        try check(Int(submission.choices), "choices", in: 1...Int(Submission.maxChoices))
+        try check(submission.logprobs.map(Int.init), "logprobs", in: 0...TokenLogprobs.maxTop)
+        try check(submission.promptLogprobs.map(Int.init), "prompt_logprobs", in: 0...TokenLogprobs.maxTop)
+        try check(submission.stopTokens.count, "stop_tokens", in: 0...Submission.maxStopTokens)
+        try check(submission.stopTokens.min().map(Int.init), "stop_tokens", in: 0...Int(Int32.max))
+        try check(submission.sampling.logitBias.count, "logit_bias", in: 0...SamplingParameters.maxBiasedTokens)
+        try check(submission.constraint?.source.utf8.count, "constraint", in: 0...Constraint.maxByteCount)
+        if let bad = submission.sampling.logitBias.first(where: { $0.token < 0 || !$0.bias.isFinite }) {
+            throw .value(message: "client message", field: "logit_bias", value: "\(bad.bias) for token \(bad.token)")
+        }
+        try checkStops(submission.stopStrings)
+    }
+
     private static func checkStops(_ stops: [String]) throws(WireError) {
         guard stops.count <= maxStopStrings else {
             throw .value(message: "client message", field: "stop_strings", value: "\(stops.count) strings")
@@ -68,8 +87,8 @@ extension ClientMessage: FramedMessage {
         try reader.version(header.version)
         if header.body_case == BATON__CLIENT_HEADER__BODY_SUBMIT {
             let submit = try reader.required(header.submit, "submit").pointee
-            try reader.frameCount(payload, 1)
-            self = .submit(key: submit.key, try reader.submission(submit, prompt: payload[0]))
+            try reader.frameCount(payload, 3)
+            self = .submit(key: submit.key, try reader.submission(submit, payload))
             return
         }
         try reader.frameCount(payload, 0)
@@ -104,7 +123,18 @@ extension Arena {
             $0.sampling = sampling(submission.sampling)
             $0.has_seed = submission.seed == nil ? 0 : 1
             if let seed = submission.seed { $0.sampling.pointee.seed = seed }
+            $0.has_max_tokens = submission.maxTokens == nil ? 0 : 1
             $0.max_tokens = UInt32(clamping: submission.maxTokens ?? 0)
+            $0.min_tokens = UInt32(clamping: submission.minTokens)
+            $0.includes_stop_string = submission.includesStopString ? 1 : 0
+            $0.n_stop_tokens = submission.stopTokens.count
+            $0.stop_tokens = array(submission.stopTokens.map { UInt32(clamping: $0) })
+            $0.choices = UInt32(clamping: submission.choices)
+            $0.has_logprobs = submission.logprobs == nil ? 0 : 1
+            $0.logprobs = UInt32(clamping: submission.logprobs ?? 0)
+            $0.has_prompt_logprobs = submission.promptLogprobs == nil ? 0 : 1
+            $0.prompt_logprobs = UInt32(clamping: submission.promptLogprobs ?? 0)
+            $0.constraint_kind = submission.constraint?.kind.wireValue ?? 0
             $0.n_stop_strings = submission.stopStrings.count
             $0.stop_strings = array(submission.stopStrings.map { text($0) })
             $0.ignore_end_tokens = submission.ignoreEndTokens ? 1 : 0
@@ -118,8 +148,8 @@ extension Arena {
 }
 
 extension FieldReader {
-    fileprivate func submission(_ submit: Baton__Submit, prompt frame: Frame) throws(WireError) -> Submission {
-        let sampling = try sampling(submit.sampling)
+    fileprivate func submission(_ submit: Baton__Submit, _ payload: [Frame]) throws(WireError) -> Submission {
+        let (frame, sampling) = (payload[0], try sampling(submit.sampling, biases: payload[1]))
         let prompt: Prompt
         switch submit.prompt_kind {
         case 0: prompt = .text(try Payload.text(frame, message: message, field: "prompt"))
@@ -134,7 +164,12 @@ extension FieldReader {
             stops.append(
                 try text(submit.stop_strings[index], "stop_strings", maxBytes: ClientMessage.maxStopStringBytes))
         }
-        let maxTokens = submit.max_tokens == 0 ? nil : try index(submit.max_tokens, "max_tokens")
+        let maxTokens = submit.has_max_tokens == 0 ? nil : try index(submit.max_tokens, "max_tokens")
+        guard submit.n_stop_tokens <= Submission.maxStopTokens else {
+            throw .value(message: message, field: "stop_tokens", value: "\(submit.n_stop_tokens) tokens")
+        }
+        var stopTokens: [TokenID] = []
+        for position in 0..<submit.n_stop_tokens { stopTokens.append(try index(submit.stop_tokens[position], "stop_tokens")) }
         var timeout: Duration?
         if submit.has_timeout != 0 {
             guard submit.timeout_milliseconds <= ClientMessage.maxTimeoutMilliseconds else {
@@ -144,7 +179,14 @@ extension FieldReader {
         }
         return Submission(
             prompt: prompt, sampling: sampling, seed: submit.has_seed != 0 ? sampling.seed : nil, maxTokens: maxTokens,
-            stopStrings: stops, ignoreEndTokens: submit.ignore_end_tokens != 0, priority: try priority(submit.priority),
+            minTokens: try index(submit.min_tokens, "min_tokens"), stopStrings: stops,
+            includesStopString: submit.includes_stop_string != 0, stopTokens: stopTokens,
+            ignoreEndTokens: submit.ignore_end_tokens != 0,
+            choices: Int32(try count(submit.choices, "choices", in: 1...Int(Submission.maxChoices))),
+            logprobs: submit.has_logprobs == 0 ? nil : Int32(try topCount(submit.logprobs, "logprobs")),
+            promptLogprobs: submit.has_prompt_logprobs == 0
+                ? nil : Int32(try topCount(submit.prompt_logprobs, "prompt_logprobs")),
+            constraint: try constraint(submit.constraint_kind, payload[2]), priority: try priority(submit.priority),
             timeout: timeout)
     }
 }

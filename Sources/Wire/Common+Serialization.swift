@@ -91,6 +91,7 @@ extension Arena {
             $0.presence_penalty = sampling.presencePenalty
             $0.frequency_penalty = sampling.frequencyPenalty
             $0.seed = sampling.seed
+            $0.choice = sampling.choice
         }
     }
 }
@@ -164,13 +165,16 @@ extension FieldReader {
             migrations: parking.migrations)
     }
 
-    func sampling(_ pointer: UnsafeMutablePointer<Baton__Sampling>?) throws(WireError) -> SamplingParameters {
+    /// - Parameter biases: the frame that goes with it.
+    func sampling(
+        _ pointer: UnsafeMutablePointer<Baton__Sampling>?, biases: Frame
+    ) throws(WireError) -> SamplingParameters {
         let sampling = try required(pointer, "sampling").pointee
         return SamplingParameters(
             temperature: sampling.temperature, topP: sampling.top_p, topK: Int32(bitPattern: sampling.top_k),
             minP: sampling.min_p, repetitionPenalty: sampling.repetition_penalty,
             presencePenalty: sampling.presence_penalty, frequencyPenalty: sampling.frequency_penalty,
-            seed: sampling.seed)
+            logitBias: try Payload.biases(biases, message: message), seed: sampling.seed, choice: sampling.choice)
     }
 
     func worker(_ data: ProtobufCBinaryData, _ field: String = "worker") throws(WireError) -> WorkerID {

@@ -25,9 +25,9 @@ extension Baton__ControlHeader {
             body_case = BATON__CONTROL_HEADER__BODY_PREFILL
             prefill = arena.make(baton__prefill_order__init) {
                 $0.sequence = arena.sequence(order.sequence)
-                $0.destination = arena.destination(order.destination)
+                if let destination = order.destination { $0.destination = arena.destination(destination) }
             }
-            return [Payload.tokens(order.sequence.tokens)]
+            return order.sequence.frames
         case .retarget(let from, let to, let destination):
             body_case = BATON__CONTROL_HEADER__BODY_RETARGET
             retarget = arena.make(baton__retarget__init) {
@@ -41,7 +41,7 @@ extension Baton__ControlHeader {
                 $0.sequence = arena.sequence(grant.sequence)
                 $0.budget = UInt32(clamping: grant.budget)
             }
-            return [Payload.tokens(grant.sequence.tokens)]
+            return grant.sequence.frames
         case .cancel(let attempt):
             body_case = BATON__CONTROL_HEADER__BODY_CANCEL
             cancel = arena.attempt(attempt)
@@ -69,7 +69,7 @@ extension CoordinatorMessage {
             self = .prefill(
                 PrefillOrder(
                     sequence: try reader.sequence(order.sequence, payload),
-                    destination: try reader.destination(order.destination)))
+                    destination: order.destination == nil ? nil : try reader.destination(order.destination)))
             return
         case BATON__CONTROL_HEADER__BODY_GRANT:
             let grant = try reader.required(header.grant, "grant").pointee
@@ -110,6 +110,17 @@ extension Arena {
             $0.end_tokens = array(order.stop.endTokens.map { UInt32(clamping: $0) })
             $0.priority = Int32(order.priority.rawValue)
             $0.precedence = order.precedence
+            $0.min_tokens = UInt32(clamping: order.stop.minTokens)
+            if let logprobs = order.logprobs {
+                $0.has_logprobs = 1
+                $0.logprobs = UInt32(clamping: logprobs)
+            }
+            if let scoring = order.scoring {
+                $0.has_scoring = 1
+                $0.scoring_top = UInt32(clamping: scoring.top)
+                $0.scoring_first = UInt32(clamping: scoring.first)
+            }
+            $0.constraint_kind = order.constraint?.kind.wireValue ?? 0
         }
     }
 
@@ -126,7 +137,7 @@ extension FieldReader {
         _ pointer: UnsafeMutablePointer<Baton__Sequence>?, _ payload: [Frame]
     ) throws(WireError) -> SequenceOrder {
         let sequence = try required(pointer, "sequence").pointee
-        try frameCount(payload, 1)
+        try frameCount(payload, 4)
         let tokenCount = try count(sequence.token_count, "token_count", in: 1...1 << 28)
         let promptCount = try count(sequence.prompt_count, "prompt_count", in: 1...tokenCount)
         let tokens = try Payload.tokens(payload[0], message: message, count: tokenCount)
@@ -134,12 +145,20 @@ extension FieldReader {
         for index in 0..<sequence.n_end_tokens {
             endTokens.append(try self.index(sequence.end_tokens[index], "end_tokens"))
         }
+        var scoring: PromptScoring?
+        if sequence.has_scoring != 0 {
+            scoring = PromptScoring(
+                top: try topCount(sequence.scoring_top, "scoring_top"),
+                first: try count(sequence.scoring_first, "scoring_first", in: 1...Int(Int32.max)))
+        }
         return SequenceOrder(
             attempt: try attempt(sequence.attempt), tokens: tokens, promptCount: promptCount,
-            sampling: try sampling(sequence.sampling),
+            sampling: try sampling(sequence.sampling, biases: payload[1]),
             stop: StopConditions(
-                maxTokens: Int32(try count(sequence.max_tokens, "max_tokens", in: 1...Int(Int32.max))),
+                maxTokens: try index(sequence.max_tokens, "max_tokens"), minTokens: try index(sequence.min_tokens, "min_tokens"),
                 endTokens: endTokens),
+            logprobs: sequence.has_logprobs == 0 ? nil : try topCount(sequence.logprobs, "logprobs"), scoring: scoring,
+            constraint: try constraint(sequence.constraint_kind, payload[3]), forks: try ForkRecords.forks(payload[2]),
             priority: try priority(sequence.priority), precedence: sequence.precedence)
     }
 
@@ -149,5 +168,46 @@ extension FieldReader {
         let destination = try required(pointer, "destination").pointee
         return KVDestination(
             worker: try worker(destination.worker), endpoint: try text(destination.endpoint, "endpoint"))
+    }
+}
+
+extension SequenceOrder {
+    fileprivate var frames: [Frame] {
+        [
+            Payload.tokens(tokens), Payload.biases(sampling.logitBias), ForkRecords.frame(forks),
+            Payload.text(constraint?.source ?? ""),
+        ]
+    }
+}
+
+/// Choices of a request, 16 bytes each: request (8), attempt's ordinal (4), choice (4), little-endian.
+private enum ForkRecords {
+    static let byteCount = 16
+
+    static func frame(_ forks: [Fork]) -> Frame {
+        var bytes: [UInt8] = []
+        for fork in forks {
+            withUnsafeBytes(of: fork.attempt.request.rawValue.littleEndian) { bytes += $0 }
+            withUnsafeBytes(of: fork.attempt.ordinal.littleEndian) { bytes += $0 }
+            withUnsafeBytes(of: fork.choice.littleEndian) { bytes += $0 }
+        }
+        return Frame(bytes)
+    }
+
+    static func forks(_ frame: Frame) throws(WireError) -> [Fork] {
+        let count = frame.count / byteCount
+        guard frame.count == count * byteCount, count <= Int(Submission.maxChoices) else {
+            throw .payloadLength(
+                message: "forks", expected: min(count, Int(Submission.maxChoices)) * byteCount, actual: frame.count)
+        }
+        return frame.withUnsafeBytes { bytes in
+            stride(from: 0, to: bytes.count, by: byteCount).map { start in
+                Fork(
+                    attempt: AttemptID(
+                        request: RequestID(UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: start, as: UInt64.self))),
+                        ordinal: UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: start + 8, as: UInt32.self))),
+                    choice: UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: start + 12, as: UInt32.self)))
+            }
+        }
     }
 }

@@ -86,8 +86,11 @@ extension Baton__KVHeader {
             body_case = BATON__KVHEADER__BODY_COMMIT
             self.commit = arena.make(baton__kvcommit__init) {
                 $0.token_count = UInt32(clamping: commit.tokenCount)
-                $0.next_index = UInt32(clamping: commit.next.index)
-                $0.next_token = UInt32(clamping: commit.next.token)
+                $0.next_index = UInt32(clamping: commit.index)
+                $0.n_next_requests = commit.next.count
+                $0.next_requests = arena.array(commit.next.map(\.request.rawValue))
+                $0.n_next_tokens = commit.next.count
+                $0.next_tokens = arena.array(commit.next.map { UInt32(clamping: $0.token) })
             }
         case .abort(let epoch, let attempt):
             address(epoch, attempt, arena)
@@ -139,12 +142,20 @@ extension FieldReader {
 
     fileprivate func commit(_ header: Baton__KVHeader, _ epoch: ClusterEpoch) throws(WireError) -> KVCommit {
         let commit = try required(header.commit, "commit").pointee
-        let attempt = try attempt(header.attempt)
+        guard commit.n_next_tokens == commit.n_next_requests, commit.n_next_tokens <= Int(Submission.maxChoices) else {
+            throw .value(
+                message: message, field: "next_tokens", value: "\(commit.n_next_tokens) for \(commit.n_next_requests) requests")
+        }
+        var next: [NextToken] = []
+        for position in 0..<commit.n_next_tokens {
+            next.append(
+                NextToken(
+                    request: RequestID(commit.next_requests[position]),
+                    token: try index(commit.next_tokens[position], "next_tokens")))
+        }
         return KVCommit(
-            epoch: epoch, attempt: attempt, tokenCount: try count(commit.token_count, "token_count"),
-            next: TokenEvent(
-                attempt: attempt, index: try index(commit.next_index, "next_index"),
-                token: try index(commit.next_token, "next_token")))
+            epoch: epoch, attempt: try attempt(header.attempt), tokenCount: try count(commit.token_count, "token_count"),
+            index: try index(commit.next_index, "next_index"), next: next)
     }
 
     fileprivate func range(_ pointer: UnsafeMutablePointer<Baton__KVRange>?) throws(WireError) -> LayerBlockRange {

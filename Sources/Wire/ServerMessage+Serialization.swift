@@ -37,16 +37,24 @@ extension ServerMessage: FramedMessage {
         switch header.body_case {
         case BATON__SERVER_HEADER__BODY_TOKENS:
             let tokens = try reader.required(header.tokens, "tokens").pointee
-            try reader.frameCount(payload, 2)
+            try reader.frameCount(payload, 3)
             self = .tokens(
-                key: tokens.key, firstIndex: try reader.index(tokens.first_index, "first_index"),
-                tokens: try Payload.tokens(payload[0], message: "tokens"),
-                text: try Payload.text(payload[1], message: "tokens", field: "text"))
+                key: tokens.key, choice: try reader.index(tokens.choice, "choice"),
+                firstIndex: try reader.index(tokens.first_index, "first_index"),
+                tokens: try Payload.scored(payload[..<2], message: "tokens"),
+                text: try Payload.text(payload[2], message: "tokens", field: "text"))
+        case BATON__SERVER_HEADER__BODY_PROMPT:
+            let prompt = try reader.required(header.prompt, "prompt").pointee
+            self = .prompt(
+                key: prompt.key, first: try reader.index(prompt.first, "first"),
+                try Payload.scored(payload[...], message: "prompt"))
         case BATON__SERVER_HEADER__BODY_FINISHED:
             let finished = try reader.required(header.finished, "finished").pointee
             try reader.frameCount(payload, 1)
             let text = try Payload.text(payload[0], message: "finished", field: "text")
-            self = .finished(key: finished.key, try reader.completion(finished, text: text))
+            self = .finished(
+                key: finished.key, choice: try reader.index(finished.choice, "choice"),
+                try reader.completion(finished, text: text))
         case BATON__SERVER_HEADER__BODY_STATUS:
             let status = try reader.required(header.status, "status").pointee
             self = .status(try reader.status(status, payload))
@@ -75,17 +83,26 @@ extension Baton__ServerHeader {
                 $0.request = value.request.rawValue
                 $0.seed = value.seed
                 $0.prompt_count = UInt32(clamping: value.promptCount)
+                $0.choices = UInt32(clamping: value.choices)
             }
-        case .tokens(let key, let firstIndex, let values, let text):
+        case .prompt(let key, let first, let values):
+            body_case = BATON__SERVER_HEADER__BODY_PROMPT
+            prompt = arena.make(baton__prompt_tokens__init) {
+                $0.key = key
+                $0.first = UInt32(clamping: first)
+            }
+            return Payload.scored(values)
+        case .tokens(let key, let choice, let firstIndex, let values, let text):
             body_case = BATON__SERVER_HEADER__BODY_TOKENS
             tokens = arena.make(baton__tokens__init) {
                 $0.key = key
                 $0.first_index = UInt32(clamping: firstIndex)
+                $0.choice = UInt32(clamping: choice)
             }
-            return [Payload.tokens(values), Payload.text(text)]
-        case .finished(let key, let completion):
+            return Payload.scored(values) + [Payload.text(text)]
+        case .finished(let key, let choice, let completion):
             body_case = BATON__SERVER_HEADER__BODY_FINISHED
-            finished = arena.finished(key, completion)
+            finished = arena.finished(key, choice, completion)
             return [Payload.text(completion.text)]
         case .failed(let key, let failure):
             body_case = BATON__SERVER_HEADER__BODY_FAILED
@@ -118,9 +135,13 @@ extension Baton__ServerHeader {
 }
 
 extension Arena {
-    fileprivate func finished(_ key: UInt64, _ completion: Completion) -> UnsafeMutablePointer<Baton__Finished> {
+    fileprivate func finished(
+        _ key: UInt64, _ choice: Int32, _ completion: Completion
+    ) -> UnsafeMutablePointer<Baton__Finished> {
         make(baton__finished__init) {
             $0.key = key
+            $0.choice = UInt32(clamping: choice)
+            $0.cached_token_count = UInt32(clamping: completion.cachedTokenCount)
             $0.reason = completion.reason.wireValue
             $0.token_count = UInt32(clamping: completion.tokenCount)
             $0.timings = timings(completion.timings)
@@ -168,7 +189,8 @@ extension FieldReader {
                 key: accepted.key,
                 Acceptance(
                     request: RequestID(accepted.request), seed: accepted.seed,
-                    promptCount: try index(accepted.prompt_count, "prompt_count")))
+                    promptCount: try index(accepted.prompt_count, "prompt_count"),
+                    choices: Int32(try count(accepted.choices, "choices", in: 1...Int(Submission.maxChoices)))))
         case BATON__SERVER_HEADER__BODY_FAILED:
             let failed = try required(header.failed, "failed").pointee
             return .failed(
@@ -197,6 +219,7 @@ extension FieldReader {
         return Completion(
             reason: try finishReason(finished.reason), text: rest,
             tokenCount: try index(finished.token_count, "token_count"),
+            cachedTokenCount: try index(finished.cached_token_count, "cached_token_count"),
             timings: Timings(
                 queue: .micros(timings.queue), prefill: .micros(timings.prefill), transfer: .micros(timings.transfer),
                 timeToFirstToken: .micros(timings.time_to_first_token),

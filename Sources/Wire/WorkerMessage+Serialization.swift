@@ -16,6 +16,22 @@ extension Baton__ControlHeader {
         case .prefillFinished(_, let event):
             body_case = BATON__CONTROL_HEADER__BODY_PREFILL_FINISHED
             prefill_finished = arena.tokenEvent(event)
+            return [LogprobFrame.frame([event.logprobs])]
+        case .promptForked(let attempt, let events):
+            body_case = BATON__CONTROL_HEADER__BODY_PROMPT_FORKED
+            prompt_forked = arena.make(baton__forked__init) {
+                $0.attempt = arena.attempt(attempt)
+                $0.count = UInt32(clamping: events.count)
+            }
+            return TokenRecords.frames(events)
+        case .promptScored(let attempt, let scores):
+            body_case = BATON__CONTROL_HEADER__BODY_PROMPT_SCORED
+            prompt_scored = arena.make(baton__scored__init) {
+                $0.attempt = arena.attempt(attempt)
+                $0.first = UInt32(clamping: scores.first)
+                $0.count = UInt32(clamping: scores.tokens.count)
+            }
+            return [LogprobFrame.frame(scores.tokens)]
         case .transferFinished(let attempt):
             body_case = BATON__CONTROL_HEADER__BODY_TRANSFER_FINISHED
             transfer_finished = arena.attempt(attempt)
@@ -31,7 +47,7 @@ extension Baton__ControlHeader {
         case .tokens(let events):
             body_case = BATON__CONTROL_HEADER__BODY_TOKENS
             tokens = arena.make(baton__token_records__init) { $0.count = UInt32(clamping: events.count) }
-            return [TokenRecords.frame(events)]
+            return TokenRecords.frames(events)
         case .left(let attempt, let row):
             body_case = BATON__CONTROL_HEADER__BODY_LEFT
             left = arena.row(attempt, row)
@@ -53,11 +69,29 @@ extension WorkerMessage {
     /// `nil` if the header holds another kind of message.
     init?(_ header: Baton__ControlHeader, payload: [Frame]) throws(WireError) {
         let reader = FieldReader("worker message")
-        if header.body_case == BATON__CONTROL_HEADER__BODY_TOKENS {
-            try reader.frameCount(payload, 1)
+        switch header.body_case {
+        case BATON__CONTROL_HEADER__BODY_TOKENS:
+            try reader.frameCount(payload, 2)
             let records = try reader.required(header.tokens, "tokens").pointee
-            self = .tokens(try TokenRecords.events(payload[0], count: records.count))
+            self = .tokens(try TokenRecords.events(payload, count: records.count))
             return
+        case BATON__CONTROL_HEADER__BODY_PREFILL_FINISHED:
+            try reader.frameCount(payload, 1)
+            var event = try reader.tokenEvent(header.prefill_finished, "prefill_finished")
+            event.logprobs = try LogprobFrame.entries(payload[0], count: 1, message: "worker message")[0]
+            self = .prefillFinished(event.attempt, event)
+            return
+        case BATON__CONTROL_HEADER__BODY_PROMPT_FORKED:
+            try reader.frameCount(payload, 2)
+            let forked = try reader.required(header.prompt_forked, "prompt_forked").pointee
+            self = .promptForked(
+                try reader.attempt(forked.attempt), try TokenRecords.events(payload, count: forked.count))
+            return
+        case BATON__CONTROL_HEADER__BODY_PROMPT_SCORED:
+            try reader.frameCount(payload, 1)
+            self = try reader.scored(header.prompt_scored, payload[0])
+            return
+        default: break
         }
         guard let message = try Self.withoutPayload(header, reader) else { return nil }
         try reader.frameCount(payload, 0)
@@ -70,8 +104,6 @@ extension WorkerMessage {
         switch header.body_case {
         case BATON__CONTROL_HEADER__BODY_REGISTRATION: .register(try reader.registration(header.registration))
         case BATON__CONTROL_HEADER__BODY_PREFILL_STARTED: .prefillStarted(try reader.attempt(header.prefill_started))
-        case BATON__CONTROL_HEADER__BODY_PREFILL_FINISHED:
-            try reader.finished(header.prefill_finished)
         case BATON__CONTROL_HEADER__BODY_TRANSFER_FINISHED:
             .transferFinished(try reader.attempt(header.transfer_finished))
         case BATON__CONTROL_HEADER__BODY_PREFILL_FAILED:
@@ -142,9 +174,18 @@ extension FieldReader {
             maxModelLength: try count(value.max_model_length, "max_model_length"))
     }
 
-    fileprivate func finished(_ pointer: UnsafeMutablePointer<Baton__TokenEvent>?) throws(WireError) -> WorkerMessage {
-        let event = try tokenEvent(pointer, "prefill_finished")
-        return .prefillFinished(event.attempt, event)
+    fileprivate func scored(
+        _ pointer: UnsafeMutablePointer<Baton__Scored>?, _ frame: Frame
+    ) throws(WireError) -> WorkerMessage {
+        let scored = try required(pointer, "prompt_scored").pointee
+        let count = try count(scored.count, "count", in: 0...PromptScores.maxCount)
+        var tokens: [TokenLogprobs] = []
+        for entry in try LogprobFrame.entries(frame, count: count, message: message) {
+            tokens.append(try required(entry, "logprobs"))
+        }
+        return .promptScored(
+            try attempt(scored.attempt),
+            PromptScores(first: try self.count(scored.first, "first"), tokens: tokens))
     }
 
     fileprivate func row(
@@ -173,7 +214,12 @@ extension FieldReader {
 private enum TokenRecords {
     static let byteCount = 20
 
-    static func frame(_ events: [TokenEvent]) -> Frame {
+    /// The records, and the log-probabilities of their tokens.
+    static func frames(_ events: [TokenEvent]) -> [Frame] {
+        [frame(events), LogprobFrame.frame(events.map(\.logprobs))]
+    }
+
+    private static func frame(_ events: [TokenEvent]) -> Frame {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(events.count * byteCount)
         for event in events {
@@ -185,7 +231,14 @@ private enum TokenRecords {
         return Frame(bytes)
     }
 
-    static func events(_ frame: Frame, count: UInt32) throws(WireError) -> [TokenEvent] {
+    static func events(_ frames: [Frame], count: UInt32) throws(WireError) -> [TokenEvent] {
+        var events = try events(frames[0], count: count)
+        let logprobs = try LogprobFrame.entries(frames[1], count: events.count, message: "tokens")
+        for index in events.indices { events[index].logprobs = logprobs[index] }
+        return events
+    }
+
+    private static func events(_ frame: Frame, count: UInt32) throws(WireError) -> [TokenEvent] {
         guard frame.count == Int(count) * byteCount else {
             throw .payloadLength(message: "tokens", expected: Int(count) * byteCount, actual: frame.count)
         }

@@ -87,7 +87,9 @@ extension DecodeWorker {
     func receive(_ event: CoordinatorLink.Event) {
         switch event {
         case .registered(let cluster, let worker): join(cluster, worker)
-        case .deliver(let message): feed(.message(message))
+        case .deliver(let message):
+            prepare(for: message)
+            feed(.message(message))
         case .reset(let reason):
             logger.warning("starting over: \(reason)")
             isReleasing = true

@@ -77,7 +77,9 @@ extension MixedWorker {
                         parking: configuration.parking, scaling: configuration.scaling),
                     maxBatchedTokens: configuration.maxBatchedTokens, scheduling: configuration.scheduling ?? .mixed))
             noteRegistration(cluster, worker)
-        case .deliver(let message): feed(.message(message))
+        case .deliver(let message):
+            prepare(for: message)
+            feed(.message(message))
         case .reset(let reason):
             logger.warning("starting over: \(reason)")
             isReleasing = true
@@ -134,14 +136,14 @@ extension MixedWorker {
         guard let step else { return }
         isComputing = true
         engine.submit { [weak self, thread] engine in
-            let samples = engine.run(step)
-            thread.run { [weak self] in self?.assumeIsolated { $0.finishStep(samples) } }
+            let outcome = engine.run(step)
+            thread.run { [weak self] in self?.assumeIsolated { $0.finishStep(outcome) } }
         }
     }
 
-    private func finishStep(_ samples: [Sample]) {
+    private func finishStep(_ outcome: WorkerEngine.Outcome) {
         isComputing = false
-        feed(.stepFinished(samples))
+        feed(.stepFinished(outcome.samples, scores: outcome.scores))
     }
 
     /// Drops the role once neither engine nor parking store touches its blocks.

@@ -61,7 +61,9 @@ extension PrefillWorker {
     func receive(_ event: CoordinatorLink.Event) {
         switch event {
         case .registered(let cluster, let worker): join(cluster, worker)
-        case .deliver(let message): feed(.message(message))
+        case .deliver(let message):
+            prepare(for: message)
+            feed(.message(message))
         case .reset(let reason):
             logger.warning("starting over: \(reason)")
             isReleasing = true
@@ -144,16 +146,16 @@ extension PrefillWorker {
         guard let step else { return }
         isComputing = true
         engine.submit { [weak self, thread] engine in
-            let samples = engine.run(step) { layer in
+            let outcome = engine.run(step) { layer in
                 thread.run { [weak self] in self?.assumeIsolated { $0.feed(.layerStored(layer)) } }
             }
-            thread.run { [weak self] in self?.assumeIsolated { $0.finishStep(samples) } }
+            thread.run { [weak self] in self?.assumeIsolated { $0.finishStep(outcome) } }
         }
     }
 
-    private func finishStep(_ samples: [Sample]) {
+    private func finishStep(_ outcome: WorkerEngine.Outcome) {
         isComputing = false
-        feed(.stepFinished(samples))
+        feed(.stepFinished(outcome.samples, scores: outcome.scores))
     }
 
     private func releaseIfQuiescent() {

@@ -1,6 +1,7 @@
 import ClusterCore
 import Foundation
 import Generation
+import Grammar
 import Inference
 import Kernels
 import LentCores
@@ -23,6 +24,8 @@ final class WorkerEngine {
         /// Where the packed weights are.
         var weights: WeightCache.Outcome
         var leaseMeter: LeaseMeter
+        /// Where grammars are compiled.
+        var grammars: GrammarShop
     }
 
     /// What the engine had of other workers' cores, up to its last step.
@@ -37,6 +40,7 @@ final class WorkerEngine {
     private let engine: Engine
     private let crew: any EngineCrew
     private let sampler: BatchSampler
+    private let constraints: RowConstraints<AttemptID>
     private var batch = TokenBatch()
 
     /// Loads the model and computes the canary; takes seconds for a large model.
@@ -63,6 +67,8 @@ final class WorkerEngine {
         engine = try Engine(model: model, team: team)
         sampler = BatchSampler(kernels: kernels, team: team)
 
+        let grammars = GrammarShop(model: configuration.model)
+        constraints = RowConstraints(grammars, rowCapacity: 8 * configuration.maxSequences)
         let layout = model.kvLayout(blockSize: configuration.blockSize, format: configuration.kvFormat)
         let shape = model.configuration
         let needed = layout.byteCount * shape.layerCount
@@ -79,85 +85,95 @@ final class WorkerEngine {
                 headDimension: shape.headDim, bytesPerElement: layout.format.byteCount, bytesPerScale: layout.scaleByteCount),
             maxModelLength: min(room, configuration.maxModelLength ?? room), weightByteCount: model.weightByteCount,
             kernels: KernelSet.explanation(environment: environment), weights: model.cacheOutcome,
-            leaseMeter: LeaseMeter())
+            leaseMeter: LeaseMeter(), grammars: grammars)
     }
 
+    /// What a step brings.
+    struct Outcome: Sendable {
+        /// Of rows, then of chunks, in order.
+        var samples: [Sample]
+        /// Of the chunks that asked for them, in order.
+        var scores: [ChunkScores]
+    }
+
+    /// Logit rows in memory at a time; a prompt that is scored has as many as tokens.
+    private static let logitSlice = 64
+
     /// - Parameter onLayer: as in `Engine.forward`.
-    /// - Returns: one sample for each chunk that asks for one, in order.
-    func run(_ step: PrefillStep, onLayer: (Int) -> Void) -> [Sample] {
+    func run(_ step: PrefillStep, onLayer: (Int) -> Void) -> Outcome {
         batch.removeAll()
-        append(step.chunks)
-        return sample(wanted(by: step.chunks), onLayer)
+        var agenda = agenda
+        append(step.chunks, to: &agenda)
+        return run(agenda, onLayer)
     }
 
     /// - Returns: one sample for each row, in order.
     func run(_ iteration: DecodeIteration) -> [Sample] {
         batch.removeAll()
-        append(iteration.rows)
-        return sample(wanted(by: iteration.rows)) { _ in }
+        var agenda = agenda
+        append(iteration.rows, to: &agenda)
+        return run(agenda) { _ in }.samples
     }
 
-    /// - Returns: one sample for each row, then for each chunk that asks for one, in order.
-    func run(_ step: MixedStep) -> [Sample] {
+    func run(_ step: MixedStep) -> Outcome {
         batch.removeAll()
-        append(step.rows)
-        append(step.chunks)
+        var agenda = agenda
+        append(step.rows, to: &agenda)
+        append(step.chunks, to: &agenda)
         for padding in step.padding { batch.appendPadding(count: padding.count, at: Int32(padding.start), in: facts.kv) }
-        return sample(wanted(by: step.rows) + wanted(by: step.chunks)) { _ in }
+        return run(agenda) { _ in }
     }
 
     /// Nothing is to be done for now: others may have the cores.
     func rest() { crew.rest() }
 
-    private func append(_ chunks: [PrefillStep.Chunk]) {
-        for chunk in chunks {
-            batch.append(
-                chunk.tokens, at: Int32(chunk.start), blockTable: chunk.blockTable.map { Int32($0.rawValue) },
-                logits: chunk.sampling == nil ? .none : .last)
+    private var agenda: StepAgenda {
+        StepAgenda { [constraints] attempt, context in
+            guard let constraint = context.constraint else { return nil }
+            let answer = (context.history ?? []).dropFirst(context.promptCount)
+            return constraints.mask(
+                of: RowConstraints.Row(
+                    id: attempt, constraint: OutputConstraint(constraint), answer: answer, endTokens: context.endTokens))
         }
     }
 
-    private func append(_ rows: [DecodeIteration.Row]) {
+    private func append(_ chunks: [PrefillStep.Chunk], to agenda: inout StepAgenda) {
+        for chunk in chunks {
+            let scored = chunk.scoring.map { $0.first - 1 - chunk.start..<$0.first - 1 - chunk.start + $0.targets.count }
+            batch.append(
+                chunk.tokens, at: Int32(chunk.start), blockTable: chunk.blockTable.map { Int32($0.rawValue) },
+                logits: .within(scored ?? 0..<0, last: !chunk.samples.isEmpty))
+            agenda.append(chunk, logitRowCount: batch.logitRows.count)
+        }
+    }
+
+    private func append(_ rows: [DecodeIteration.Row], to agenda: inout StepAgenda) {
         for row in rows {
             batch.append(
                 CollectionOfOne(row.input), at: Int32(row.position),
                 blockTable: row.blockTable.map { Int32($0.rawValue) })
+            agenda.append(row, logitRowCount: batch.logitRows.count)
         }
     }
 
-    private func wanted(by chunks: [PrefillStep.Chunk]) -> [(AttemptID, SamplingContext)] {
-        chunks.compactMap { chunk in chunk.sampling.map { (chunk.attempt, $0) } }
-    }
-
-    private func wanted(by rows: [DecodeIteration.Row]) -> [(AttemptID, SamplingContext)] {
-        rows.map { ($0.attempt, $0.sampling) }
-    }
-
-    private func sample(_ wanted: [(AttemptID, SamplingContext)], _ onLayer: (Int) -> Void) -> [Sample] {
+    private func run(_ agenda: StepAgenda, _ onLayer: (Int) -> Void) -> Outcome {
         crew.begin(borrowing: true)
         defer {
             crew.end()
             facts.leaseMeter.set(crew.counters)
         }
         do {
-            let logits = try engine.forward(batch, kv: facts.kv, crew: crew.relieve, onLayer: onLayer)
-            let tokens = sampler.sample(logits, rows: wanted.map { BatchSampler.Row($0.1) }, threads: crew.relieve())
-            return zip(wanted, tokens).map { row, token in
-                Sample(attempt: row.0, token: token.mapError { SampleFailure("\($0)") })
+            var results: [Result<ScoredToken, SamplingError>] = []
+            try engine.forward(
+                batch, kv: facts.kv, crew: crew.relieve, onLayer: onLayer, logitSlice: Self.logitSlice
+            ) { logits, rows in
+                results += sampler.perform(agenda.work(on: rows), on: logits, threads: crew.relieve())
             }
+            return agenda.outcome(results.map { $0.mapError { SampleFailure("\($0)") } })
         } catch {
             // Nothing was computed: a programmer's error somewhere, but no reason to end the process.
-            return wanted.map { Sample(attempt: $0.0, token: .failure(SampleFailure("\(error)"))) }
+            return agenda.outcome(Array(repeating: .failure(SampleFailure("\(error)")), count: agenda.count))
         }
-    }
-}
-
-extension BatchSampler.Row {
-    init(_ context: SamplingContext) {
-        let history = context.history ?? [], promptCount = min(context.promptCount, history.count)
-        self.init(
-            parameters: context.parameters, prompt: Array(history[..<promptCount]), generated: Array(history[promptCount...]),
-            index: UInt32(clamping: context.index))
     }
 }
 

@@ -1,4 +1,6 @@
 import ClusterCore
+import Generation
+import Grammar
 import Inference
 import Logging
 import Transport
@@ -41,6 +43,17 @@ extension MemoryAware {
 }
 
 extension WorkerShell {
+    /// Begins to compile the constraint of a query that is announced, while its prompt has yet to be computed.
+    func prepare(for message: CoordinatorMessage) {
+        let constraint: Constraint? =
+            switch message {
+            case .grant(let grant): grant.sequence.constraint
+            case .prefill(let order): order.sequence.constraint
+            default: nil
+            }
+        if let constraint { facts.grammars.prepare(OutputConstraint(constraint)) }
+    }
+
     /// Connects to the coordinator once the KV socket is bound.
     func joinCluster(_ receiver: KVReceiver) throws {
         self.receiver = receiver

@@ -71,6 +71,30 @@ extension ClusterTests {
         #expect(missing.error.contains("/no/such/model"))
     }
 
+    @Test func aChatTemplateMakesAPrompt() async throws {
+        let directory = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: directory) }
+        func file(_ name: String, _ text: String) throws -> String {
+            let url = directory.appendingPathComponent(name)
+            try Data(text.utf8).write(to: url)
+            return url.path
+        }
+        let template = try file(
+            "t.jinja", "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}assistant:{{ tools | tojson }}{{ style }}{% endif %}")
+        let messages = try file("m.json", #"[{"role": "user", "content": "Once é"}]"#)
+        let tools = try file("tools.json", #"[{"b": 1, "a": 2}]"#)
+        let common = ["template", "--model", TestCluster.model, "--template", template, messages]
+        #expect(try await baton(common + ["--no-generation-prompt"]).output == "user: Once é\n")
+        let full = try await baton(common + ["--tools", tools, "--chat-template-kwargs", #"{"style": "!"}"#])
+        #expect(full.output == "user: Once é\nassistant:[{\"b\": 1, \"a\": 2}]!" && full.code == .exited(0))
+        let shown = try await baton(common + ["--tokens"])
+        let plain = try await baton(["tokenize", "--model", TestCluster.model, "user: Once é\nassistant:null"])
+        #expect(!shown.output.isEmpty && plain.output.hasSuffix(shown.output))
+        let broken = try await baton(["template", "--model", TestCluster.model, "--template", try file("b.jinja", "a\n{% if %}"), messages])
+        #expect(broken.code == .exited(1) && broken.error.contains("line 2, column 7"), "\(broken.error)")
+    }
+
     @Test func tokensAndTextGoBothWays() async throws {
         let text = "Once upon a time, 42 foxes…"
         let tokenized = try await baton(["tokenize", "--model", TestCluster.model, text, "--json"])

@@ -20,7 +20,7 @@ struct TestCluster {
     /// Runs `body` with a cluster of its own; every process of it is gone afterwards.
     static func run(
         model: String = model, prefillWorkers: Int = 1, decodeWorkers: Int = 1, mixedWorkers: Int = 0,
-        coreLeases: Bool = false, workerArguments: [String] = [], coordinatorArguments: [String] = [],
+        coreLeases: Bool = false, http: Bool = false, workerArguments: [String] = [], coordinatorArguments: [String] = [],
         arm: Arm? = nil,
         _ body: (TestCluster) async throws -> Void
     ) async throws {
@@ -29,6 +29,7 @@ struct TestCluster {
             programs: programs, model: model, prefillWorkers: prefillWorkers, decodeWorkers: decodeWorkers,
             mixedWorkers: mixedWorkers, rpc: try freeLoopbackEndpoint(), workers: try freeLoopbackEndpoint(), logs: logs)
         if coreLeases { plan.coreLeases = logs.appendingPathComponent("core-leases").path }
+        if http { plan.http = HTTPAddress(port: try freeLoopbackPort()) }
         plan.arm = arm
         plan.workerArguments = ["--kv-cache-memory", "64MiB"] + workerArguments
         plan.coordinatorArguments = coordinatorArguments

@@ -2,8 +2,10 @@ import Generation
 import Testing
 
 @Suite struct StopMatcherTests {
-    private func run(_ pieces: [String], stops: [String]) -> (text: String, stopped: Bool) {
-        var matcher = StopMatcher(stops)
+    private func run(
+        _ pieces: [String], stops: [String], includesStop: Bool = false
+    ) -> (text: String, stopped: Bool) {
+        var matcher = StopMatcher(stops, includesStop: includesStop)
         var text = ""
         for piece in pieces {
             switch matcher.append(piece) {
@@ -18,6 +20,12 @@ import Testing
         let outcome = run(["one t", "w", "o th", "ree"], stops: ["two"])
         #expect(outcome.text == "one ")
         #expect(outcome.stopped)
+    }
+
+    @Test func aStopMayBeShownButNothingBehindIt() {
+        #expect(run(["one t", "w", "o th", "ree"], stops: ["two"], includesStop: true).text == "one two")
+        #expect(run(["abc"], stops: ["bc", "b"], includesStop: true).text == "abc")
+        #expect(run(["ab"], stops: ["bc"], includesStop: true) == ("ab", false))
     }
 
     @Test func textThatOnlyBeganLikeAStopIsReleased() {

@@ -62,8 +62,33 @@ extension TokenizerTests {
         tokenizer = try Tokenizer(modelDirectory: directory)
         #expect(tokenizer.bosToken == 0 && tokenizer.eosToken == nil && tokenizer.chatTemplate == "d")
 
+        #expect(tokenizer.chatTemplate(named: "tool_use") == "t" && tokenizer.specialToken(.bos) == "a" && tokenizer.specialToken(.eos) == nil)
+
         try write("from the file", to: "chat_template.jinja")
-        #expect(try Tokenizer(modelDirectory: directory).chatTemplate == "from the file")
+        tokenizer = try Tokenizer(modelDirectory: directory)
+        #expect(tokenizer.chatTemplate == "from the file" && tokenizer.chatTemplates.count == 1)
+        let more = directory.appendingPathComponent("additional_chat_templates")
+        try FileManager.default.createDirectory(at: more, withIntermediateDirectories: true)
+        try write("with tools", to: "additional_chat_templates/tool_use.jinja")
+        #expect(try Tokenizer(modelDirectory: directory).chatTemplate(named: "tool_use") == "with tools")
+    }
+
+    @Test("A processor's chat_template.json serves where nothing else does, and tokens of every role are known by text")
+    func processorTemplate() throws {
+        let directory = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: directory) }
+        try Samples.json().write(to: directory.appendingPathComponent("tokenizer.json"))
+        let template = directory.appendingPathComponent("chat_template.json")
+        try Data(#"{"chat_template": "from the processor"}"#.utf8).write(to: template)
+        #expect(try Tokenizer(modelDirectory: directory).chatTemplate == "from the processor")
+        let configuration = directory.appendingPathComponent("tokenizer_config.json")
+        try Data(#"{"eos_token": "<s>", "pad_token": {"content": "[PAD]"}, "chat_template": "own"}"#.utf8).write(to: configuration)
+        let tokenizer = try Tokenizer(modelDirectory: directory)
+        #expect(tokenizer.chatTemplate == "own" && tokenizer.specialToken(.padding) == "[PAD]" && tokenizer.specialToken(.eos) == "<s>")
+        try Data(#"{"chat_template": 5}"#.utf8).write(to: template)
+        try FileManager.default.removeItem(at: configuration)
+        #expect(throws: TokenizerError.self) { try Tokenizer(modelDirectory: directory) }
     }
 
     @Test("Many tasks share one tokenizer")

@@ -83,16 +83,44 @@ extension Refusal {
                 failure(&$0, 3)
                 $0.data(3, notText)
             }, .notText(message: worker, field: "text")),
-        control("tokens without a frame", header(17), .frameCount(message: worker, expected: 1, actual: 0)),
+        control("tokens without a frame", header(17), .frameCount(message: worker, expected: 2, actual: 0)),
         Refusal(
-            .control, "tokens cut short", [header(17) { $0.varint(1, 2) }, [UInt8](repeating: 0, count: 39)],
+            .control, "tokens cut short", [header(17) { $0.varint(1, 2) }, [UInt8](repeating: 0, count: 39), []],
             .payloadLength(message: "tokens", expected: 40, actual: 39)),
         Refusal(
-            .control, "2^32 - 1 tokens", [header(17) { $0.varint(1, 0xFFFF_FFFF) }, []],
+            .control, "2^32 - 1 tokens", [header(17) { $0.varint(1, 0xFFFF_FFFF) }, [], []],
             .payloadLength(message: "tokens", expected: 20 * 0xFFFF_FFFF, actual: 0)),
         Refusal(
-            .control, "a negative token", [header(17) { $0.varint(1, 1) }, [UInt8](repeating: 0xFF, count: 20)],
+            .control, "a negative token", [header(17) { $0.varint(1, 1) }, [UInt8](repeating: 0xFF, count: 20), []],
             .value(message: "tokens", field: "record", value: "index -1, token -1")),
+        Refusal(
+            .control, "half a log-probability", [header(17) { $0.varint(1, 1) }, record, [1, 0]],
+            .payloadLength(message: "tokens", expected: 4, actual: 2)),
+        Refusal(
+            .control, "22 log-probabilities", [header(17) { $0.varint(1, 1) }, record, words(22)],
+            .value(message: "tokens", field: "logprobs", value: "22 entries")),
+        Refusal(
+            .control, "a log-probability above 0", [header(17) { $0.varint(1, 1) }, record, words(1, Float(1).bitPattern)],
+            .value(message: "tokens", field: "logprobs", value: "1.0")),
+        Refusal(
+            .control, "a log-probability that is no number",
+            [header(17) { $0.varint(1, 1) }, record, words(1, Float.nan.bitPattern)],
+            .value(message: "tokens", field: "logprobs", value: "nan")),
+        Refusal(
+            .control, "a probable token 2^31", [header(17) { $0.varint(1, 1) }, record, words(2, 0, 1 << 31, 0)],
+            .value(message: "tokens", field: "logprobs", value: "token 2147483648")),
+        Refusal(
+            .control, "log-probabilities cut short", [header(17) { $0.varint(1, 1) }, record, words(2, 0, 1)],
+            .payloadLength(message: "tokens", expected: 16, actual: 12)),
+        Refusal(
+            .control, "more log-probabilities than tokens", [header(17) { $0.varint(1, 1) }, record, words(0, 0)],
+            .payloadLength(message: "tokens", expected: 4, actual: 8)),
+        Refusal(
+            .control, "scores of 513 tokens", [header(23) { $0.message(1, attempt); $0.varint(3, 513) }, []],
+            value(worker, "count", 513)),
+        Refusal(
+            .control, "scores without any", [header(23) { $0.message(1, attempt); $0.varint(3, 1) }, []],
+            .missing(message: worker, field: "logprobs")),
         Refusal(
             .control, "leaving with a payload", [header(20), []], .frameCount(message: worker, expected: 0, actual: 1)),
         Refusal(.control, "ping with a payload", [header(41), []], .frameCount(message: "control", expected: 0, actual: 1)),
@@ -108,16 +136,28 @@ extension Refusal {
         control("retarget from nothing", header(34), .missing(message: coordinator, field: "from")),
         control("prefill of nothing", header(33), .missing(message: coordinator, field: "sequence")),
         Refusal(
-            .control, "no prompt", [header(33) { $0.message(1) }, []], value(coordinator, "token_count", 0)),
+            .control, "no prompt", [header(33) { $0.message(1) }, [], [], [], []], value(coordinator, "token_count", 0)),
         Refusal(
-            .control, "a prompt beyond the tokens", [sequence(tokens: 1, prompt: 2), [1, 0, 0, 0]],
+            .control, "a prompt beyond the tokens", [sequence(tokens: 1, prompt: 2), [1, 0, 0, 0], [], [], []],
             value(coordinator, "prompt_count", 2)),
         Refusal(
-            .control, "fewer tokens than said", [sequence(tokens: 2, prompt: 1), [1, 0, 0, 0]],
+            .control, "fewer tokens than said", [sequence(tokens: 2, prompt: 1), [1, 0, 0, 0], [], [], []],
             .payloadLength(message: coordinator, expected: 8, actual: 4)),
         Refusal(
-            .control, "2^28 + 1 tokens", [sequence(tokens: 1 << 28 + 1, prompt: 1), []],
+            .control, "2^28 + 1 tokens", [sequence(tokens: 1 << 28 + 1, prompt: 1), [], [], [], []],
             value(coordinator, "token_count", 1 << 28 + 1)),
+        Refusal(
+            .control, "half a bias", [granted, [1, 0, 0, 0], [1, 2, 3, 4], [], []],
+            .payloadLength(message: coordinator, expected: 0, actual: 4)),
+        Refusal(
+            .control, "a bias without end", [granted, [1, 0, 0, 0], words(3, Float.infinity.bitPattern), [], []],
+            .value(message: coordinator, field: "logit_bias", value: "inf for token 3")),
+        Refusal(
+            .control, "129 choices", [granted, [1, 0, 0, 0], [], [UInt8](repeating: 0, count: 129 * 16), []],
+            .payloadLength(message: "forks", expected: 128 * 16, actual: 129 * 16)),
+        Refusal(
+            .control, "a constraint that is no text", [granted, [1, 0, 0, 0], [], [], notText],
+            .notText(message: coordinator, field: "constraint")),
     ]
 
     static let ofKV: [Refusal] = [
@@ -157,27 +197,45 @@ extension Refusal {
     ]
 
     static let ofClients: [Refusal] = [
-        Refusal(.client, "no sampling", [header(11), [97]], .missing(message: client, field: "sampling")),
-        Refusal(.client, "no prompt", [submit()], .frameCount(message: client, expected: 1, actual: 0)),
-        Refusal(.client, "two prompts", [submit(), [97], [97]], .frameCount(message: client, expected: 1, actual: 2)),
-        Refusal(.client, "a prompt that is no text", [submit(), notText], .notText(message: client, field: "prompt")),
-        Refusal(.client, "prompt of kind 2", [submit { $0.varint(2, 2) }, [97]], value(client, "prompt_kind", 2)),
+        Refusal(.client, "no sampling", [header(11), [97], [], []], .missing(message: client, field: "sampling")),
+        Refusal(.client, "no prompt", [submit()], .frameCount(message: client, expected: 3, actual: 0)),
+        Refusal(.client, "two prompts", [submit(), [97], [97]], .frameCount(message: client, expected: 3, actual: 2)),
+        Refusal(.client, "a prompt that is no text", [submit(), notText, [], []], .notText(message: client, field: "prompt")),
+        Refusal(.client, "prompt of kind 2", [submit { $0.varint(2, 2) }, [97], [], []], value(client, "prompt_kind", 2)),
         Refusal(
-            .client, "half a token", [submit { $0.varint(2, 1) }, [1, 0]],
+            .client, "half a token", [submit { $0.varint(2, 1) }, [1, 0], [], []],
             .payloadLength(message: client, expected: 0, actual: 2)),
-        Refusal(.client, "priority 2", [submit { $0.varint(8, 4) }, [97]], value(client, "priority", 2)),
-        Refusal(.client, "2^31 tokens", [submit { $0.varint(5, 1 << 31) }, [97]], value(client, "max_tokens", 1 << 31)),
+        Refusal(.client, "priority 2", [submit { $0.varint(8, 4) }, [97], [], []], value(client, "priority", 2)),
+        Refusal(.client, "2^31 tokens", [submit { $0.varint(5, 1 << 31); $0.varint(11, 1) }, [97], [], []], value(client, "max_tokens", 1 << 31)),
+        Refusal(.client, "no choice", [submit { $0.varint(15, 0) }, [97], [], []], value(client, "choices", 0)),
+        Refusal(.client, "129 choices", [submit { $0.varint(15, 129) }, [97], [], []], value(client, "choices", 129)),
         Refusal(
-            .client, "17 stop strings", [submit { for _ in 0..<17 { $0.text(6, "a") } }, [97]],
+            .client, "21 log-probabilities", [submit { $0.varint(15, 1); $0.varint(16, 1); $0.varint(17, 21) }, [97], [], []],
+            value(client, "logprobs", 21)),
+        Refusal(
+            .client, "65 end tokens", [submit { for _ in 0..<65 { $0.varint(14, 1) } }, [97], [], []],
+            .value(message: client, field: "stop_tokens", value: "65 tokens")),
+        Refusal(
+            .client, "1025 biases", [submit(), [97], [UInt8](repeating: 0, count: 1025 * 8), []],
+            .payloadLength(message: client, expected: 1024 * 8, actual: 1025 * 8)),
+        Refusal(
+            .client, "a constraint of kind 9", [submit { $0.varint(15, 1); $0.varint(20, 9) }, [97], [], []],
+            value(client, "constraint_kind", 9)),
+        Refusal(
+            .client, "a constraint of 256 KiB and a byte",
+            [submit { $0.varint(15, 1); $0.varint(20, 3) }, [97], [], [UInt8](repeating: 97, count: 256 << 10 | 1)],
+            .value(message: client, field: "constraint", value: "text of 262145 bytes")),
+        Refusal(
+            .client, "17 stop strings", [submit { for _ in 0..<17 { $0.text(6, "a") } }, [97], [], []],
             .value(message: client, field: "stop_strings", value: "17 strings")),
         Refusal(
-            .client, "a stop string of 129 bytes", [submit { $0.data(6, [UInt8](repeating: 97, count: 129)) }, [97]],
+            .client, "a stop string of 129 bytes", [submit { $0.data(6, [UInt8](repeating: 97, count: 129)) }, [97], [], []],
             .value(message: client, field: "stop_strings", value: "text of 129 bytes")),
         Refusal(
-            .client, "a stop string that is no text", [submit { $0.data(6, notText) }, [97]],
+            .client, "a stop string that is no text", [submit { $0.data(6, notText) }, [97], [], []],
             .notText(message: client, field: "stop_strings")),
         Refusal(
-            .client, "a timeout beyond all bounds", [submit { $0.varint(9, 1); $0.varint(10, 1 << 40 + 1) }, [97]],
+            .client, "a timeout beyond all bounds", [submit { $0.varint(9, 1); $0.varint(10, 1 << 40 + 1) }, [97], [], []],
             .value(message: client, field: "timeout", value: "\(1 << 40 + 1) ms")),
         Refusal(
             .client, "a name that is no text", [header(10) { $0.data(1, notText) }],
@@ -185,11 +243,11 @@ extension Refusal {
     ]
 
     static let ofServers: [Refusal] = [
-        Refusal(.server, "tokens alone", [header(12)], .frameCount(message: server, expected: 2, actual: 0)),
+        Refusal(.server, "tokens alone", [header(12)], .frameCount(message: server, expected: 3, actual: 0)),
         Refusal(
-            .server, "tokens cut short", [header(12), [1, 2, 3], []],
+            .server, "tokens cut short", [header(12), [1, 2, 3], [], []],
             .payloadLength(message: "tokens", expected: 0, actual: 3)),
-        Refusal(.server, "tokens' text that is none", [header(12), [], notText], .notText(message: "tokens", field: "text")),
+        Refusal(.server, "tokens' text that is none", [header(12), [], [], notText], .notText(message: "tokens", field: "text")),
         Refusal(.server, "finished without times", [header(13), []], .missing(message: server, field: "timings")),
         Refusal(.server, "finished for no reason", [header(13) { $0.message(4) }, []], value(server, "reason", 0)),
         Refusal(
@@ -248,6 +306,25 @@ extension Refusal {
         }
     }
 
+    /// A grant's header of one token, as far as its other frames.
+    private static var granted: [UInt8] {
+        header(35) {
+            $0.message(1) {
+                $0.message(1, attempt)
+                $0.varint(2, 1)
+                $0.varint(3, 1)
+                $0.message(4)
+            }
+        }
+    }
+
+    /// Of token 1.
+    private static let record = words(1, 0, 1, 1, 1)
+
+    private static func words(_ words: UInt32...) -> [UInt8] {
+        words.flatMap { word in (0..<4).map { UInt8(truncatingIfNeeded: word >> (8 * $0)) } }
+    }
+
     private static var abort: [UInt8] {
         RawHeader.with {
             $0.message(3, attempt)
@@ -268,6 +345,7 @@ extension Refusal {
     private static func submit(_ fill: (inout RawHeader) -> Void = { _ in }) -> [UInt8] {
         header(11) {
             $0.message(3)
+            $0.varint(15, 1)
             fill(&$0)
         }
     }

@@ -42,9 +42,10 @@ extension SeededGenerator {
         let statuses: [ServerMessage] = (0...3).map { .status(status(workerCount: $0)) }
         let hello = ServerHello(epoch: epoch(), modelName: text(0...100), maxModelLength: count())
         return events + failures + statuses + [
-            .hello(hello), .accepted(key: next(), Acceptance(request: request(), seed: next(), promptCount: index())),
-            .tokens(key: next(), firstIndex: index(), tokens: tokens(0...40), text: text(0...100)),
-            .finished(key: next(), completion()), .pong(epoch()), .unknownClient(epoch()),
+            .hello(hello), .accepted(key: next(), Acceptance(request: request(), seed: next(), promptCount: index(), choices: Int32(int(1...128)))),
+            .tokens(key: next(), choice: index(), firstIndex: index(), tokens: scored(0...40), text: text(0...100)),
+            .prompt(key: next(), first: index(), scored(0...40)),
+            .finished(key: next(), choice: index(), completion()), .pong(epoch()), .unknownClient(epoch()),
         ]
     }
 
@@ -56,6 +57,9 @@ extension SeededGenerator {
             .register(registration()), .prefillStarted(attempt()), .transferFinished(attempt()), .kvWhole(attempt()),
             .embedded(attempt(), row: count()), .left(attempt(), row: count()), .leaving, .parked(attempt()),
             .tokens((0..<int(0...40)).map { _ in tokenEvent() }),
+            .promptForked(attempt(), (0..<int(0...40)).map { _ in tokenEvent() }),
+            .promptScored(
+                attempt(), PromptScores(first: count(), tokens: (0..<int(0...40)).map { _ in logprobs() })),
         ] + [tokenEvent()].map { .prefillFinished($0.attempt, $0) }
             + failures.map { .prefillFailed(attempt(), $0) } + failures.map { .decodeFailed(attempt(), $0) }
     }
@@ -63,7 +67,7 @@ extension SeededGenerator {
     private mutating func coordinatorMessages() -> [CoordinatorMessage] {
         [
             .registrationRefused(text(0...300)), .registerAgain,
-            .prefill(PrefillOrder(sequence: sequence(), destination: destination())),
+            .prefill(PrefillOrder(sequence: sequence(), destination: flag() ? destination() : nil)),
             .retarget(from: attempt(), to: attempt(), destination()),
             .grant(Grant(sequence: sequence(), budget: count())), .cancel(attempt()), .preempt(attempt()),
             .resume(attempt(), budget: count()),
@@ -89,7 +93,11 @@ extension SeededGenerator {
         let tokens = tokens(1...100)
         return SequenceOrder(
             attempt: attempt(), tokens: tokens, promptCount: int(1...tokens.count), sampling: sampling(),
-            stop: StopConditions(maxTokens: Int32(int(1...Int(Int32.max))), endTokens: self.tokens(0...8)),
+            stop: StopConditions(maxTokens: index(), minTokens: index(), endTokens: self.tokens(0...8)),
+            logprobs: flag() ? int(0...20) : nil,
+            scoring: flag() ? PromptScoring(top: int(0...20), first: int(1...Int(Int32.max))) : nil,
+            constraint: constraint(),
+            forks: (0..<int(0...5)).map { _ in Fork(attempt: attempt(), choice: UInt32(truncatingIfNeeded: next())) },
             priority: pick(Priority.allCases), precedence: Int64(bitPattern: next()))
     }
 
@@ -131,8 +139,9 @@ extension SeededGenerator {
     }
 
     private mutating func kvCommit() -> KVCommit {
-        let next = tokenEvent()
-        return KVCommit(epoch: epoch(), attempt: next.attempt, tokenCount: count(), next: next)
+        KVCommit(
+            epoch: epoch(), attempt: attempt(), tokenCount: count(), index: index(),
+            next: (0..<int(0...128)).map { _ in NextToken(request: request(), token: index()) })
     }
 
     private mutating func range(count: Int) -> LayerBlockRange {
@@ -149,8 +158,11 @@ extension SeededGenerator {
 
     mutating func submission(_ prompt: Prompt) -> Submission {
         Submission(
-            prompt: prompt, sampling: sampling(), seed: nil, maxTokens: flag() ? Int32(int(1...Int(Int32.max))) : nil,
-            stopStrings: (0..<int(0...16)).map { _ in text(0...30) }, ignoreEndTokens: flag(),
+            prompt: prompt, sampling: sampling(), seed: nil, maxTokens: flag() ? index() : nil, minTokens: index(),
+            stopStrings: (0..<int(0...16)).map { _ in text(0...30) }, includesStopString: flag(),
+            stopTokens: tokens(0...64), ignoreEndTokens: flag(), choices: Int32(int(1...128)),
+            logprobs: flag() ? Int32(int(0...20)) : nil, promptLogprobs: flag() ? Int32(int(0...20)) : nil,
+            constraint: constraint(),
             priority: pick(Priority.allCases), timeout: flag() ? .milliseconds(int(0...1 << 40)) : nil
         ).seeded(flag())
     }
@@ -178,7 +190,7 @@ extension SeededGenerator {
 
     private mutating func completion() -> Completion {
         Completion(
-            reason: pick(FinishReason.allCases), text: text(0...60), tokenCount: index(),
+            reason: pick(FinishReason.allCases), text: text(0...60), tokenCount: index(), cachedTokenCount: index(),
             timings: Timings(
                 queue: microseconds(), prefill: microseconds(), transfer: microseconds(),
                 timeToFirstToken: microseconds(), timePerOutputToken: microseconds()),
@@ -191,7 +203,23 @@ extension SeededGenerator {
         Envelope(clusterEpoch: epoch(), workerEpoch: WorkerEpoch(next()), sequence: next())
     }
 
-    private mutating func tokenEvent() -> TokenEvent { TokenEvent(attempt: attempt(), index: index(), token: index()) }
+    private mutating func tokenEvent() -> TokenEvent {
+        TokenEvent(attempt: attempt(), index: index(), token: index(), logprobs: flag() ? logprobs() : nil)
+    }
+
+    private mutating func logprobs() -> TokenLogprobs {
+        TokenLogprobs(
+            logprob: -.random(in: 0...40, using: &self),
+            top: (0..<int(0...20)).map { _ in TokenLogprob(token: index(), logprob: pick([0, -1.5, -.infinity])) })
+    }
+
+    private mutating func scored(_ range: ClosedRange<Int>) -> [ScoredToken] {
+        (0..<int(range)).map { _ in ScoredToken(index(), flag() ? logprobs() : nil) }
+    }
+
+    private mutating func constraint() -> Constraint? {
+        flag() ? Constraint(kind: pick(Constraint.Kind.allCases), source: text(0...200)) : nil
+    }
 
     private mutating func load() -> WorkerLoad {
         WorkerLoad(
@@ -223,7 +251,8 @@ extension SeededGenerator {
             temperature: .random(in: 0...2, using: &self), topP: .random(in: 0...1, using: &self), topK: index(),
             minP: .random(in: 0...1, using: &self), repetitionPenalty: .random(in: 0...2, using: &self),
             presencePenalty: .random(in: -2...2, using: &self), frequencyPenalty: .random(in: -2...2, using: &self),
-            seed: next())
+            logitBias: (0..<int(0...20)).map { _ in TokenBias(token: index(), bias: .random(in: -100...100, using: &self)) },
+            seed: next(), choice: UInt32(truncatingIfNeeded: next()))
     }
 
     private mutating func epoch() -> ClusterEpoch { ClusterEpoch(next()) }

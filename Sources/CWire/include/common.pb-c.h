@@ -195,10 +195,11 @@ struct  Baton__Sampling
   float presence_penalty;
   float frequency_penalty;
   uint64_t seed;
+  uint32_t choice;
 };
 #define BATON__SAMPLING__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&baton__sampling__descriptor) \
-    , 0, 0, 0, 0, 0, 0, 0, 0 }
+    , 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 
 /* Baton__Attempt methods */

@@ -21,6 +21,8 @@ typedef struct Baton__Registration Baton__Registration;
 typedef struct Baton__WorkFailure Baton__WorkFailure;
 typedef struct Baton__Row Baton__Row;
 typedef struct Baton__TokenRecords Baton__TokenRecords;
+typedef struct Baton__Forked Baton__Forked;
+typedef struct Baton__Scored Baton__Scored;
 typedef struct Baton__Leaving Baton__Leaving;
 typedef struct Baton__Registered Baton__Registered;
 typedef struct Baton__RegistrationRefused Baton__RegistrationRefused;
@@ -55,6 +57,8 @@ typedef enum {
   BATON__CONTROL_HEADER__BODY_DECODE_FAILED = 19,
   BATON__CONTROL_HEADER__BODY_LEAVING = 20,
   BATON__CONTROL_HEADER__BODY_PARKED = 21,
+  BATON__CONTROL_HEADER__BODY_PROMPT_FORKED = 22,
+  BATON__CONTROL_HEADER__BODY_PROMPT_SCORED = 23,
   BATON__CONTROL_HEADER__BODY_REGISTERED = 30,
   BATON__CONTROL_HEADER__BODY_REGISTRATION_REFUSED = 31,
   BATON__CONTROL_HEADER__BODY_REGISTER_AGAIN = 32,
@@ -84,13 +88,16 @@ struct  Baton__ControlHeader
      */
     Baton__Registration *registration;
     Baton__Attempt *prefill_started;
+    /*
+     * Followed by a frame of log-probabilities.
+     */
     Baton__TokenEvent *prefill_finished;
     Baton__Attempt *transfer_finished;
     Baton__WorkFailure *prefill_failed;
     Baton__Attempt *kv_whole;
     Baton__Row *embedded;
     /*
-     * Followed by a frame of records.
+     * Followed by a frame of records and a frame of log-probabilities.
      */
     Baton__TokenRecords *tokens;
     Baton__Row *left;
@@ -98,18 +105,26 @@ struct  Baton__ControlHeader
     Baton__Leaving *leaving;
     Baton__Attempt *parked;
     /*
+     * Followed by a frame of records and a frame of log-probabilities.
+     */
+    Baton__Forked *prompt_forked;
+    /*
+     * Followed by a frame of log-probabilities.
+     */
+    Baton__Scored *prompt_scored;
+    /*
      * From the coordinator.
      */
     Baton__Registered *registered;
     Baton__RegistrationRefused *registration_refused;
     Baton__RegisterAgain *register_again;
     /*
-     * Followed by a frame of tokens.
+     * Followed by the frames of a sequence.
      */
     Baton__PrefillOrder *prefill;
     Baton__Retarget *retarget;
     /*
-     * Followed by a frame of tokens.
+     * Followed by the frames of a sequence.
      */
     Baton__Grant *grant;
     Baton__Attempt *cancel;
@@ -179,6 +194,29 @@ struct  Baton__TokenRecords
     , 0 }
 
 
+struct  Baton__Forked
+{
+  ProtobufCMessage base;
+  Baton__Attempt *attempt;
+  uint32_t count;
+};
+#define BATON__FORKED__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&baton__forked__descriptor) \
+    , NULL, 0 }
+
+
+struct  Baton__Scored
+{
+  ProtobufCMessage base;
+  Baton__Attempt *attempt;
+  uint32_t first;
+  uint32_t count;
+};
+#define BATON__SCORED__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&baton__scored__descriptor) \
+    , NULL, 0, 0 }
+
+
 struct  Baton__Leaving
 {
   ProtobufCMessage base;
@@ -216,6 +254,9 @@ struct  Baton__RegisterAgain
      }
 
 
+/*
+ * Its frames: tokens; biases; forks; source of the constraint.
+ */
 struct  Baton__Sequence
 {
   ProtobufCMessage base;
@@ -228,10 +269,20 @@ struct  Baton__Sequence
   uint32_t *end_tokens;
   int32_t priority;
   int64_t precedence;
+  uint32_t min_tokens;
+  protobuf_c_boolean has_logprobs;
+  uint32_t logprobs;
+  protobuf_c_boolean has_scoring;
+  uint32_t scoring_top;
+  uint32_t scoring_first;
+  /*
+   * 0: none.
+   */
+  uint32_t constraint_kind;
 };
 #define BATON__SEQUENCE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&baton__sequence__descriptor) \
-    , NULL, 0, 0, NULL, 0, 0,NULL, 0, 0 }
+    , NULL, 0, 0, NULL, 0, 0,NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 
 struct  Baton__Destination
@@ -418,6 +469,44 @@ Baton__TokenRecords *
                       const uint8_t       *data);
 void   baton__token_records__free_unpacked
                      (Baton__TokenRecords *message,
+                      ProtobufCAllocator *allocator);
+/* Baton__Forked methods */
+void   baton__forked__init
+                     (Baton__Forked         *message);
+size_t baton__forked__get_packed_size
+                     (const Baton__Forked   *message);
+size_t baton__forked__pack
+                     (const Baton__Forked   *message,
+                      uint8_t             *out);
+size_t baton__forked__pack_to_buffer
+                     (const Baton__Forked   *message,
+                      ProtobufCBuffer     *buffer);
+Baton__Forked *
+       baton__forked__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   baton__forked__free_unpacked
+                     (Baton__Forked *message,
+                      ProtobufCAllocator *allocator);
+/* Baton__Scored methods */
+void   baton__scored__init
+                     (Baton__Scored         *message);
+size_t baton__scored__get_packed_size
+                     (const Baton__Scored   *message);
+size_t baton__scored__pack
+                     (const Baton__Scored   *message,
+                      uint8_t             *out);
+size_t baton__scored__pack_to_buffer
+                     (const Baton__Scored   *message,
+                      ProtobufCBuffer     *buffer);
+Baton__Scored *
+       baton__scored__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   baton__scored__free_unpacked
+                     (Baton__Scored *message,
                       ProtobufCAllocator *allocator);
 /* Baton__Leaving methods */
 void   baton__leaving__init
@@ -683,6 +772,12 @@ typedef void (*Baton__Row_Closure)
 typedef void (*Baton__TokenRecords_Closure)
                  (const Baton__TokenRecords *message,
                   void *closure_data);
+typedef void (*Baton__Forked_Closure)
+                 (const Baton__Forked *message,
+                  void *closure_data);
+typedef void (*Baton__Scored_Closure)
+                 (const Baton__Scored *message,
+                  void *closure_data);
 typedef void (*Baton__Leaving_Closure)
                  (const Baton__Leaving *message,
                   void *closure_data);
@@ -733,6 +828,8 @@ extern const ProtobufCMessageDescriptor baton__registration__descriptor;
 extern const ProtobufCMessageDescriptor baton__work_failure__descriptor;
 extern const ProtobufCMessageDescriptor baton__row__descriptor;
 extern const ProtobufCMessageDescriptor baton__token_records__descriptor;
+extern const ProtobufCMessageDescriptor baton__forked__descriptor;
+extern const ProtobufCMessageDescriptor baton__scored__descriptor;
 extern const ProtobufCMessageDescriptor baton__leaving__descriptor;
 extern const ProtobufCMessageDescriptor baton__registered__descriptor;
 extern const ProtobufCMessageDescriptor baton__registration_refused__descriptor;

@@ -159,11 +159,17 @@ struct  Baton__KVCommit
   ProtobufCMessage base;
   uint32_t token_count;
   uint32_t next_index;
-  uint32_t next_token;
+  /*
+   * One for each choice.
+   */
+  size_t n_next_requests;
+  uint64_t *next_requests;
+  size_t n_next_tokens;
+  uint32_t *next_tokens;
 };
 #define BATON__KVCOMMIT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&baton__kvcommit__descriptor) \
-    , 0, 0, 0 }
+    , 0, 0, 0,NULL, 0,NULL }
 
 
 struct  Baton__KVAbort

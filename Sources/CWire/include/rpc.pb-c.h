@@ -27,6 +27,7 @@ typedef struct Baton__ServerHeader Baton__ServerHeader;
 typedef struct Baton__ServerHello Baton__ServerHello;
 typedef struct Baton__Accepted Baton__Accepted;
 typedef struct Baton__Tokens Baton__Tokens;
+typedef struct Baton__PromptTokens Baton__PromptTokens;
 typedef struct Baton__Finished Baton__Finished;
 typedef struct Baton__Timings Baton__Timings;
 typedef struct Baton__Failed Baton__Failed;
@@ -68,7 +69,7 @@ struct  Baton__ClientHeader
   union {
     Baton__ClientHello *hello;
     /*
-     * Followed by a frame with the prompt.
+     * Followed by a frame with the prompt, one of biases and one with the source of the constraint.
      */
     Baton__Submit *submit;
     Baton__ClientCancel *cancel;
@@ -102,9 +103,6 @@ struct  Baton__Submit
   uint32_t prompt_kind;
   Baton__Sampling *sampling;
   protobuf_c_boolean has_seed;
-  /*
-   * 0: as many as possible.
-   */
   uint32_t max_tokens;
   size_t n_stop_strings;
   ProtobufCBinaryData *stop_strings;
@@ -112,10 +110,27 @@ struct  Baton__Submit
   int32_t priority;
   protobuf_c_boolean has_timeout;
   uint64_t timeout_milliseconds;
+  /*
+   * Else as many as possible.
+   */
+  protobuf_c_boolean has_max_tokens;
+  uint32_t min_tokens;
+  protobuf_c_boolean includes_stop_string;
+  size_t n_stop_tokens;
+  uint32_t *stop_tokens;
+  uint32_t choices;
+  protobuf_c_boolean has_logprobs;
+  uint32_t logprobs;
+  protobuf_c_boolean has_prompt_logprobs;
+  uint32_t prompt_logprobs;
+  /*
+   * 0: none.
+   */
+  uint32_t constraint_kind;
 };
 #define BATON__SUBMIT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&baton__submit__descriptor) \
-    , 0, 0, NULL, 0, 0, 0,NULL, 0, 0, 0, 0 }
+    , 0, 0, NULL, 0, 0, 0,NULL, 0, 0, 0, 0, 0, 0, 0, 0,NULL, 0, 0, 0, 0, 0, 0 }
 
 
 struct  Baton__ClientCancel
@@ -165,7 +180,8 @@ typedef enum {
   BATON__SERVER_HEADER__BODY_PONG = 15,
   BATON__SERVER_HEADER__BODY_STATUS = 16,
   BATON__SERVER_HEADER__BODY_EVENT = 17,
-  BATON__SERVER_HEADER__BODY_UNKNOWN_CLIENT = 18
+  BATON__SERVER_HEADER__BODY_UNKNOWN_CLIENT = 18,
+  BATON__SERVER_HEADER__BODY_PROMPT = 19
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(BATON__SERVER_HEADER__BODY__CASE)
 } Baton__ServerHeader__BodyCase;
 
@@ -178,7 +194,7 @@ struct  Baton__ServerHeader
     Baton__ServerHello *hello;
     Baton__Accepted *accepted;
     /*
-     * Followed by a frame of tokens and a frame of text.
+     * Followed by a frame of tokens, one of log-probabilities and one of text.
      */
     Baton__Tokens *tokens;
     /*
@@ -193,6 +209,10 @@ struct  Baton__ServerHeader
     Baton__Status *status;
     Baton__Event *event;
     Baton__UnknownClient *unknown_client;
+    /*
+     * Followed by a frame of tokens and one of log-probabilities.
+     */
+    Baton__PromptTokens *prompt;
   };
 };
 #define BATON__SERVER_HEADER__INIT \
@@ -219,10 +239,11 @@ struct  Baton__Accepted
   uint64_t request;
   uint64_t seed;
   uint32_t prompt_count;
+  uint32_t choices;
 };
 #define BATON__ACCEPTED__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&baton__accepted__descriptor) \
-    , 0, 0, 0, 0 }
+    , 0, 0, 0, 0, 0 }
 
 
 struct  Baton__Tokens
@@ -230,9 +251,21 @@ struct  Baton__Tokens
   ProtobufCMessage base;
   uint64_t key;
   uint32_t first_index;
+  uint32_t choice;
 };
 #define BATON__TOKENS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&baton__tokens__descriptor) \
+    , 0, 0, 0 }
+
+
+struct  Baton__PromptTokens
+{
+  ProtobufCMessage base;
+  uint64_t key;
+  uint32_t first;
+};
+#define BATON__PROMPT_TOKENS__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&baton__prompt_tokens__descriptor) \
     , 0, 0 }
 
 
@@ -249,10 +282,12 @@ struct  Baton__Finished
    */
   ProtobufCBinaryData decode_worker;
   uint32_t attempts;
+  uint32_t choice;
+  uint32_t cached_token_count;
 };
 #define BATON__FINISHED__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&baton__finished__descriptor) \
-    , 0, 0, 0, NULL, {0,NULL}, {0,NULL}, 0 }
+    , 0, 0, 0, NULL, {0,NULL}, {0,NULL}, 0, 0, 0 }
 
 
 /*
@@ -670,6 +705,25 @@ Baton__Tokens *
 void   baton__tokens__free_unpacked
                      (Baton__Tokens *message,
                       ProtobufCAllocator *allocator);
+/* Baton__PromptTokens methods */
+void   baton__prompt_tokens__init
+                     (Baton__PromptTokens         *message);
+size_t baton__prompt_tokens__get_packed_size
+                     (const Baton__PromptTokens   *message);
+size_t baton__prompt_tokens__pack
+                     (const Baton__PromptTokens   *message,
+                      uint8_t             *out);
+size_t baton__prompt_tokens__pack_to_buffer
+                     (const Baton__PromptTokens   *message,
+                      ProtobufCBuffer     *buffer);
+Baton__PromptTokens *
+       baton__prompt_tokens__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   baton__prompt_tokens__free_unpacked
+                     (Baton__PromptTokens *message,
+                      ProtobufCAllocator *allocator);
 /* Baton__Finished methods */
 void   baton__finished__init
                      (Baton__Finished         *message);
@@ -990,6 +1044,9 @@ typedef void (*Baton__Accepted_Closure)
 typedef void (*Baton__Tokens_Closure)
                  (const Baton__Tokens *message,
                   void *closure_data);
+typedef void (*Baton__PromptTokens_Closure)
+                 (const Baton__PromptTokens *message,
+                  void *closure_data);
 typedef void (*Baton__Finished_Closure)
                  (const Baton__Finished *message,
                   void *closure_data);
@@ -1052,6 +1109,7 @@ extern const ProtobufCMessageDescriptor baton__server_header__descriptor;
 extern const ProtobufCMessageDescriptor baton__server_hello__descriptor;
 extern const ProtobufCMessageDescriptor baton__accepted__descriptor;
 extern const ProtobufCMessageDescriptor baton__tokens__descriptor;
+extern const ProtobufCMessageDescriptor baton__prompt_tokens__descriptor;
 extern const ProtobufCMessageDescriptor baton__finished__descriptor;
 extern const ProtobufCMessageDescriptor baton__timings__descriptor;
 extern const ProtobufCMessageDescriptor baton__failed__descriptor;

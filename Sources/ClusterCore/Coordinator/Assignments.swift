@@ -57,6 +57,7 @@ struct GreatestReach: Sendable {
     /// Whether a prefill and a decode worker, or a mixed worker alone, could hold the request.
     func serves(_ request: ServingRequest) -> Bool {
         if let mixed, request.greatestLength <= mixed { return true }
+        if request.endsWithPrefill, let prefill, request.tokens.count <= prefill { return true }
         guard let prefill, let decode else { return false }
         return request.tokens.count <= prefill && request.greatestLength <= decode
     }

@@ -9,8 +9,8 @@ extension Scheduler {
         case cancelled(ClientRequestKey)
         /// The client is gone or stopped reading: everything it has open is cancelled.
         case clientGone(ClientID)
-        /// The shell found a stop string in the text emitted so far: the answer ends as ``FinishReason/stop``.
-        case stopMatched(RequestID)
+        /// The shell found a stop string in the text emitted so far: that choice ends as ``FinishReason/stop``.
+        case stopMatched(RequestID, choice: Int32 = 0)
         case workerMessage(ConnectionID, Envelope, WorkerMessage)
         case pong(Pong)
         case workerConnectionClosed(ConnectionID)
@@ -24,13 +24,18 @@ extension Scheduler {
 
     /// What the coordinator's shell has to do, in this order.
     public enum Action: Sendable, Hashable {
-        /// The request has a number now and will end in exactly one `finish` or `fail`.
+        /// The request has a number now and will end in exactly one `finish` for each choice, or in one `fail`.
         case accepted(ClientRequestKey, RequestID)
         /// The request never existed; its only answer.
         case refused(ClientRequestKey, RequestFailure)
-        /// Tokens `firstIndex ...` of the answer; dense, in order, each once.
-        case emit(RequestID, firstIndex: Int32, [TokenID])
-        case finish(RequestID, RequestSummary)
+        /// Tokens of the prompt from position `first` on; dense, in order, each once, before any `emit`. Only if
+        /// ``ClientRequest/promptLogprobs`` asks for them.
+        case emitPrompt(RequestID, first: Int32, [ScoredToken])
+        /// Tokens `firstIndex ...` of a choice; dense, in order, each once.
+        case emit(RequestID, choice: Int32 = 0, firstIndex: Int32, [ScoredToken])
+        /// A choice is complete. The request ends with the last of them.
+        case finish(RequestID, choice: Int32 = 0, RequestSummary)
+        /// The request ends, with all choices that are not complete.
         case fail(RequestID, RequestFailure)
         /// On the worker's control link.
         case send(ConnectionID, Envelope, CoordinatorMessage)
@@ -120,27 +125,40 @@ public struct ClientRequest: Sendable, Hashable {
     /// With the seed that counts, drawn by the shell if the client gave none.
     public var sampling: SamplingParameters
     public var stop: StopConditions
+    /// Answers wanted, each with random numbers of its own.
+    public var choices: Int32
+    /// See ``Submission/logprobs``.
+    public var logprobs: Int32?
+    public var promptLogprobs: Int32?
+    public var constraint: Constraint?
     public var priority: Priority
     /// `nil` waits for ever.
     public var deadline: Instant?
 
     public init(
         key: ClientRequestKey, prompt: [TokenID], sampling: SamplingParameters, stop: StopConditions,
+        choices: Int32 = 1, logprobs: Int32? = nil, promptLogprobs: Int32? = nil, constraint: Constraint? = nil,
         priority: Priority = .normal, deadline: Instant? = nil
     ) {
         self.key = key
         self.prompt = prompt
         self.sampling = sampling
         self.stop = stop
+        self.choices = choices
+        self.logprobs = logprobs
+        self.promptLogprobs = promptLogprobs
+        self.constraint = constraint
         self.priority = priority
         self.deadline = deadline
     }
 }
 
-/// How a finished request was served.
+/// How one choice of a request was served.
 public struct RequestSummary: Sendable, Hashable {
     public var reason: FinishReason
     public var tokenCount: Int32
+    /// Prompt tokens whose KV did not have to be computed.
+    public var cachedTokenCount: Int32 = 0
     public var timings: Timings
     /// Who sampled the first token of the answer's last attempt.
     public var prefillWorker: WorkerID

@@ -33,11 +33,18 @@ extension Scheduler {
     /// is also preferred to meeting one of its workers again.
     private func placement(of request: ServingRequest) -> ServingRequest.Route? {
         if case .parked(let worker)? = request.phase.holder { return returnPlacement(of: request, parkedOn: worker) }
-        let pair = pairPlacement(of: request)
+        let pair = request.endsWithPrefill && request.phase.holder == nil ? prefillPlacement(of: request) : pairPlacement(of: request)
         if let pair, pair.source != request.avoided.prefill.map(KVHolder.prefill), pair.decode != request.avoided.decode {
             return pair
         }
         return localPlacement(of: request) ?? pair
+    }
+
+    /// A prefill worker alone: the KV is not needed afterwards.
+    private func prefillPlacement(of request: ServingRequest) -> ServingRequest.Route? {
+        let worker = prefillOffers[request.rank.priority].lightest(
+            room: 0, reach: request.tokens.count, avoiding: request.avoided.prefill)
+        return worker.map { ServingRequest.Route(source: .prefill($0), decode: nil, charge: 0) }
     }
 
     private func pairPlacement(of request: ServingRequest) -> ServingRequest.Route? {
@@ -113,6 +120,7 @@ extension Scheduler {
         if requests[slot].phase.holder != source { release(slot, keepingHolder: false, into: &actions) }
         let isRetarget = requests[slot].phase.holder != nil
         requests[slot].ordinal += 1
+        if !isRetarget { requests[slot].hasForked = false }
         requests[slot].emittedBeforeAttempt = requests[slot].emittedCount
         requests[slot].avoided = (nil, nil)
         switch source {
@@ -126,30 +134,34 @@ extension Scheduler {
         }
         requests[slot].phase = requests[slot].knowsFirstToken ? .transferring(route) : .prefilling(route)
         occupyDecode(route, with: requests[slot].rank)
+        beginForks(of: slot)
 
-        let request = requests[slot]
-        let order = request.order
-        let destination = KVDestination(
-            worker: membership.members.key(at: route.decode),
-            endpoint: membership.members[route.decode].registration.endpoint)
-        send(.grant(Grant(sequence: order, budget: route.charge)), to: route.decode, into: &actions)
-        if isRetarget {
-            send(.retarget(from: former, to: request.attempt, destination), to: source.worker, into: &actions)
+        let order = order(for: slot)
+        let destination = route.decode.map {
+            KVDestination(
+                worker: membership.members.key(at: $0), endpoint: membership.members[$0].registration.endpoint)
+        }
+        if let decode = route.decode {
+            send(.grant(Grant(sequence: order, budget: route.charge)), to: decode, into: &actions)
+        }
+        if isRetarget, let destination {
+            send(.retarget(from: former, to: order.attempt, destination), to: source.worker, into: &actions)
         } else if !route.isLocal {
             send(.prefill(PrefillOrder(sequence: order, destination: destination)), to: source.worker, into: &actions)
         }
         let origin = membership.members.key(at: source.worker)
-        observe(request.id, .assigned(prefill: origin, decode: destination.worker), into: &actions)
+        observe(order.attempt.request, .assigned(prefill: origin, decode: destination?.worker ?? origin), into: &actions)
     }
 
     /// A parked query goes on where it is, in the attempt that it was in.
     private mutating func resume(_ slot: Int, on route: ServingRequest.Route, into actions: inout [Action]) {
-        decodeWorkers[route.decode]?.parked.remove(requests[slot].id)
+        guard let decode = route.decode else { preconditionFailure("\(route) resumes nowhere") }
+        decodeWorkers[decode]?.parked.remove(requests[slot].id)
         requests[slot].phase = .decoding(
-            ServingRequest.Decoding(route: ServingRequest.Route(source: nil, decode: route.decode, charge: route.charge)))
+            ServingRequest.Decoding(route: ServingRequest.Route(source: nil, decode: decode, charge: route.charge)))
         occupyDecode(route, with: requests[slot].rank)
-        send(.resume(requests[slot].attempt, budget: route.charge), to: route.decode, into: &actions)
-        observe(requests[slot].id, .resumed(membership.members.key(at: route.decode)), into: &actions)
+        send(.resume(requests[slot].attempt, budget: route.charge), to: decode, into: &actions)
+        observe(requests[slot].id, .resumed(membership.members.key(at: decode)), into: &actions)
     }
 
     mutating func send(_ message: CoordinatorMessage, to worker: Int, into actions: inout [Action]) {
@@ -163,6 +175,9 @@ extension Scheduler {
         _ slot: Int, _ reason: String, keepingHolder: Bool, isFailure: Bool = true, at now: Instant,
         into actions: inout [Action]
     ) {
+        if requests[slot].isChoice, let prompt = requests.slot(of: requests[slot].family), requests[prompt].awaitsScores {
+            return startOver(prompt, reason, isFailure: isFailure, at: now, into: &actions)
+        }
         let hasProgress = requests[slot].emittedCount > requests[slot].emittedBeforeAttempt
         requests[slot].fruitlessAttempts =
             hasProgress ? 0 : requests[slot].fruitlessAttempts + (isFailure ? 1 : 0)
@@ -194,9 +209,14 @@ extension Scheduler {
     /// One that a decode worker had is `queued` afterwards, but not in the queue.
     mutating func release(_ slot: Int, keepingHolder: Bool, into actions: inout [Action]) {
         let (phase, attempt) = (requests[slot].phase, requests[slot].attempt)
-        if let route = phase.route {
-            vacateDecode(route, requests[slot].rank)
-            send(.cancel(attempt), to: route.decode, into: &actions)
+        if phase.route != nil {
+            stopSharing(slot)
+            if let route = requests[slot].phase.route { vacateDecode(route, requests[slot].rank) }
+            if let decode = phase.decode {
+                // It may have forked already, without anybody here having heard of it.
+                let parts = [attempt] + followers(of: slot).map { requests[$0].attempt }
+                for part in parts { send(.cancel(part), to: decode, into: &actions) }
+            }
             requests[slot].phase = .queued(holder: phase.holder)
         }
         if let holder = phase.holder, !keepingHolder {
@@ -225,24 +245,26 @@ extension Scheduler {
         requests[slot].phase.forgetHolder()
     }
 
-    private mutating func occupyDecode(_ route: ServingRequest.Route, with rank: Rank) {
-        decodeWorkers[route.decode]?.insert(rank, blocks: route.charge)
-        refreshOffer(of: route.decode)
+    mutating func occupyDecode(_ route: ServingRequest.Route, with rank: Rank) {
+        guard let decode = route.decode else { return }
+        decodeWorkers[decode]?.insert(rank, blocks: route.charge)
+        refreshOffer(of: decode)
     }
 
     mutating func vacateDecode(_ route: ServingRequest.Route, _ rank: Rank) {
-        decodeWorkers[route.decode]?.remove(rank, blocks: route.charge)
-        refreshOffer(of: route.decode)
+        guard let decode = route.decode else { return }
+        decodeWorkers[decode]?.remove(rank, blocks: route.charge)
+        refreshOffer(of: decode)
     }
 
     /// A row that has outgrown its budget takes more of its worker's blocks.
     mutating func growCharge(_ slot: Int) {
-        guard let route = requests[slot].phase.route, let geometry = membership.geometry else { return }
-        let needed = geometry.blockCount(forTokens: requests[slot].tokens.count)
+        guard let route = requests[slot].phase.route, let decode = route.decode, let geometry = membership.geometry else { return }
+        let needed = requests[slot].ownBlocks(forTokens: requests[slot].tokens.count, geometry)
         guard needed > route.charge else { return }
         requests[slot].phase.setCharge(needed)
-        decodeWorkers[route.decode]?.charge(needed - route.charge, more: requests[slot].rank)
-        refreshOffer(of: route.decode)
+        decodeWorkers[decode]?.charge(needed - route.charge, more: requests[slot].rank)
+        refreshOffer(of: decode)
     }
 
     /// Says in the tournaments what a worker can take now.

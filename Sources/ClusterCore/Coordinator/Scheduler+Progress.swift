@@ -17,6 +17,10 @@ extension Scheduler {
         case .prefillFinished(let attempt, let first):
             guard let slot = request(attempt, prefilledBy: worker) else { return }
             finishPrefill(slot, first, from: worker, at: now, into: &actions)
+        case .promptForked(let attempt, let first):
+            guard let slot = request(attempt, prefilledBy: worker) else { return }
+            finishPrompt(slot, first, from: worker, at: now, into: &actions)
+        case .promptScored(let attempt, let scores): takeScores(scores, of: attempt.request, at: now, into: &actions)
         case .transferFinished(let attempt):
             guard let slot = request(attempt, heldBy: worker) else { return }
             finishTransfer(slot, at: now, into: &actions)
@@ -77,15 +81,16 @@ extension Scheduler {
         _ slot: Int, _ first: TokenEvent, from worker: Int, at now: Instant, into actions: inout [Action]
     ) {
         let request = requests[slot]
-        guard !request.knowsFirstToken, Int(first.index) == request.emittedBeforePrefill else { return }
+        guard !request.isPrompt, !request.knowsFirstToken, Int(first.index) == request.emittedBeforePrefill else { return }
+        if request.awaitsScores { return loseHolder(of: slot, "its prompt was not scored", at: now, into: &actions) }
         observe(request.id, .firstToken(name(worker)), into: &actions)
         if request.phase.isLocal {
             completeKV(slot, at: now, into: &actions)
             vacateHolder(slot)
         }
-        var tokens = [first.token]
+        var tokens = [first.scored]
         switch requests[slot].phase {
-        case .queued, .pausing, .transferring: break
+        case .queued, .pausing, .transferring, .following, .divided: break
         case .prefilling(let route): requests[slot].phase = .transferring(route)
         case .decoding(var decoding):
             tokens += decoding.early
@@ -114,10 +119,9 @@ extension Scheduler {
     ) {
         switch (failure, requests[slot].phase) {
         case (.computation(let reason), let phase):
-            if case .decoding = phase, requests[slot].knowsFirstToken {
-                vacateHolder(slot)
-            } else {
-                fail(slot, .failed, "prefill failed: \(reason)", into: &actions)
+            switch phase {
+            case .decoding where requests[slot].knowsFirstToken, .divided where requests[slot].knowsFirstToken: vacateHolder(slot)
+            default: fail(slot, .failed, "prefill failed: \(reason)", into: &actions)
             }
         default: loseHolder(of: slot, "whoever had its KV gave it up: \(failure)", at: now, into: &actions)
         }
@@ -127,6 +131,10 @@ extension Scheduler {
     mutating func loseHolder(of slot: Int, _ reason: String, at now: Instant, into actions: inout [Action]) {
         switch requests[slot].phase {
         case .queued, .pausing: vacateHolder(slot)
+        case .following: break
+        case .divided:
+            vacateHolder(slot)
+            if !requests[slot].hasForked { loseFirstTokens(of: slot, reason, at: now, into: &actions) }
         case .prefilling, .transferring: retry(slot, reason, keepingHolder: false, at: now, into: &actions)
         case .decoding:
             if requests[slot].knowsFirstToken {
@@ -145,7 +153,8 @@ extension Scheduler {
         of slot: Int, _ reason: String, isFailure: Bool = true, at now: Instant, into actions: inout [Action]
     ) {
         switch requests[slot].phase {
-        case .queued, .pausing: preconditionFailure("\(requests[slot]) is on no decode worker")
+        case .following: break  // Its prompt starts over, and it with it.
+        case .queued, .pausing, .divided: preconditionFailure("\(requests[slot]) is on no decode worker")
         case .prefilling(let route), .transferring(let route):
             retry(slot, reason, keepingHolder: !route.isLocal, isFailure: isFailure, at: now, into: &actions)
         case .decoding: retry(slot, reason, keepingHolder: false, isFailure: isFailure, at: now, into: &actions)
@@ -155,26 +164,32 @@ extension Scheduler {
     /// The decode worker has put the query aside: it waits in line again, and goes on there or elsewhere.
     private mutating func park(_ slot: Int, at now: Instant, into actions: inout [Action]) {
         completeKV(slot, at: now, into: &actions)
-        guard requests[slot].knowsFirstToken, let route = requests[slot].phase.route else {
+        guard requests[slot].knowsFirstToken, let route = requests[slot].phase.route, let decode = route.decode else {
             let reason = "it was parked before its first token was told"
             return retry(slot, reason, keepingHolder: false, isFailure: false, at: now, into: &actions)
         }
         vacateHolder(slot)
+        stopSharing(slot)
         vacateDecode(route, requests[slot].rank)
         let id = requests[slot].id
-        decodeWorkers[route.decode]?.parked.append(id)
-        requests[slot].phase = .queued(holder: .parked(route.decode))
+        decodeWorkers[decode]?.parked.append(id)
+        requests[slot].phase = .queued(holder: .parked(decode))
         queue.insert(requests[slot].rank)
-        observe(id, .parked(name(route.decode)), into: &actions)
+        observe(id, .parked(name(decode)), into: &actions)
     }
 
-    private mutating func completeKV(_ slot: Int, at now: Instant, into actions: inout [Action]) {
+    mutating func completeKV(_ slot: Int, at now: Instant, into actions: inout [Action]) {
         switch requests[slot].phase {
-        case .queued, .pausing, .decoding: break
+        case .queued, .pausing, .decoding, .following, .divided: break
         case .prefilling(let route), .transferring(let route):
-            requests[slot].phase = .decoding(ServingRequest.Decoding(route: route))
+            guard let decode = route.decode else { return }
             requests[slot].record.kvWhole = requests[slot].record.kvWhole ?? now
-            observe(requests[slot].id, .kvWhole(name(route.decode)), into: &actions)
+            observe(requests[slot].id, .kvWhole(name(decode)), into: &actions)
+            if requests[slot].isPrompt {
+                divide(slot, on: route, at: now, into: &actions)
+            } else {
+                requests[slot].phase = .decoding(ServingRequest.Decoding(route: route))
+            }
         }
     }
 
@@ -187,11 +202,11 @@ extension Scheduler {
         let (index, emittedCount) = (Int(event.index), requests[slot].emittedCount)
         if !requests[slot].knowsFirstToken {
             guard index == emittedCount + 1 + decoding.early.count else { return }
-            decoding.early.append(event.token)
+            decoding.early.append(event.scored)
             requests[slot].phase = .decoding(decoding)
         } else if index == emittedCount {
             requests[slot].record.decodeWorker = name(worker)
-            emit([event.token], slot, at: now, into: &actions)
+            emit([event.scored], slot, at: now, into: &actions)
         } else if index > emittedCount {
             // The link has no hole, so the worker's own count has one.
             let reason = "\(name(worker)) skipped from token \(emittedCount) to \(index)"
@@ -202,19 +217,20 @@ extension Scheduler {
     // MARK: Tokens
 
     /// Gives the next tokens of the answer to the client and ends the answer where its conditions say so.
-    private mutating func emit(_ tokens: [TokenID], _ slot: Int, at now: Instant, into actions: inout [Action]) {
+    mutating func emit(_ tokens: [ScoredToken], _ slot: Int, at now: Instant, into actions: inout [Action]) {
         let (id, stop, start) = (requests[slot].id, requests[slot].stop, requests[slot].emittedCount)
-        var emitted: [TokenID] = []
+        let (family, choice) = (requests[slot].family, Int32(requests[slot].sampling.choice))
+        var emitted: [ScoredToken] = []
         var ending: FinishReason?
         for token in tokens where ending == nil {
             observe(id, .token(index: Int32(start + emitted.count)), into: &actions)
-            ending = stop.finishReason(after: token, at: Int32(start + emitted.count))
+            ending = stop.finishReason(after: token.token, at: Int32(start + emitted.count))
             emitted.append(token)
         }
-        requests[slot].tokens += emitted
+        for token in emitted { requests[slot].tokens.append(token.token) }
         requests[slot].record.firstToken = requests[slot].record.firstToken ?? now
         requests[slot].record.lastToken = now
-        actions.append(.emit(id, firstIndex: Int32(start), emitted))
+        actions.append(.emit(family, choice: choice, firstIndex: Int32(start), emitted))
         if let ending {
             finish(slot, ending, into: &actions)
         } else {

@@ -54,7 +54,7 @@ public struct Scheduler: Sendable {
         case .submitted(let request): submit(request, at: now, into: &actions)
         case .cancelled(let key): cancel(key, into: &actions)
         case .clientGone(let client): cancelAll(of: client, into: &actions)
-        case .stopMatched(let request): stop(request, into: &actions)
+        case .stopMatched(let request, let choice): stop(request, choice: choice, into: &actions)
         case .workerMessage(let connection, let envelope, let message):
             receive(message, envelope, on: connection, at: now, into: &actions)
         case .pong(let pong): receive(pong, at: now)
@@ -118,12 +118,15 @@ public struct Scheduler: Sendable {
 
     /// Requests without a worker.
     public var waitingCount: Int { queue.count + pausingCount + setAside.count }
-    public var openRequestCount: Int { requests.count }
+    public var openRequestCount: Int { requestOfKey.count }
+
+    /// What the workers' arithmetic has in common; `nil` before the first of them came.
+    public var numerics: NumericsClass? { membership.numerics }
 
     public var status: ClusterStatus {
         ClusterStatus(
             epoch: clusterEpoch, modelName: configuration.modelName, waiting: waitingCount,
-            running: requests.count - waitingCount, draining: isDraining, workers: membership.status)
+            running: max(0, requestOfKey.count - waitingCount), draining: isDraining, workers: membership.status)
     }
 
     public func checkInvariants() {
@@ -138,15 +141,16 @@ public struct Scheduler: Sendable {
     }
 
     private func checkRequests() {
-        precondition(requestOfKey.count == requests.count, "\(requestOfKey.count) keys of \(requests.count) requests")
-        var (queued, pausing) = (0, 0)
+        var (queued, pausing, keys) = (0, 0, 0)
         for slot in requests.occupied {
             let request = requests[slot]
-            precondition(requestOfKey[request.key] == request.id, "\(request.id) is not under its key")
+            keys += request.isChoice ? 0 : 1
+            precondition(requestOfKey[request.key] == request.family, "\(request.id) is not under its key")
+            checkFamily(request)
             precondition(
                 request.promptCount + request.emittedBeforePrefill <= request.tokens.count
                     && request.emittedBeforePrefill <= request.emittedBeforeAttempt, "\(request) has lost tokens")
-            precondition(request.emittedCount < request.stop.maxTokens, "\(request) should have ended")
+            precondition(request.emittedCount < max(1, request.stop.maxTokens), "\(request) should have ended")
             switch request.phase {
             case .queued: queued += 1
             case .pausing: pausing += 1
@@ -154,7 +158,11 @@ public struct Scheduler: Sendable {
             case .transferring: precondition(request.knowsFirstToken, "\(request) does not know its first token")
             case .decoding(let decoding):
                 precondition(decoding.early.isEmpty || !request.knowsFirstToken, "\(request) holds tokens back")
-                precondition(request.knowsFirstToken || decoding.route.source != nil, "\(request) waits for nobody")
+                let isTold = request.knowsFirstToken || decoding.route.source != nil || request.sharing != .none
+                precondition(isTold, "\(request) waits for nobody")
+            case .following: precondition(request.isChoice, "\(request) follows nobody")
+            case .divided(let holder):
+                precondition(request.isPrompt && (request.hasForked || holder != nil), "\(request) is divided")
             }
             switch request.phase.holder {
             case nil: break
@@ -163,12 +171,25 @@ public struct Scheduler: Sendable {
             case .parked(let worker)?:
                 precondition(decodeWorkers[worker]?.parked.contains(request.id) == true, "\(request) is not parked")
             }
-            if let route = request.phase.route {
-                let isGranted = decodeWorkers[route.decode]?.requests.contains(request.id) == true
+            if let decode = request.phase.decode {
+                let isGranted = decodeWorkers[decode]?.requests.contains(request.id) == true
                 precondition(isGranted, "\(request) is unknown")
             }
         }
         precondition(queued == queue.count + setAside.count && pausing == pausingCount, "\(queued), \(pausing) waiting")
+        precondition(requestOfKey.count == keys, "\(requestOfKey.count) keys of \(keys) requests")
+    }
+
+    private func checkFamily(_ request: ServingRequest) {
+        let open = request.choices.compactMap { requests.slot(of: $0) }.map { requests[$0] }
+        precondition(open.count == request.openChoices && request.isPrompt == !open.isEmpty, "\(open.count) choices of \(request)")
+        precondition(open.allSatisfy { $0.family == request.id }, "\(request) has others' choices")
+        let sharing = open.filter { $0.sharing != .none }
+        precondition(Set(sharing.map(\.phase.decode)).count <= 1, "\(sharing) share blocks of several workers")
+        precondition(sharing.isEmpty || sharing.count { $0.sharing == .keeps } == 1, "\(sharing) do not pay for their prompt")
+        if case .divided = request.phase {
+            precondition(open.allSatisfy { if case .following = $0.phase { false } else { true } }, "\(request) left a choice behind")
+        }
     }
 
     private func checkAssignments() {

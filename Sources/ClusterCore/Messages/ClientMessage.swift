@@ -24,25 +24,50 @@ public struct Submission: Sendable, Hashable {
     public var sampling: SamplingParameters
     /// `nil`: the coordinator draws one and returns it.
     public var seed: UInt64?
-    /// `nil`: as many as the model's length and the configuration allow.
+    /// `nil`: as many as the model's length and the configuration allow. 0: nothing is generated, only the prompt scored.
     public var maxTokens: Int32?
+    /// Tokens before which neither an end token nor a stop string ends the answer.
+    public var minTokens: Int32
     public var stopStrings: [String]
+    /// The stop string that ended the answer belongs to its text.
+    public var includesStopString: Bool
+    /// End the answer, besides the model's own end tokens.
+    public var stopTokens: [TokenID]
     public var ignoreEndTokens: Bool
+    /// Answers wanted, each with random numbers of its own; at most ``maxChoices``.
+    public var choices: Int32
+    /// Wants the log-probability of every token of the answer, and of so many of the most probable in its place.
+    public var logprobs: Int32?
+    /// The same for every token of the prompt but the first.
+    public var promptLogprobs: Int32?
+    /// What the answers must conform to.
+    public var constraint: Constraint?
     public var priority: Priority
     /// From acceptance to the last token; `nil` waits for ever.
     public var timeout: Duration?
 
+    public static let maxChoices: Int32 = 128
+    public static let maxStopTokens = 64
+
     public init(
         prompt: Prompt, sampling: SamplingParameters, seed: UInt64? = nil, maxTokens: Int32? = nil,
-        stopStrings: [String] = [], ignoreEndTokens: Bool = false, priority: Priority = .normal,
-        timeout: Duration? = nil
+        minTokens: Int32 = 0, stopStrings: [String] = [], includesStopString: Bool = false, stopTokens: [TokenID] = [],
+        ignoreEndTokens: Bool = false, choices: Int32 = 1, logprobs: Int32? = nil, promptLogprobs: Int32? = nil,
+        constraint: Constraint? = nil, priority: Priority = .normal, timeout: Duration? = nil
     ) {
         self.prompt = prompt
         self.sampling = sampling
         self.seed = seed
         self.maxTokens = maxTokens
+        self.minTokens = minTokens
         self.stopStrings = stopStrings
+        self.includesStopString = includesStopString
+        self.stopTokens = stopTokens
         self.ignoreEndTokens = ignoreEndTokens
+        self.choices = choices
+        self.logprobs = logprobs
+        self.promptLogprobs = promptLogprobs
+        self.constraint = constraint
         self.priority = priority
         self.timeout = timeout
     }

@@ -33,12 +33,21 @@ public struct SequenceOrder: Sendable, Hashable {
     public var promptCount: Int
     public var sampling: SamplingParameters
     public var stop: StopConditions
+    /// Log-probabilities are wanted of every token, and of so many of the most probable ones.
+    public var logprobs: Int?
+    /// The prompt's tokens are to be scored.
+    public var scoring: PromptScoring?
+    public var constraint: Constraint?
+    /// Not empty: the sequence is the prompt alone, and goes on as each of these, which share its KV. It has no token of
+    /// its own.
+    public var forks: [Fork]
     public var priority: Priority
     /// As in ``Rank``.
     public var precedence: Int64
 
     public init(
         attempt: AttemptID, tokens: [TokenID], promptCount: Int, sampling: SamplingParameters, stop: StopConditions,
+        logprobs: Int? = nil, scoring: PromptScoring? = nil, constraint: Constraint? = nil, forks: [Fork] = [],
         priority: Priority, precedence: Int64 = 0
     ) {
         self.attempt = attempt
@@ -46,20 +55,53 @@ public struct SequenceOrder: Sendable, Hashable {
         self.promptCount = promptCount
         self.sampling = sampling
         self.stop = stop
+        self.logprobs = logprobs
+        self.scoring = scoring
+        self.constraint = constraint
+        self.forks = forks
         self.priority = priority
         self.precedence = precedence
     }
 
     /// Place in the answer of the token that the prefill samples.
     public var firstIndex: Int32 { Int32(tokens.count - promptCount) }
+    /// Nothing is decoded from the KV: the token that the prefill samples, if any, is the last.
+    public var endsWithPrefill: Bool { firstIndex + 1 >= stop.maxTokens }
     public var rank: Rank { Rank(precedence: precedence, priority: priority, request: attempt.request) }
+}
+
+/// One of the choices that a prompt goes on as.
+public struct Fork: Sendable, Hashable {
+    /// Each choice is a request of its own to workers.
+    public var attempt: AttemptID
+    /// As in ``Generation/SamplingParameters/choice``.
+    public var choice: UInt32
+
+    public init(attempt: AttemptID, choice: UInt32) {
+        self.attempt = attempt
+        self.choice = choice
+    }
+}
+
+/// Which of a prompt's tokens are to be scored, and how.
+public struct PromptScoring: Sendable, Hashable {
+    /// So many of the most probable tokens in each place are told too.
+    public var top: Int
+    /// Position of the first token whose score is wanted, at least 1: before it everything is known.
+    public var first: Int
+
+    public init(top: Int, first: Int = 1) {
+        self.top = top
+        self.first = first
+    }
 }
 
 public struct PrefillOrder: Sendable, Hashable {
     public var sequence: SequenceOrder
-    public var destination: KVDestination
+    /// `nil`: the first token, or the scores of the prompt, are all that is wanted, and the KV goes nowhere.
+    public var destination: KVDestination?
 
-    public init(sequence: SequenceOrder, destination: KVDestination) {
+    public init(sequence: SequenceOrder, destination: KVDestination?) {
         self.sequence = sequence
         self.destination = destination
     }

@@ -82,13 +82,33 @@ public struct KVCommit: Sendable, Hashable {
     public var epoch: ClusterEpoch
     public var attempt: AttemptID
     public var tokenCount: Int
-    /// The token sampled from the prompt, first to be decoded, and its place in the answer.
-    public var next: TokenEvent
+    /// Place in the answer of the tokens sampled from the KV.
+    public var index: Int32
+    /// The first to be decoded: one, or one for each choice.
+    public var next: [NextToken]
 
-    public init(epoch: ClusterEpoch, attempt: AttemptID, tokenCount: Int, next: TokenEvent) {
+    public init(epoch: ClusterEpoch, attempt: AttemptID, tokenCount: Int, index: Int32, next: [NextToken]) {
         self.epoch = epoch
         self.attempt = attempt
         self.tokenCount = tokenCount
+        self.index = index
         self.next = next
+    }
+
+    public init(epoch: ClusterEpoch, attempt: AttemptID, tokenCount: Int, next: TokenEvent) {
+        self.init(
+            epoch: epoch, attempt: attempt, tokenCount: tokenCount, index: next.index,
+            next: [NextToken(request: next.attempt.request, token: next.token)])
+    }
+}
+
+/// A token that was sampled from a prompt, and whose answer it begins or continues.
+public struct NextToken: Sendable, Hashable {
+    public var request: RequestID
+    public var token: TokenID
+
+    public init(request: RequestID, token: TokenID) {
+        self.request = request
+        self.token = token
     }
 }

@@ -4,10 +4,14 @@ import Generation
 public enum ServerMessage: Sendable, Hashable {
     case hello(ServerHello)
     case accepted(key: UInt64, Acceptance)
-    /// Dense and in order: `firstIndex` is the number of tokens sent before. `text` may be empty while a character
-    /// or a possible stop string is incomplete.
-    case tokens(key: UInt64, firstIndex: Int32, tokens: [TokenID], text: String)
-    case finished(key: UInt64, Completion)
+    /// Tokens of the prompt from position `first` on; dense and in order, before any token of an answer. Only if asked for.
+    case prompt(key: UInt64, first: Int32, [ScoredToken])
+    /// Dense and in order for each choice: `firstIndex` is the number of its tokens sent before. `text` may be empty while
+    /// a character or a possible stop string is incomplete.
+    case tokens(key: UInt64, choice: Int32 = 0, firstIndex: Int32, tokens: [ScoredToken], text: String)
+    /// One choice is complete; the request ends with the last of them.
+    case finished(key: UInt64, choice: Int32 = 0, Completion)
+    /// The end of the request, whatever its choices had brought.
     case failed(key: UInt64, RequestFailure)
     case pong(ClusterEpoch)
     case status(ClusterStatus)
@@ -32,11 +36,14 @@ public struct Acceptance: Sendable, Hashable {
     public var request: RequestID
     public var seed: UInt64
     public var promptCount: Int32
+    /// Answers to come.
+    public var choices: Int32
 
-    public init(request: RequestID, seed: UInt64, promptCount: Int32) {
+    public init(request: RequestID, seed: UInt64, promptCount: Int32, choices: Int32 = 1) {
         self.request = request
         self.seed = seed
         self.promptCount = promptCount
+        self.choices = choices
     }
 }
 
@@ -45,6 +52,8 @@ public struct Completion: Sendable, Hashable {
     /// Text held back until now, e.g. the beginning of a stop string that never came.
     public var text: String
     public var tokenCount: Int32
+    /// Prompt tokens whose KV did not have to be computed.
+    public var cachedTokenCount: Int32
     public var timings: Timings
     public var prefillWorker: WorkerID
     /// `nil` when the first token was also the last.
@@ -53,12 +62,13 @@ public struct Completion: Sendable, Hashable {
     public var attempts: UInt32
 
     public init(
-        reason: FinishReason, text: String, tokenCount: Int32, timings: Timings, prefillWorker: WorkerID,
-        decodeWorker: WorkerID?, attempts: UInt32
+        reason: FinishReason, text: String, tokenCount: Int32, cachedTokenCount: Int32 = 0, timings: Timings,
+        prefillWorker: WorkerID, decodeWorker: WorkerID?, attempts: UInt32
     ) {
         self.reason = reason
         self.text = text
         self.tokenCount = tokenCount
+        self.cachedTokenCount = cachedTokenCount
         self.timings = timings
         self.prefillWorker = prefillWorker
         self.decodeWorker = decodeWorker
@@ -100,7 +110,9 @@ public struct RequestFailure: Error, Sendable, Hashable {
         case overloaded
         /// The coordinator is shutting down; nothing was done.
         case draining
-        /// The request's own time limit passed.
+        /// The request's own time limit passed before any work on it began.
+        case expired
+        /// The request's own time limit passed while it was being served.
         case timedOut
         /// No worker of a role was there until the time limit.
         case noWorker
@@ -120,7 +132,7 @@ public struct RequestFailure: Error, Sendable, Hashable {
     /// Whether the same request may be sent again: true only if no token was emitted.
     public var isRetryable: Bool {
         switch code {
-        case .overloaded, .draining, .noWorker: true
+        case .overloaded, .draining, .noWorker, .expired: true
         case .invalid, .timedOut, .cancelled, .failed: false
         }
     }

@@ -8,6 +8,11 @@ public enum WorkerMessage: Sendable, Hashable {
     case prefillStarted(AttemptID)
     /// The prompt is computed and the next token sampled from it.
     case prefillFinished(AttemptID, TokenEvent)
+    /// The same for a prompt with ``SequenceOrder/forks``: the first token of each. A fork may go by a newer attempt now.
+    case promptForked(AttemptID, [TokenEvent])
+    /// Scores of consecutive tokens of the prompt; the last ones of a prompt come before the token sampled from it. Whoever
+    /// computed them, they are the same.
+    case promptScored(AttemptID, PromptScores)
     /// The decode side acknowledged the whole KV; the prefill side's blocks are free again.
     case transferFinished(AttemptID)
     /// The prefill side gives the attempt up (its destination refuses or cannot be reached, a bad logit, …).
@@ -35,11 +40,30 @@ public struct TokenEvent: Sendable, Hashable {
     /// Place in the answer, from 0.
     public var index: Int32
     public var token: TokenID
+    public var logprobs: TokenLogprobs?
 
-    public init(attempt: AttemptID, index: Int32, token: TokenID) {
+    public init(attempt: AttemptID, index: Int32, token: TokenID, logprobs: TokenLogprobs? = nil) {
         self.attempt = attempt
         self.index = index
         self.token = token
+        self.logprobs = logprobs
+    }
+
+    public var scored: ScoredToken { ScoredToken(token, logprobs) }
+}
+
+/// How probable some of a prompt's tokens were, each after those before it.
+public struct PromptScores: Sendable, Hashable {
+    /// Tokens in one message.
+    public static let maxCount = 512
+
+    /// Position of the first token that they are about.
+    public var first: Int
+    public var tokens: [TokenLogprobs]
+
+    public init(first: Int, tokens: [TokenLogprobs]) {
+        self.first = first
+        self.tokens = tokens
     }
 }
 

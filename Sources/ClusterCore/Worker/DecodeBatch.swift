@@ -16,8 +16,10 @@ struct DecodeRow: Sendable {
     var reserved: Int
     var sampling: SamplingParameters
     var stop: StopConditions
+    var logprobs: Int?
+    var constraint: Constraint?
     var promptCount: Int
-    /// Kept only for sampling with penalties.
+    /// Kept only for sampling that looks back.
     var history: [TokenID]?
     /// When the KV became whole; `nil` once a token has been decoded from it.
     var wholeAt: Instant?
@@ -41,8 +43,10 @@ struct DecodeRow: Sendable {
         reserved = query.reserved
         sampling = query.order.sampling
         stop = query.order.stop
+        logprobs = query.order.logprobs
+        constraint = query.order.constraint
         promptCount = query.order.promptCount
-        history = sampling.usesPenalties ? query.order.tokens + [next.token] : nil
+        history = query.order.looksBack ? query.order.tokens + [next.token] : nil
     }
 }
 
@@ -121,6 +125,13 @@ struct DecodeBatch: Sendable {
         precondition(block <= row.blockTable.count, "\(row.attempt) writes at \(row.position) of \(row.blockTable)")
         if block == row.blockTable.count { return append(to: slot, in: &pool, touchingFresh) }
         let old = row.blockTable[block]
+        if row.reserved > 0, pool.referenceCount(of: old) > 1 {
+            guard let new = pool.allocateReserved(touchingFresh: touchingFresh) else { return .exhausted }
+            pool.release(old)
+            slots[slot]?.reserved -= 1
+            slots[slot]?.blockTable[block] = new
+            return .copied(from: old, to: new)
+        }
         switch try? pool.writable(old, touchingFresh: touchingFresh) {
         case nil: return .exhausted
         case .inPlace: return .ready
@@ -151,7 +162,9 @@ struct DecodeBatch: Sendable {
     private func describe(_ slot: Int) -> DecodeIteration.Row? {
         guard let row = slots[slot], !row.isHeldBack else { return nil }
         let sampling = SamplingContext(
-            parameters: row.sampling, index: row.index, history: row.history, promptCount: row.promptCount)
+            parameters: row.sampling, index: row.index, history: row.history, promptCount: row.promptCount,
+            maskedTokens: row.stop.maskedTokens(at: row.index), logprobs: row.logprobs, constraint: row.constraint,
+            endTokens: row.stop.endTokens)
         return DecodeIteration.Row(
             slot: slot, attempt: row.attempt, input: row.input, position: row.position, blockTable: row.blockTable,
             sampling: sampling)
@@ -193,12 +206,11 @@ struct DecodeBatch: Sendable {
         guard let row = slots[slot] else { preconditionFailure("slot \(slot) is empty") }
         precondition(sample.attempt == row.attempt, "sample of \(sample.attempt) for \(row.attempt) in slot \(slot)")
         if row.isLeaving { return .left }
-        switch sample.token {
+        switch sample.event(as: row.attempt, at: row.index) {
         case .failure(let failure): return .failed(failure)
-        case .success(let token):
-            let event = TokenEvent(attempt: row.attempt, index: row.index, token: token)
-            if row.stop.finishReason(after: token, at: row.index) != nil { return .ended(event) }
-            slots[slot]?.advance(with: token)
+        case .success(let event):
+            if row.stop.finishReason(after: event.token, at: row.index) != nil { return .ended(event) }
+            slots[slot]?.advance(with: event.token)
             return .goesOn(event)
         }
     }

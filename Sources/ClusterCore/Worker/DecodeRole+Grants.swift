@@ -56,7 +56,9 @@ extension DecodeRole {
     private mutating func take(_ grant: Grant, at now: Instant, into actions: inout [Action]) {
         let geometry = configuration.geometry
         let needed = geometry.blockCount(forTokens: grant.sequence.tokens.count)
-        let useful = max(needed, geometry.blockCount(forTokens: longestKV(of: grant.sequence)))
+        let longest = geometry.blockCount(forTokens: longestKV(of: grant.sequence))
+        let shared = grant.sequence.tokens.count / geometry.blockSize
+        let useful = max(needed, longest, shared + grant.sequence.forks.count * (longest - shared))
         let reserved = max(0, min(grant.budget, useful) - needed)
         let attempt = grant.sequence.attempt
         let rank = grant.sequence.rank
@@ -163,7 +165,14 @@ extension DecodeRole {
         pool.unreserve(reserved)
     }
 
-    /// The KV is whole and the next token known: the query embeds when there is a row.
+    /// The KV is whole and what follows it known: the query embeds when there is a row, or each of its choices does.
+    mutating func makeReady(_ query: DecodeQuery, _ next: [NextToken], at now: Instant, into actions: inout [Action]) {
+        guard query.order.forks.isEmpty else { return fork(query, next, at: now, into: &actions) }
+        guard let token = next.first?.token else { preconditionFailure("\(query.order.attempt) without a token") }
+        let event = TokenEvent(attempt: query.order.attempt, index: query.order.firstIndex, token: token)
+        makeReady(DecodeRow(query, next: event), at: now)
+    }
+
     mutating func makeReady(_ row: DecodeRow, at now: Instant) {
         var row = row
         (row.wholeAt, row.hasWaited) = (now, false)

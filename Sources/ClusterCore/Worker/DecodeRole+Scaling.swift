@@ -26,7 +26,7 @@ extension DecodeRole {
         }
         let coming = parked.values.reduce(0) { $0 + ($1.isStoring ? $1.row.blockTable.count + $1.row.reserved : 0) }
         return BatchScale.Reading(
-            rows: batch.count, heldBlocks: held, blockCount: pool.blockCount,
+            rows: batch.count, heldBlocks: min(held, pool.referencedCount + pool.reservedCount), blockCount: pool.blockCount,
             shortfall: growth - pool.availableCount - coming, iterationTime: clock.average)
     }
 

@@ -161,11 +161,19 @@ extension DecodeRole {
     private func contradiction(in commit: KVCommit, to transfer: IncomingTransfer) -> String? {
         let order = transfer.query.order
         guard transfer.peer != nil else { return "committed before it was opened" }
-        guard commit.next.attempt == order.attempt, commit.next.index == order.firstIndex, commit.next.token >= 0 else {
-            return "\(commit.next) as token \(order.firstIndex) of \(order.attempt)"
+        guard commit.index == order.firstIndex, commit.next.allSatisfy({ $0.token >= 0 }) else {
+            return "\(commit.next) as tokens \(commit.index), where \(order.firstIndex) is due"
         }
-        guard order.stop.finishReason(after: commit.next.token, at: commit.next.index) == nil else {
-            return "token \(commit.next.token) already ends the answer"
+        guard order.forks.isEmpty else {
+            // Choices that have ended meanwhile are granted no more.
+            let isKnown = order.forks.allSatisfy { fork in commit.next.contains { $0.request == fork.attempt.request } }
+            return isKnown ? contradiction(tokenCount: commit.tokenCount, to: transfer) : "\(commit.next) for \(order.forks)"
+        }
+        guard commit.next.count == 1, let next = commit.next.first, next.request == order.attempt.request else {
+            return "\(commit.next) for \(order.attempt)"
+        }
+        guard order.stop.finishReason(after: next.token, at: commit.index) == nil else {
+            return "token \(next.token) already ends the answer"
         }
         return contradiction(tokenCount: commit.tokenCount, to: transfer)
     }
@@ -177,9 +185,9 @@ extension DecodeRole {
         let (request, transfer) = transfers.remove(at: index)
         guard let next = transfer.next else { preconditionFailure("\(request) is whole but not committed") }
         let attempt = transfer.query.order.attempt
-        makeReady(DecodeRow(transfer.query, next: next), at: now)
         actions.append(.reply(peer, .complete(configuration.clusterEpoch, attempt)))
         actions.append(.report(.kvWhole(attempt)))
+        makeReady(transfer.query, next, at: now, into: &actions)
     }
 
     mutating func store(_ blocks: KVBlocks, from peer: PeerID, at now: Instant, into actions: inout [Action]) {

@@ -16,7 +16,7 @@ struct IncomingTransfer: Sendable {
     /// Set by the first `open`: where replies go.
     private(set) var peer: PeerID?
     /// Set by the first `commit`.
-    private(set) var next: TokenEvent?
+    private(set) var next: [NextToken]?
 
     /// `[layers, blocks]`
     private var stored: BitArray
@@ -103,8 +103,8 @@ struct IncomingTransfer: Sendable {
         case lost
     }
 
-    /// The sender has sent everything, and `next` is the token sampled from it.
-    mutating func commit(_ next: TokenEvent, at now: Instant) -> Outcome {
+    /// The sender has sent everything, and `next` was sampled from it.
+    mutating func commit(_ next: [NextToken], at now: Instant) -> Outcome {
         if self.next == nil {
             self.next = next
             lastNews = now

@@ -14,8 +14,8 @@ import OrderedCollections
 public struct MixedRole: Sendable {
     public enum Event: Sendable {
         case message(CoordinatorMessage)
-        /// As ``MixedStep`` says.
-        case stepFinished([Sample])
+        /// As ``MixedStep`` says; scores in the order of the chunks that asked for them.
+        case stepFinished([Sample], scores: [ChunkScores] = [])
         /// As ``DecodeRole/Event`` says.
         case parkingFinished(ParkID, Bool)
         case restoringFinished(ParkID, Bool)
@@ -73,7 +73,7 @@ public struct MixedRole: Sendable {
         case .message(.prefill(let order)): return refuse(order.sequence.attempt)
         case .message(.retarget(_, let to, _)): return refuse(to)
         case .message(let message): return own(decode.handle(.message(message), at: now))
-        case .stepFinished(let samples): return own(finishStep(samples, at: now))
+        case .stepFinished(let samples, let scores): return own(finishStep(samples, scores, at: now))
         case .parkingFinished(let id, let isStored): return own(decode.handle(.parkingFinished(id, isStored), at: now))
         case .restoringFinished(let id, let isIntact):
             return own(decode.handle(.restoringFinished(id, isIntact), at: now))
@@ -118,11 +118,13 @@ public struct MixedRole: Sendable {
         work.idle += idle
     }
 
-    private mutating func finishStep(_ samples: [Sample], at now: Instant) -> [DecodeRole.Action] {
+    private mutating func finishStep(
+        _ samples: [Sample], _ scores: [ChunkScores], at now: Instant
+    ) -> [DecodeRole.Action] {
         precondition(isComputing, "a step finished, but none is running")
         var actions: [DecodeRole.Action] = []
         let rowCount = decode.batch.isIterating ? decode.batch.computedCount : 0
-        decode.finishChunks(samples.dropFirst(rowCount), at: now, into: &actions)
+        decode.finishChunks(samples.dropFirst(rowCount), scores, at: now, into: &actions)
         if rowCount > 0 {
             decode.finishIteration(Array(samples.prefix(rowCount)), at: now, into: &actions)
         } else {
@@ -172,34 +174,34 @@ public struct MixedRole: Sendable {
 }
 
 extension DecodeRole {
-    /// Takes the samples of the prompts that the step has ended. Those queries are whole, with nothing sent anywhere.
+    /// Takes what the step made of prompts. Those that have ended are whole, with nothing sent anywhere.
     fileprivate mutating func finishChunks(
-        _ samples: ArraySlice<Sample>, at now: Instant, into actions: inout [Action]
+        _ samples: ArraySlice<Sample>, _ scores: [ChunkScores], at now: Instant, into actions: inout [Action]
     ) {
-        let chunks = prompts.finish(in: &pool)
-        let ended = chunks.filter(\.endsPrompt)
-        precondition(
-            ended.map(\.attempt) == samples.map(\.attempt), "samples \(samples.map(\.attempt)) for chunks \(ended)")
-        for (chunk, sample) in zip(ended, samples) where chunk.isLive {
-            guard let holding = holdings[chunk.attempt.request] else { preconditionFailure("\(chunk) is not held") }
-            switch sample.token {
-            case .failure(let failure): fail(holding, .computation(failure.message), into: &actions)
-            case .success(let token): finishPrompt(holding, token, at: now, into: &actions)
+        for outcome in ChunkOutcome.deal(samples, scores, to: prompts.finish(in: &pool)) where outcome.chunk.isLive {
+            guard let holding = holdings[outcome.chunk.attempt.request] else { preconditionFailure("\(outcome) is not held") }
+            if let failure = outcome.failure {
+                fail(holding, .computation(failure.message), into: &actions)
+            } else {
+                finish(outcome, holding, at: now, into: &actions)
             }
         }
     }
 
-    private mutating func finishPrompt(
-        _ holding: Holding, _ token: TokenID, at now: Instant, into actions: inout [Action]
+    private mutating func finish(
+        _ outcome: ChunkOutcome, _ holding: Holding, at now: Instant, into actions: inout [Action]
     ) {
         let request = holding.attempt.request
         guard let order = prompts.queries[request]?.order else { preconditionFailure("\(holding) without a prompt") }
-        let first = TokenEvent(attempt: order.attempt, index: order.firstIndex, token: token)
-        actions.append(.report(.prefillFinished(order.attempt, first)))
-        if order.stop.finishReason(after: token, at: first.index) != nil {
+        actions += outcome.scoreReports(of: order).map { .report($0) }
+        guard outcome.chunk.endsPrompt else { return }
+        let first = outcome.events(of: order)
+        if let report = order.report(of: first) { actions.append(.report(report)) }
+        if order.ends(with: first) {
             drop(holding, into: &actions)
         } else {
-            makeReady(DecodeRow(prompts.remove(request), next: first), at: now)
+            let next = first.map { NextToken(request: $0.attempt.request, token: $0.token) }
+            makeReady(prompts.remove(request), next, at: now, into: &actions)
         }
     }
 }

@@ -25,7 +25,7 @@ extension PrefillRole {
             guard held < attempt else { return }
             drop(attempt.request, into: &actions)
         }
-        if let problem = flaw(of: order.sequence) {
+        if let problem = flaw(of: order.sequence) ?? flaw(of: order) {
             counters.failures += 1
             actions.append(.report(.prefillFailed(attempt, .computation(problem))))
             return
@@ -54,6 +54,14 @@ extension PrefillRole {
         return nil
     }
 
+    private func flaw(of order: PrefillOrder) -> String? {
+        if order.destination == nil, !order.sequence.endsWithPrefill {
+            return "no destination for the KV of an answer of \(order.sequence.stop.maxTokens) tokens"
+        }
+        if order.sequence.forks.isEmpty { return nil }
+        return order.sequence.tokens.count == order.sequence.promptCount ? nil : "choices of a prompt with an answer"
+    }
+
     private mutating func retarget(
         _ from: AttemptID, as to: AttemptID, to destination: KVDestination, at now: Instant,
         into actions: inout [Action]
@@ -70,7 +78,7 @@ extension PrefillRole {
         // Reports under the old name that are still under way will not count: say it again.
         if let sequence = sequences[from.request] {
             if sequence.hasBegun { actions.append(.report(.prefillStarted(to))) }
-            if let first = sequence.first { actions.append(.report(.prefillFinished(to, first))) }
+            if let report = sequence.first.flatMap(sequence.order.report) { actions.append(.report(report)) }
         }
         advanceTransfer(of: from.request, at: now, into: &actions)
     }
@@ -80,7 +88,7 @@ extension PrefillRole {
     mutating func drop(_ request: RequestID, into actions: inout [Action]) {
         guard let sequence = sequences[request] else { preconditionFailure("\(request) is not held") }
         let abort = KVMessage.abort(configuration.clusterEpoch, sequence.order.attempt)
-        actions.append(.send(abort, to: sequence.destination))
+        if let destination = sequence.destination { actions.append(.send(abort, to: destination)) }
         free(request)
     }
 

@@ -59,46 +59,37 @@ extension PrefillRole {
         }
     }
 
-    mutating func finishStep(_ samples: [Sample], at now: Instant, into actions: inout [Action]) {
+    mutating func finishStep(
+        _ samples: [Sample], _ scores: [ChunkScores], at now: Instant, into actions: inout [Action]
+    ) {
         guard let stored = running?.layersStored else { preconditionFailure("a step finished, but none is running") }
         for layer in stored..<configuration.geometry.layerCount { storeLayer(layer, at: now, into: &actions) }
         guard let step = running else { preconditionFailure("the running step vanished") }
         running = nil
         counters.steps += 1
-        let sampled = step.chunks.filter(\.endsPrompt)
-        precondition(
-            sampled.map(\.attempt) == samples.map(\.attempt), "samples \(samples.map(\.attempt)) for chunks \(sampled)")
-
-        var nextSample = samples.makeIterator()
-        for chunk in step.chunks {
-            let sample = chunk.endsPrompt ? nextSample.next() : nil
-            counters.tokens += UInt64(chunk.range.count)
-            if chunk.isLive { finish(chunk, sample, at: now, into: &actions) }
-            pool.release(chunk.blocks)
+        for outcome in ChunkOutcome.deal(samples[...], scores, to: step.chunks) {
+            counters.tokens += UInt64(outcome.chunk.range.count)
+            if outcome.chunk.isLive { finish(outcome, at: now, into: &actions) }
+            pool.release(outcome.chunk.blocks)
         }
     }
 
-    private mutating func finish(
-        _ chunk: RunningPrefill.Chunk, _ sample: Sample?, at now: Instant, into actions: inout [Action]
-    ) {
-        let request = chunk.attempt.request
-        guard let sequence = sequences[request] else { preconditionFailure("\(chunk) without a sequence") }
-        queue.advance(sequence.rank, to: chunk.range.upperBound)
-        switch sample?.token {
-        case nil: break
-        case .failure(let failure): fail(request, .computation(failure.message), into: &actions)
-        case .success(let token): finishPrompt(request, token, at: now, into: &actions)
-        }
+    private mutating func finish(_ outcome: ChunkOutcome, at now: Instant, into actions: inout [Action]) {
+        let request = outcome.chunk.attempt.request
+        guard let sequence = sequences[request] else { preconditionFailure("\(outcome) without a sequence") }
+        queue.advance(sequence.rank, to: outcome.chunk.range.upperBound)
+        if let failure = outcome.failure { return fail(request, .computation(failure.message), into: &actions) }
+        actions += outcome.scoreReports(of: sequence.order).map { .report($0) }
+        if outcome.chunk.endsPrompt { finishPrompt(request, outcome.events(of: sequence.order), at: now, into: &actions) }
     }
 
     private mutating func finishPrompt(
-        _ request: RequestID, _ token: TokenID, at now: Instant, into actions: inout [Action]
+        _ request: RequestID, _ first: [TokenEvent], at now: Instant, into actions: inout [Action]
     ) {
         guard let order = sequences[request]?.order else { preconditionFailure("\(request) is not held") }
-        let first = TokenEvent(attempt: order.attempt, index: order.firstIndex, token: token)
         sequences[request]?.first = first
-        actions.append(.report(.prefillFinished(order.attempt, first)))
-        if order.stop.finishReason(after: token, at: first.index) != nil {
+        if let report = order.report(of: first) { actions.append(.report(report)) }
+        if order.ends(with: first) {
             drop(request, into: &actions)
         } else {
             sequences[request]?.transfer.end()

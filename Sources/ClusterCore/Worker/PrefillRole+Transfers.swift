@@ -6,18 +6,21 @@ extension PrefillRole {
     /// Sends all that credit allows and asks what is due. After every change to a transfer.
     mutating func advanceTransfer(of request: RequestID, at now: Instant, into actions: inout [Action]) {
         guard let index = sequences.index(forKey: request) else { preconditionFailure("\(request) is not held") }
+        guard let destination = sequences.values[index].destination else { return }
         while let range = sequences.values[index].transfer.next() {
-            actions.append(send(range, of: sequences.values[index]))
+            actions.append(send(range, of: sequences.values[index], to: destination))
         }
         sequences.values[index].transfer.settle(at: now)
         if let question = sequences.values[index].transfer.question(at: now) {
-            actions.append(ask(question, sequences.values[index]))
+            actions.append(.send(message(question, sequences.values[index]), to: destination))
         }
         let due = sequences.values[index].transfer.nextWakeUp
         wakeUp = min(wakeUp ?? due, due)
     }
 
-    private mutating func send(_ range: LayerBlockRange, of sequence: PrefillSequence) -> Action {
+    private mutating func send(
+        _ range: LayerBlockRange, of sequence: PrefillSequence, to destination: KVDestination
+    ) -> Action {
         let blocks = Array(sequence.blocks[range.first..<range.first + range.count])
         let lease = LeaseID(nextLease)
         nextLease += 1
@@ -28,7 +31,7 @@ extension PrefillRole {
         let message = KVBlocks(
             epoch: configuration.clusterEpoch, attempt: sequence.order.attempt,
             tokenCount: sequence.order.tokens.count, range: range)
-        return .sendBlocks(message, from: blocks, lease: lease, to: sequence.destination)
+        return .sendBlocks(message, from: blocks, lease: lease, to: destination)
     }
 
     /// Ignores leases that are over, so that a transport may report an end more than once.
@@ -38,23 +41,22 @@ extension PrefillRole {
         pool.release(blocks)
     }
 
-    private func ask(_ question: OutgoingTransfer.Question, _ sequence: PrefillSequence) -> Action {
+    private func message(_ question: OutgoingTransfer.Question, _ sequence: PrefillSequence) -> KVMessage {
         let order = sequence.order
         switch question {
         case .open:
-            return .send(
-                .open(KVOpen(
+            return .open(
+                KVOpen(
                     epoch: configuration.clusterEpoch, attempt: order.attempt, modelHash: configuration.modelHash,
                     geometry: configuration.geometry, tokenCount: order.tokens.count,
-                    sent: sequence.transfer.credit.spent)),
-                to: sequence.destination)
+                    sent: sequence.transfer.credit.spent))
         case .commit:
-            guard let next = sequence.first else { preconditionFailure("a commit without a token: \(sequence)") }
-            return .send(
-                .commit(KVCommit(
+            guard let first = sequence.first else { preconditionFailure("a commit without a token: \(sequence)") }
+            return .commit(
+                KVCommit(
                     epoch: configuration.clusterEpoch, attempt: order.attempt, tokenCount: order.tokens.count,
-                    next: next)),
-                to: sequence.destination)
+                    index: order.firstIndex,
+                    next: first.map { NextToken(request: $0.attempt.request, token: $0.token) }))
         }
     }
 
@@ -83,7 +85,7 @@ extension PrefillRole {
     }
 
     mutating func reopenTransfers(to worker: WorkerID, at now: Instant, into actions: inout [Action]) {
-        for request in Array(sequences.keys) where sequences[request]?.destination.worker == worker {
+        for request in Array(sequences.keys) where sequences[request]?.destination?.worker == worker {
             sequences[request]?.transfer.reopen(at: now)
             advanceTransfer(of: request, at: now, into: &actions)
         }
@@ -94,12 +96,13 @@ extension PrefillRole {
         wakeUp = nil
         var expired: [RequestID] = []
         for index in sequences.values.indices {
+            guard let destination = sequences.values[index].destination else { continue }
             if sequences.values[index].transfer.hasExpired(at: now) {
                 expired.append(sequences.keys[index])
                 continue
             }
             if let question = sequences.values[index].transfer.question(at: now) {
-                actions.append(ask(question, sequences.values[index]))
+                actions.append(.send(message(question, sequences.values[index]), to: destination))
             }
             let next = sequences.values[index].transfer.nextWakeUp
             wakeUp = min(wakeUp ?? next, next)

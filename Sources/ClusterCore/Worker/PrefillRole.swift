@@ -12,8 +12,8 @@ public struct PrefillRole: Sendable {
         case reply(KVReply)
         /// Layers are reported in order, each as soon as the running step has written its K and V.
         case layerStored(Int)
-        /// The samples of the chunks that asked for one.
-        case stepFinished([Sample])
+        /// The samples and the scores that chunks asked for, each in the order of the chunks.
+        case stepFinished([Sample], scores: [ChunkScores] = [])
         /// The transport reads the blocks of this send no more (it was sent, or dropped).
         case sent(LeaseID)
         /// The connection broke: what was in flight may be lost.
@@ -89,7 +89,7 @@ public struct PrefillRole: Sendable {
         case .message(let message): receive(message, at: now, into: &actions)
         case .reply(let reply): receive(reply, at: now, into: &actions)
         case .layerStored(let layer): storeLayer(layer, at: now, into: &actions)
-        case .stepFinished(let samples): finishStep(samples, at: now, into: &actions)
+        case .stepFinished(let samples, let scores): finishStep(samples, scores, at: now, into: &actions)
         case .sent(let lease): endLease(lease)
         case .peerUnreachable(let worker): reopenTransfers(to: worker, at: now, into: &actions)
         case .tick: tick(at: now, into: &actions)

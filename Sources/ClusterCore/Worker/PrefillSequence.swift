@@ -3,13 +3,14 @@ import Generation
 /// One prompt on a prefill worker, from its order until its KV is acknowledged.
 struct PrefillSequence: Sendable {
     var order: SequenceOrder
-    var destination: KVDestination
+    /// `nil`: the KV goes nowhere.
+    var destination: KVDestination?
     /// Empty until the first chunk is planned, then for the whole prompt.
     var blocks: [BlockID] = []
     /// Per layer, how many of the first blocks hold their final KV.
     var readyBlocks: [Int]
-    /// The token sampled from the prompt.
-    var first: TokenEvent?
+    /// The tokens sampled from the prompt: one, or one for each fork; `nil` before.
+    var first: [TokenEvent]?
     var transfer: OutgoingTransfer
 
     init(_ order: PrefillOrder, geometry: KVGeometry, timings: TransferTimings, at now: Instant) {
@@ -40,7 +41,7 @@ struct PrefillSequence: Sendable {
     ) {
         order.attempt = attempt
         self.destination = destination
-        first?.attempt = attempt
+        if order.forks.isEmpty { first?.renameAll(attempt) }
         transfer = OutgoingTransfer(
             layerCount: transfer.layerCount, blockCount: transfer.blockCount, timings: timings, at: now)
         for (layer, count) in readyBlocks.enumerated() where count > 0 {
@@ -67,6 +68,10 @@ struct RunningPrefill: Sendable {
         var attempt: AttemptID
         var range: Range<Int>
         var endsPrompt: Bool
+        /// Whose samples are due.
+        var sampled: [AttemptID]
+        /// Position of the first score that is due; `nil` if none is.
+        var firstScore: Int?
         /// Referenced for the step, whatever becomes of the sequence.
         var blocks: [BlockID]
         /// The sequence is still wanted, under this name or a newer one.
@@ -76,6 +81,8 @@ struct RunningPrefill: Sendable {
             attempt = order.attempt
             range = chunk.range
             endsPrompt = chunk.endsPrompt
+            firstScore = ChunkScoring(of: order, in: chunk.range)?.first
+            sampled = !chunk.endsPrompt || order.stop.maxTokens == 0 ? [] : order.forks.isEmpty ? [order.attempt] : order.forks.map(\.attempt)
             self.blocks = blocks
         }
     }
@@ -83,4 +90,78 @@ struct RunningPrefill: Sendable {
     var chunks: [Chunk]
     /// Layers whose KV the step has written.
     var layersStored = 0
+}
+
+/// What the engine made of a chunk, told apart from that of others.
+struct ChunkOutcome {
+    var chunk: RunningPrefill.Chunk
+    var samples: ArraySlice<Sample>
+    var scores: ChunkScores?
+
+    /// Deals samples and scores out to `chunks`, which asked for them in this order.
+    static func deal(
+        _ samples: ArraySlice<Sample>, _ scores: [ChunkScores], to chunks: [RunningPrefill.Chunk]
+    ) -> [ChunkOutcome] {
+        precondition(
+            chunks.flatMap(\.sampled) == samples.map(\.attempt)
+                && chunks.filter { $0.firstScore != nil }.map(\.attempt) == scores.map(\.attempt),
+            "samples \(samples.map(\.attempt)), scores \(scores.map(\.attempt)) for chunks \(chunks)")
+        var (samples, scores) = (samples, scores[...])
+        return chunks.map { chunk in
+            defer { samples = samples.dropFirst(chunk.sampled.count) }
+            return ChunkOutcome(
+                chunk: chunk, samples: samples.prefix(chunk.sampled.count),
+                scores: chunk.firstScore == nil ? nil : scores.popFirst())
+        }
+    }
+
+    /// What failed, if anything did.
+    var failure: SampleFailure? {
+        if case .failure(let failure)? = scores?.scores { return failure }
+        for sample in samples { if case .failure(let failure) = sample.token { return failure } }
+        return nil
+    }
+
+    /// The sampled tokens; those of the sequence itself under the name that it has now.
+    func events(of order: SequenceOrder) -> [TokenEvent] {
+        samples.compactMap { sample in
+            try? sample.event(as: order.forks.isEmpty ? order.attempt : sample.attempt, at: order.firstIndex).get()
+        }
+    }
+
+    /// What to say about the prompt's tokens, in pieces. The end of a prompt is always said, even if nothing was to be scored.
+    func scoreReports(of order: SequenceOrder) -> [WorkerMessage] {
+        guard order.scoring != nil else { return [] }
+        var reports: [WorkerMessage] = []
+        var first = chunk.firstScore ?? min(chunk.range.upperBound, order.promptCount)
+        var rest = ((try? scores?.scores.get()) ?? [])[...]
+        while !rest.isEmpty {
+            let piece = Array(rest.prefix(PromptScores.maxCount))
+            reports.append(.promptScored(order.attempt, PromptScores(first: first, tokens: piece)))
+            (first, rest) = (first + piece.count, rest.dropFirst(piece.count))
+        }
+        if chunk.endsPrompt, reports.isEmpty {
+            reports.append(.promptScored(order.attempt, PromptScores(first: order.promptCount, tokens: [])))
+        }
+        return reports
+    }
+}
+
+extension [TokenEvent] {
+    fileprivate mutating func renameAll(_ attempt: AttemptID) {
+        for index in indices { self[index].attempt = attempt }
+    }
+}
+
+extension SequenceOrder {
+    /// How a worker tells what it sampled from the prompt.
+    func report(of first: [TokenEvent]) -> WorkerMessage? {
+        if forks.isEmpty { return first.first.map { .prefillFinished(attempt, $0) } }
+        return .promptForked(attempt, first)
+    }
+
+    /// Whether all that comes of the prompt ends with these tokens.
+    func ends(with first: [TokenEvent]) -> Bool {
+        first.allSatisfy { stop.finishReason(after: $0.token, at: $0.index) != nil }
+    }
 }

@@ -40,12 +40,12 @@ struct LoadGenerator: Sendable {
             priority: query.isUrgent ? .high : .normal, timeout: Self.patience)
         for try await event in client.generate(submission) {
             switch event {
-            case .accepted: break
-            case .tokens(_, let more, _):
+            case .accepted, .prompt: break
+            case .tokens(_, _, let more, _):
                 let now = began.duration(to: .now).seconds
-                tokens += more
+                tokens += more.map(\.token)
                 times += Array(repeating: now, count: more.count)
-            case .finished(let end): completion = end
+            case .finished(_, let end): completion = end
             }
         }
         guard let completion else { throw ClientError.brokenStream("it ended without a completion") }

@@ -29,7 +29,7 @@ import Testing
         #expect(cluster.say("m", .prefillFinished(a, token(a, 0))).emitted == [100])
         cluster.say("m", .embedded(a, row: 0))
         for index in 1...3 { cluster.say("m", .tokens([token(a, Int32(index))])) }
-        guard case .finish(_, let summary)? = cluster.log.endings.first else {
+        guard case .finish(_, _, let summary)? = cluster.log.endings.first else {
             Issue.record("no end")
             return
         }

@@ -128,8 +128,8 @@ extension [Scheduler.Action] {
 
     var emitted: [TokenID] {
         flatMap { action -> [TokenID] in
-            guard case .emit(_, _, let tokens) = action else { return [] }
-            return tokens
+            guard case .emit(_, _, _, let tokens) = action else { return [] }
+            return tokens.map(\.token)
         }
     }
 

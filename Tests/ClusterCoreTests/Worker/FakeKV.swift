@@ -22,7 +22,7 @@ struct FakeKV {
 
     /// The next token after reading all positions of all layers.
     func sample(length: Int, _ table: [BlockID], _ sampling: SamplingContext) -> TokenID {
-        var hash = sampling.parameters.seed &+ UInt64(sampling.index)
+        var hash = sampling.parameters.seed &+ UInt64(sampling.index) &+ UInt64(sampling.parameters.choice) << 32
         for layer in 0..<geometry.layerCount {
             for position in 0..<length { hash = Self.mix(hash, slots[index(layer, table, position)]) }
         }
@@ -36,7 +36,9 @@ struct FakeKV {
     }
 
     /// What a query answers when nothing else happens: `count` tokens.
-    static func answer(to prompt: [TokenID], seed: UInt64, count: Int, geometry: KVGeometry) -> [TokenID] {
+    static func answer(
+        to prompt: [TokenID], seed: UInt64, choice: UInt32 = 0, count: Int, geometry: KVGeometry
+    ) -> [TokenID] {
         let blocks = geometry.blockCount(forTokens: prompt.count + count)
         var kv = FakeKV(geometry: geometry, blockCount: blocks)
         let table = (0..<UInt32(blocks)).map { BlockID($0) }
@@ -45,7 +47,7 @@ struct FakeKV {
         while answer.count < count {
             let length = prompt.count + answer.count
             let sampling = SamplingContext(
-                parameters: SamplingParameters(seed: seed), index: Int32(answer.count), history: nil, promptCount: 0)
+                parameters: SamplingParameters(seed: seed, choice: choice), index: Int32(answer.count), history: nil, promptCount: 0)
             answer.append(kv.sample(length: length, table, sampling))
             kv.writeAllLayers(answer[answer.count - 1], position: length, table)
         }

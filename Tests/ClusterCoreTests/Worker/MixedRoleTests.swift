@@ -236,11 +236,11 @@ final class MixedWorkerAlone {
         let rows = step.rows.map {
             Sample(attempt: $0.attempt, token: .success(token(($0.length, $0.blockTable, $0.sampling))))
         }
-        let chunks = step.chunks.compactMap { chunk in
-            chunk.sampling.map {
+        let chunks = step.chunks.flatMap { chunk in
+            chunk.samples.map {
                 Sample(
-                    attempt: chunk.attempt,
-                    token: .success(token((chunk.start + chunk.tokens.count, chunk.blockTable, $0))))
+                    attempt: $0.attempt,
+                    token: .success(token((chunk.start + chunk.tokens.count, chunk.blockTable, $0.context))))
             }
         }
         return rows + chunks
@@ -250,6 +250,7 @@ final class MixedWorkerAlone {
         let events = reports.flatMap { report -> [TokenEvent] in
             switch report {
             case .prefillFinished(_, let event): [event]
+            case .promptForked(_, let events): events
             case .tokens(let events): events
             default: []
             }
@@ -258,10 +259,14 @@ final class MixedWorkerAlone {
         return events.map(\.token)
     }
 
+    private func copy(_ from: BlockID, _ to: BlockID) {
+        for layer in 0..<WorkerPair.geometry.layerCount { kv.store(kv.payload(layer, from), layer, to) }
+    }
+
     private func carryOut(_ actions: [MixedRole.Action]) {
         for action in actions {
             if case .report(let report) = action { reports.append(report) }
-            if case .copyBlock = action { Issue.record("nothing is shared, so nothing is copied") }
+            if case .copyBlock(let from, let to) = action { copy(from, to) }
         }
     }
 }

@@ -85,7 +85,7 @@ final class WorkerPair {
 
     static func answer(to sequence: SequenceOrder) -> [TokenID] {
         FakeKV.answer(
-            to: sequence.tokens, seed: sequence.sampling.seed, count: Int(sequence.stop.maxTokens), geometry: geometry)
+            to: sequence.tokens, seed: sequence.sampling.seed, choice: sequence.sampling.choice, count: Int(sequence.stop.maxTokens), geometry: geometry)
     }
 
     func submit(_ sequence: SequenceOrder, budget: Int = 0, to worker: Int = 0) {
@@ -134,6 +134,7 @@ final class WorkerPair {
         let events = reports.flatMap { report -> [TokenEvent] in
             switch report {
             case .prefillFinished(_, let event): [event]
+            case .promptForked(_, let events): events
             case .tokens(let events): events
             default: []
             }
@@ -170,10 +171,10 @@ final class WorkerPair {
         carryOut(prefill.handle(.layerStored(layer), at: now))
         layer += 1
         guard layer == Self.geometry.layerCount else { return }
-        let samples = step.chunks.compactMap { chunk in
-            chunk.sampling.map {
-                Sample(attempt: chunk.attempt, token: .success(prefillKV.sample(
-                    length: chunk.start + chunk.tokens.count, chunk.blockTable, $0)))
+        let samples = step.chunks.flatMap { chunk in
+            chunk.samples.map {
+                Sample(attempt: $0.attempt, token: .success(prefillKV.sample(
+                    length: chunk.start + chunk.tokens.count, chunk.blockTable, $0.context)))
             }
         }
         self.step = nil

@@ -91,9 +91,15 @@ def frames(*parts):
 
 TOKEN = struct.pack("<I", 3)
 RECORD = struct.pack("<QIII", 1, 1, 1, 1)
+LOGPROBS = struct.pack("<IfIf", 2, -0.5, 3, -1.5)
+BIAS = struct.pack("<If", 3, -100)
+FORK = struct.pack("<QII", 2, 1, 1)
+SEQUENCE = [TOKEN, BIAS, FORK, b"{}"]
 PAYLOADS = {
-    "blocks": [b"k"], "ControlHeader.tokens": [RECORD], "prefill": [TOKEN], "grant": [TOKEN], "submit": ["Once é".encode()],
-    "ServerHeader.tokens": [TOKEN, b"text"], "finished": [b"text"], "status": [message("WorkerStatus")],
+    "blocks": [b"k"], "ControlHeader.tokens": [RECORD, LOGPROBS], "prefill_finished": [LOGPROBS],
+    "prompt_forked": [RECORD, LOGPROBS], "prompt_scored": [LOGPROBS], "prefill": SEQUENCE, "grant": SEQUENCE,
+    "submit": ["Once é".encode(), BIAS, b"{}"], "ServerHeader.tokens": [TOKEN, LOGPROBS, b"text"],
+    "prompt": [TOKEN, LOGPROBS], "finished": [b"text"], "status": [message("WorkerStatus")],
 }
 
 
@@ -242,6 +248,29 @@ def texts():
     write("json", "equivalent-keys", '{"é":1,"e\\u0301":2,"n":-0.0e-1}')
 
 
+def templates():
+    """The families' templates with one conversation each, and answers with calls. Those without `valid-` are refused."""
+    conversation = [{"role": "system", "content": " S "}, {"role": "user", "content": "hé"}, {"role": "assistant", "content": None, "tool_calls": [
+        {"id": "abcdefghi", "type": "function", "function": {"name": "f", "arguments": {"x": [1, 2.5]}}}]},
+        {"role": "tool", "tool_call_id": "abcdefghi", "content": "3"}]
+    tools = [{"type": "function", "function": {"name": "f", "description": "d", "parameters": {"type": "object", "properties": {"x": {"type": "array"}}}}}]
+    for path in sorted((here.parent / "templates/families").glob("*.jinja")):
+        plain = path.stem in ("llama-2", "mistral-1", "gemma-2", "gemma-3", "llama-3", "phi-3", "smollm-2", "deepseek-2", "qwen-2.5", "mistral-3")
+        variables = {"messages": conversation[1:2] if plain else conversation, "tools": tools, "bos_token": "<s>", "eos_token": "</s>",
+                     "add_generation_prompt": True, "x": [3, "a"]}
+        write("template", path.stem, f"{path.read_text()}\0{compact(variables)}")
+    (here / "template/never-closed").write_text("{% for x in y %}{{ x")
+    (here / "template/raises").write_text("{{ raise_exception('no') }}\0{}")
+    for name, answer in {
+        "hermes": 'See.\n<tool_call>\n{"name": "f", "arguments": {"x": [1, "}\\""]}}\n</tool_call>\n<tool_call>{"arguments": "{}", "name": "é"}</tool_call>',
+        "llama": '<|python_tag|>{"type": "function", "name": "f", "parameters": {"x": {}}}; {"name": "g", "parameters": {}}',
+        "mistral": '[TOOL_CALLS] [{"name": "f", "arguments": {}}, {"name": "g", "arguments": {"x": 1}}]',
+        "mistral-named": '[TOOL_CALLS]f[ARGS]{"x": 1}[TOOL_CALLS]g[CALL_ID]abcdefghi[ARGS]{}',
+    }.items():
+        write("toolcalls", name, answer)
+    (here / "toolcalls/text").write_text("Only text, é < <tool_cal [TOOL")
+
+
 if __name__ == "__main__":
     messages()
     checkpoints()
@@ -249,3 +278,29 @@ if __name__ == "__main__":
     gguf()
     tokenizers()
     texts()
+    templates()
+
+
+# Constraints
+
+SCHEMAS = {
+    "object": '{"type":"object","properties":{"a":{"type":"string","minLength":1},"b":{"type":["integer","null"],"minimum":-3}},"required":["a"]}',
+    "tree": '{"$defs":{"t":{"type":"object","properties":{"n":{"anyOf":[{"$ref":"#/$defs/t"},{"const":null}]}},"required":["n"]}},"$ref":"#/$defs/t"}',
+    "array": '{"type":"array","prefixItems":[{"enum":["x",1.5,{"y":[]}]}],"items":{"type":"boolean"},"minItems":1,"maxItems":4}',
+    "string": '{"type":"string","pattern":"^[a-c]+$","maxLength":5}',
+    "number": '{"allOf":[{"type":"number","exclusiveMinimum":0.25},{"maximum":1e1}]}',
+    "keys": '{"patternProperties":{"^x":{"type":"null"}},"additionalProperties":{"type":"integer"},"maxProperties":3}',
+    "one": '{"oneOf":[{"properties":{"k":{"const":"a"}},"required":["k"]},{"properties":{"k":{"const":"b"}},"required":["k"]}]}',
+}
+for name, text in SCHEMAS.items():
+    write("schema", name, text)
+write("schema", "any", "true")
+for name, text in {
+    "classes": r"[a-z\d_]+@[^\s@]{2,5}\.(?:com|org)?", "anchors": "^(a|b$|^c)$", "escapes": r"\u00e9\x41\u{1F600}\t[\-\]]*?", "counts": "(ab{2,3}){1,}|c{0}",
+}.items():
+    write("regex", name, text)
+for name, text in {
+    "sums": 'root ::= term ([-+] term)*\nterm ::= [0-9]+ | "(" root ")"\n', "lines": 'root ::= (\n  "a" | # comment\n  "\\x41\\n" b?\n)\nb ::= [^"\\]]{1,3} .\n',
+    "words": 'root ::= [a-z]+ ("-" [a-z]+)* # words', "lists": 'root ::= "" | item "," root\nitem ::= "x"+ | [\\u00e9-\\u0fff]{2}\n',
+}.items():
+    write("gbnf", name, text)

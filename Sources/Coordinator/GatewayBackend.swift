@@ -1,0 +1,62 @@
+import ClusterCore
+import Gateway
+import Synchronization
+import Transport
+
+/// The front end for the HTTP server: what it asks is done on the shell's thread, what it is told comes as a stream.
+final class GatewayBackend: ServingBackend {
+    /// Events that a client may leave unread before it counts as gone. Its socket's buffers come on top.
+    private static let mostUnreadEvents = 8192
+
+    let model: ServedModel
+    private let shell: CoordinatorShell
+    private let lastID = Atomic(LocalClients.firstID)
+
+    init(shell: CoordinatorShell, model: ServedModel) {
+        self.shell = shell
+        self.model = model
+    }
+
+    func reception() async -> Reception { await shell.reception }
+
+    func status() async -> ClusterStatus { await shell.status }
+
+    func measurements() async -> ServingMetrics { await shell.measurements }
+
+    func submit(_ submissions: [Submission]) -> AnswerStream {
+        let id = ClientID(lastID.wrappingAdd(1, ordering: .relaxed).newValue)
+        let (stream, continuation) = AsyncThrowingStream<AnswerEvent, any Error>.makeStream(
+            bufferingPolicy: .bufferingOldest(Self.mostUnreadEvents))
+        let shell = shell
+        let cancel: @Sendable () -> Void = {
+            continuation.finish(throwing: CancellationError())
+            shell.onThread { $0.part(with: id) }
+        }
+        continuation.onTermination = { if case .cancelled = $0 { cancel() } }
+        // In the order of the calls, so that nobody joins who has left before.
+        shell.onThread { shell in
+            shell.join(id, LocalClient(continuation, requests: submissions.count))
+            for (index, submission) in submissions.enumerated() {
+                shell.submit(ClientRequestKey(client: id, key: UInt64(index)), submission)
+            }
+        }
+        return AnswerStream(events: stream, cancel: cancel)
+    }
+}
+
+extension CoordinatorShell {
+    /// Runs `body` on the thread, after what was asked of it before.
+    nonisolated func onThread(_ body: @escaping @Sendable (isolated CoordinatorShell) -> Void) {
+        thread.run { [weak self] in self?.assumeIsolated { body($0) } }
+    }
+
+    var reception: Reception { Reception(refusal: refusal, numerics: numerics) }
+
+    func join(_ id: ClientID, _ client: LocalClient) { local.join(id, client) }
+
+    /// A client within the process wants nothing any more.
+    func part(with id: ClientID) {
+        local.leave(id)
+        leave(id)
+    }
+}

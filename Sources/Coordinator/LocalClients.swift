@@ -1,0 +1,77 @@
+import ClusterCore
+import Gateway
+
+/// Clients within this process: requests of the HTTP server. Each group of requests that belong together is one.
+struct LocalClients {
+    /// Numbers of peers count from 1 and never come this far.
+    static let firstID: UInt64 = 1 << 63
+
+    private var clients: [ClientID: LocalClient] = [:]
+
+    func knows(_ client: ClientID) -> Bool { client.rawValue >= Self.firstID }
+
+    mutating func join(_ id: ClientID, _ client: LocalClient) { clients[id] = client }
+
+    mutating func leave(_ id: ClientID) { clients[id] = nil }
+
+    /// - Returns: `false` if the client is gone, or has failed and with it whatever else it has open.
+    mutating func tell(_ key: ClientRequestKey, _ message: ServerMessage) -> Bool {
+        guard var client = clients[key.client] else { return false }
+        let outcome = client.take(message, of: Int(key.key))
+        clients[key.client] = outcome == .goesOn ? client : nil
+        return outcome != .isGone
+    }
+}
+
+/// Requests that were submitted together, and who waits for their answers.
+struct LocalClient {
+    let continuation: AsyncThrowingStream<AnswerEvent, any Error>.Continuation
+    /// Choices that have not ended, by request.
+    private var openChoices: [Int32]
+
+    init(_ continuation: AsyncThrowingStream<AnswerEvent, any Error>.Continuation, requests: Int) {
+        self.continuation = continuation
+        openChoices = Array(repeating: 1, count: requests)
+    }
+
+    enum Outcome {
+        case goesOn
+        /// All answers are complete.
+        case hasAll
+        /// Nobody takes the answers; what is open is to be cancelled.
+        case isGone
+    }
+
+    mutating func take(_ message: ServerMessage, of request: Int) -> Outcome {
+        switch message {
+        case .accepted(_, let acceptance):
+            openChoices[request] = acceptance.choices
+            return pass(.accepted(acceptance), of: request)
+        case .prompt(_, let first, let tokens): return pass(.prompt(first: first, tokens), of: request)
+        case .tokens(_, let choice, let firstIndex, let tokens, let text):
+            return pass(.tokens(choice: choice, firstIndex: firstIndex, tokens, text: text), of: request)
+        case .finished(_, let choice, let completion):
+            openChoices[request] -= 1
+            let outcome = pass(.finished(choice: choice, completion), of: request)
+            guard outcome == .goesOn, openChoices.allSatisfy({ $0 == 0 }) else { return outcome }
+            continuation.finish()
+            return .hasAll
+        case .failed(_, let failure):
+            continuation.finish(throwing: failure)
+            // Of one request alone, nothing else is open.
+            return openChoices.count == 1 ? .hasAll : .isGone
+        case .hello, .pong, .status, .event, .unknownClient: return .goesOn
+        }
+    }
+
+    private func pass(_ kind: AnswerEvent.Kind, of request: Int) -> Outcome {
+        switch continuation.yield(AnswerEvent(request: request, kind: kind)) {
+        case .enqueued: return .goesOn
+        case .dropped:
+            continuation.finish(throwing: RequestFailure(code: .cancelled, message: "the client reads too slowly"))
+            return .isGone
+        case .terminated: return .isGone
+        @unknown default: return .goesOn
+        }
+    }
+}

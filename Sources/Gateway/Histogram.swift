@@ -1,0 +1,31 @@
+/// Counts of observed durations by upper bound, as Prometheus has them.
+public struct Histogram: Sendable, Hashable {
+    /// Upper bounds in seconds, ascending; the last bucket, without a bound, is not among them.
+    public let bounds: [Double]
+    /// Observations in each bucket alone, the one without a bound last.
+    public private(set) var counts: [UInt64]
+    /// Seconds of all observations.
+    public private(set) var sum: Double = 0
+
+    public init(bounds: [Double]) {
+        self.bounds = bounds
+        counts = Array(repeating: 0, count: bounds.count + 1)
+    }
+
+    public var count: UInt64 { counts.reduce(0, &+) }
+
+    public mutating func observe(_ duration: Duration) {
+        let seconds = max(0, duration / .seconds(1))
+        counts[bounds.firstIndex { seconds <= $0 } ?? bounds.count] &+= 1
+        sum += seconds
+    }
+
+    /// From a millisecond to forty minutes: the time of a phase, or of a request.
+    static let phase = Histogram(bounds: [
+        0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 20, 40, 80, 160, 640, 2560,
+    ])
+    /// The time between two tokens.
+    static let token = Histogram(bounds: [
+        0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 20, 40, 80,
+    ])
+}

@@ -1,0 +1,127 @@
+import ClusterCore
+import Generation
+
+/// Metrics in Prometheus' text format, under vLLM's names where it has one.
+struct PrometheusText {
+    static let contentType = "text/plain; version=0.0.4; charset=utf-8"
+
+    private(set) var text = ""
+    private let model: String
+
+    init(metrics: ServingMetrics, status: ClusterStatus, model: String) {
+        self.model = model
+        write(status)
+        write(status.workers)
+        write(metrics)
+    }
+
+    // MARK: Families
+
+    private mutating func write(_ status: ClusterStatus) {
+        gauge("num_requests_running", "Requests that any worker holds.", Double(status.running))
+        gauge("num_requests_waiting", "Requests without a worker.", Double(status.waiting))
+        family("workers", "gauge", "Workers by role and state.")
+        for role in WorkerRole.allCases {
+            for state in WorkerStatus.State.allCases {
+                let count = status.workers.count { $0.role == role && $0.state == state }
+                sample("workers", [("role", role.rawValue), ("state", state.rawValue)], Double(count))
+            }
+        }
+    }
+
+    private mutating func write(_ all: [WorkerStatus]) {
+        let workers = all.filter { $0.state != .lost }
+        let decoding = workers.filter(\.role.decodes)
+        let used = decoding.reduce(0) { $0 + $1.load.referencedBlocks }
+        let blocks = decoding.reduce(0) { $0 + $1.blockCount }
+        gauge(
+            "kv_cache_usage_perc", "KV blocks in use, of those of all workers that decode; 1 is all.",
+            blocks > 0 ? Double(used) / Double(blocks) : 0)
+        perWorker("kv_cache_usage_by_worker", "gauge", "KV blocks in use, of the worker's; 1 is all.", workers) {
+            $0.blockCount > 0 ? Double($0.load.referencedBlocks) / Double($0.blockCount) : 0
+        }
+        perWorker("batch_rows", "gauge", "Rows of the running batch, or prompts being computed.", workers) { Double($0.load.rows) }
+        perWorker("parked_requests", "gauge", "Requests whose KV is put aside.", workers) { Double($0.load.parking.queries) }
+        perWorker("embeds_total", "counter", "Queries that entered a running batch.", decoding) { Double($0.load.work.batch.embeds) }
+        perWorker("steps_total", "counter", "Forward passes.", workers) { Double($0.load.work.steps) }
+        perWorker("idle_computation_ratio", "gauge", "Token rows computed for nothing, of all.", workers) {
+            $0.load.work.idleRatio ?? 0
+        }
+    }
+
+    private mutating func write(_ metrics: ServingMetrics) {
+        counter("prompt_tokens_total", "Tokens of accepted prompts.", metrics.promptTokens)
+        counter("generation_tokens_total", "Tokens delivered.", metrics.generationTokens)
+        counter("num_preemptions_total", "Rows that gave way to others, and attempts that began again.", metrics.parks &+ metrics.retries)
+        family("request_success_total", "counter", "Requests answered, by why they ended.")
+        for reason in FinishReason.allCases {
+            sample("request_success_total", [("finished_reason", reason.rawValue)], Double(metrics.finished[reason] ?? 0))
+        }
+        family("request_failure_total", "counter", "Requests accepted and not answered, by why.")
+        for code in RequestFailure.Code.allCases {
+            sample("request_failure_total", [("code", code.rawValue)], Double(metrics.failed[code] ?? 0))
+        }
+        family("request_refused_total", "counter", "Requests refused before any work, by why.")
+        for code in RequestFailure.Code.allCases {
+            sample("request_refused_total", [("code", code.rawValue)], Double(metrics.refused[code] ?? 0))
+        }
+        histogram("time_to_first_token_seconds", "From submission to the first token.", metrics.timeToFirstToken)
+        histogram("inter_token_latency_seconds", "Between two tokens of an answer.", metrics.interTokenLatency)
+        histogram("e2e_request_latency_seconds", "From submission to the last token.", metrics.requestLatency)
+        histogram("request_queue_time_seconds", "From submission to the start of the prefill.", metrics.queueTime)
+        histogram("request_prefill_time_seconds", "From the start of the prefill to the first token.", metrics.prefillTime)
+        histogram("request_transfer_time_seconds", "From the first token until the KV was whole where it is decoded.", metrics.transferTime)
+        histogram("request_decode_time_seconds", "From the first token to the last.", metrics.decodeTime)
+    }
+
+    // MARK: Lines
+
+    private mutating func family(_ name: String, _ type: String, _ help: String) {
+        text += "# HELP baton:\(name) \(help)\n# TYPE baton:\(name) \(type)\n"
+    }
+
+    private mutating func sample(_ name: String, _ labels: [(String, String)], _ value: Double) {
+        let all = [("model_name", model)] + labels
+        text += "baton:\(name){\(all.map { "\($0)=\"\(Self.escape($1))\"" }.joined(separator: ","))} \(Self.shown(value))\n"
+    }
+
+    private mutating func gauge(_ name: String, _ help: String, _ value: Double) {
+        family(name, "gauge", help)
+        sample(name, [], value)
+    }
+
+    private mutating func counter(_ name: String, _ help: String, _ value: UInt64) {
+        family(name, "counter", help)
+        sample(name, [], Double(value))
+    }
+
+    private mutating func perWorker(
+        _ name: String, _ type: String, _ help: String, _ workers: [WorkerStatus], _ value: (WorkerStatus) -> Double
+    ) {
+        family(name, type, help)
+        for worker in workers {
+            sample(name, [("worker", worker.worker.name), ("role", worker.role.rawValue)], value(worker))
+        }
+    }
+
+    private mutating func histogram(_ name: String, _ help: String, _ histogram: Histogram) {
+        family(name, "histogram", help)
+        var count: UInt64 = 0
+        for (index, bound) in histogram.bounds.enumerated() {
+            count &+= histogram.counts[index]
+            sample(name + "_bucket", [("le", Self.shown(bound))], Double(count))
+        }
+        sample(name + "_bucket", [("le", "+Inf")], Double(histogram.count))
+        sample(name + "_sum", [], histogram.sum)
+        sample(name + "_count", [], Double(histogram.count))
+    }
+
+    /// Whole numbers without a fraction.
+    private static func shown(_ value: Double) -> String {
+        Int(exactly: value).map(String.init) ?? "\(value)"
+    }
+
+    private static func escape(_ label: String) -> String {
+        label.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"").replacing("\n", with: "\\n")
+    }
+}
