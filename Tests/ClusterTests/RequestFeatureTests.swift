@@ -4,6 +4,7 @@ import Foundation
 import Generation
 import Inference
 import Kernels
+import LocalCluster
 import Testing
 
 /// The same request alone in this process.
