@@ -5,6 +5,7 @@ import Generation
 import Inference
 import Kernels
 import LocalCluster
+import Subprocess
 import Testing
 
 /// The same request alone in this process.
