@@ -4,6 +4,8 @@ import Foundation
 import Generation
 import Inference
 import Kernels
+import LocalCluster
+import Subprocess
 import Testing
 
 /// The same request alone in this process.
