@@ -142,7 +142,7 @@ import Testing
         // The depth that the default allows, on a thread with half a megabyte.
         let source = "{% macro m(x) %}{% if x %}{% for i in [1] %}{{ ((m(x - 1))) }}{% endfor %}{% endif %}{% endmacro %}{{ m(100000) }}"
         #expect(SmallStack.run { self.kind(source) } == .limit)
-        let nested = "{{ " + String(repeating: "(", count: 90) + "1" + String(repeating: ")", count: 90) + " }}"
+        let nested = "{{ " + String(repeating: "(", count: 45) + "1" + String(repeating: ")", count: 45) + " }}"
         #expect(SmallStack.run { self.kind(nested) == nil } == true)
         let unclosed = "{{ " + String(repeating: "[", count: 10_000)
         #expect(SmallStack.run { self.kind(unclosed) } == .syntax)

@@ -6,6 +6,7 @@
 Left out on purpose are results that show a memory address, `safe` (which here leaves no mark on a string), and a name that a block `set`
 reads while it is being set.
 """
+import copy
 import json
 import random
 import re
@@ -162,7 +163,8 @@ def main(seed, count, path):
         author = Author(f"{seed}-{index}")
         template = author.block(2) if index % 2 else "{{ " + author.expression(4) + " }}"
         variables = VARIABLES[index % len(VARIABLES)]
-        outcome = rendered(template, variables)
+        # Jinja2's `indent` changes the list that it is wrongly given.
+        outcome = rendered(template, copy.deepcopy(variables))
         if not re.search(r"at 0x|<Macro|<generator|<Namespace", outcome.get("text", "")):
             cases.append({"template": template, "variables": variables, **outcome})
     with open(path, "w") as file:
