@@ -2,6 +2,7 @@ import ArgumentParser
 import Experiments
 import Foundation
 import Grammar
+import Kernels
 import ProgramSupport
 
 struct BenchGrammar: ParsableCommand {
@@ -37,6 +38,11 @@ struct BenchGrammar: ParsableCommand {
     @Option(help: "YAML file with the same names as these options.")
     var config: String?
 
+    private struct Report: Encodable {
+        var masks: [GrammarBenchmark.Row]
+        var sampling: [MaskedSamplingBenchmark.Row]
+    }
+
     func validate() throws {
         guard (1024...1 << 20).contains(vocabulary) else { throw ValidationError("--vocabulary must be 1024 to \(1 << 20)") }
         guard step > 0, step.isFinite else { throw ValidationError("--step must be more than 0") }
@@ -50,7 +56,9 @@ struct BenchGrammar: ParsableCommand {
         for (name, constraint) in GrammarBenchmark.constraints {
             rows.append(try benchmark.measure(name, constraint, answers: answers, passes: passes, maxTokens: maxTokens))
         }
-        if json { return try printJSON(rows) }
+        let sampling = try MaskedSamplingBenchmark.measure(
+            vocabulary: vocabulary, kernels: KernelSet.select(environment: ProcessInfo.processInfo.environment))
+        if json { return try printJSON(Report(masks: rows, sampling: sampling)) }
         print("| constraint | states | compile, ms | cold: worst, µs | cold: median | warm: median | warm: mean | warm: p99 | of a step, % | MiB |")
         print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
         for row in rows {
@@ -58,6 +66,13 @@ struct BenchGrammar: ParsableCommand {
                 format: "| %@ | %d | %.1f | %.0f | %.0f | %.1f | %.1f | %.1f | %.2f | %.1f |", row.constraint, row.states, row.compileMilliseconds,
                 row.coldWorstMicroseconds, row.coldMicroseconds, row.warmMicroseconds, row.warmMeanMicroseconds, row.warmP99Microseconds,
                 100 * row.stepShare, row.megabytes))
+        }
+        print("\n| sampling a row, µs | no mask | 75 % of the tokens | 1 % | one token |")
+        print("| --- | --- | --- | --- | --- |")
+        for row in sampling {
+            print(String(
+                format: "| %@ | %.0f | %.0f | %.0f | %.0f |", row.sampling, row.unmaskedMicroseconds, row.manyMicroseconds, row.fewMicroseconds,
+                row.forcedMicroseconds))
         }
     }
 }

@@ -27,13 +27,13 @@ public final class GrammarShop: Sendable {
     /// - Parameters:
     ///   - capacity: constraints that are kept.
     ///   - load: the model's vocabulary; called at most once, on the thread that needs it first.
-    public init(capacity: Int = 64, load: @escaping @Sendable () throws -> TokenVocabulary) {
+    public init(capacity: Int = 32, load: @escaping @Sendable () throws -> TokenVocabulary) {
         stock = Mutex(Stock(compiled: GrammarCache(capacity: capacity)))
         self.load = load
     }
 
     /// For the model at `path`: a directory in Hugging Face's layout, or a GGUF file.
-    public convenience init(model path: String, capacity: Int = 64) {
+    public convenience init(model path: String, capacity: Int = 32) {
         self.init(capacity: capacity) { try TokenVocabulary(Tokenizer(modelPath: path)) }
     }
 

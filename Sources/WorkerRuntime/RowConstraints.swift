@@ -39,7 +39,7 @@ final class RowConstraints<RowID: Hashable> {
     /// - Parameters:
     ///   - capacity: grammars whose masks are kept.
     ///   - rowCapacity: rows whose states are kept; more than run at a time.
-    init(_ shop: GrammarShop, capacity: Int = 16, rowCapacity: Int = 4096) {
+    init(_ shop: GrammarShop, capacity: Int = 8, rowCapacity: Int = 4096) {
         self.shop = shop
         self.rowCapacity = rowCapacity
         tables = GrammarCache(capacity: capacity)

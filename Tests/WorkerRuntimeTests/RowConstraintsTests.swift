@@ -1,3 +1,4 @@
+import Foundation
 import Generation
 import Grammar
 import Synchronization
@@ -78,6 +79,14 @@ import Testing
         #expect(constraints.mask(of: row(2, [], .regex("("))) == .failure(.syntax(source: .regex, offset: 1, "missing )")))
         let broken = GrammarShop { throw GrammarError.unsupportedVocabulary("none") }
         #expect(RowConstraints<Int>(broken).mask(of: row(1, [])) == .failure(.unsupportedVocabulary("none")))
+    }
+
+    @Test func theVocabularyComesFromTheModel() throws {
+        let house = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+        let tables = try GrammarShop(model: house.appendingPathComponent("Models/baton-tiny").path).tables(of: .regex("[a-z ]+"))
+        #expect(tables.grammar.vocabulary.size == 2048 && tables.grammar.vocabulary.longestToken > 4)
+        let missing = GrammarShop(model: "/nowhere")
+        #expect(throws: GrammarError.self) { try missing.tables(of: .regex("a")) }
     }
 
     @Test func theVocabularyIsLoadedOnceAndNotBeforeItIsNeeded() throws {

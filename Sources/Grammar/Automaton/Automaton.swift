@@ -60,7 +60,8 @@ struct Automaton: Sendable, Hashable {
     /// By state, the first state from which the same happens as long as fewer than `length` bytes are read. Masks look no
     /// further than the longest token, so that the places of a long count, say of characters, have few masks.
     func representatives(length: Int) -> [Int32] {
-        var classes = isFinal.map { $0 ? UInt64(1) : 0 }
+        // What a state needs to come to its end counts where nesting nears its limit.
+        var classes = zip(isFinal, needs).map { UInt64($0 ? 1 : 0) | UInt64(UInt32(bitPattern: $1)) << 1 }
         var classCount = Set(classes).count
         for _ in 0..<length {
             var refined = classes

@@ -15,7 +15,7 @@ indirect enum Expression: Sendable, Hashable {
     case call(Int)
     /// What an automaton without calls accepts.
     case automaton(RuleAutomaton)
-    /// Nothing, at the beginning or at the end of the text only; see ``RuleGraph/determinized(_:anchored:)``.
+    /// Nothing, at the beginning or at the end of the text only; see ``RuleGraph/determinized(isNullable:_:)``.
     case textStart, textEnd
 
     static func text(_ text: String) -> Expression { .bytes(Array(text.utf8)) }

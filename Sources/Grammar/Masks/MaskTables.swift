@@ -19,7 +19,7 @@ public struct MaskTables: Sendable {
     /// Bytes of kept masks.
     private var walkByteCount = 0
 
-    private static let greatestWalkByteCount = 32 << 20
+    private static let greatestWalkByteCount = 16 << 20
 
     private struct WalkKey: Hashable {
         var state: Int32

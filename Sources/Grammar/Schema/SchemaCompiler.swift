@@ -11,7 +11,8 @@ import JSONReader
 /// An answer is narrower than the schema in these ways. Properties come in the schema's order, those that it does not name last. Where
 /// `properties` are named, others may come only if `additionalProperties` says so. Without `type`, other keywords say which one is meant. White space
 /// is a space, or a line end and up to 32 spaces, and only where printers put it. Strings with a pattern, format or
-/// list of values escape only what must be, and bounded numbers have no exponent.
+/// list of values escape only what must be, and bounded numbers have no exponent. It is wider in one: a name that the schema does not list may come
+/// twice, and then its last value counts, as readers of JSON have it; both values obey the schema.
 public struct SchemaCompiler {
     typealias Node = SchemaDocument.Node
     typealias Conjunction = SchemaExpansion.Conjunction

@@ -40,7 +40,7 @@ enum SchemaKeyword {
         switch name {
         case "title", "description", "default", "examples", "example", "deprecated", "readOnly", "writeOnly", "$comment", "$schema",
             "$defs", "definitions", "discriminator", "externalDocs", "xml", "contentMediaType", "contentEncoding", "contentSchema",
-            "$anchor", "strict":
+            "$anchor":
             self = .annotation
         case "$ref", "allOf", "anyOf", "oneOf": self = .applicator
         case "type", "nullable": self = .type
