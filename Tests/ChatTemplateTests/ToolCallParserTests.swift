@@ -127,7 +127,7 @@ import Testing
         #expect(parser.append(":1") == [.arguments(index: 0, ":1")])
     }
 
-    @Test func hostileAnswersTakeLinearTime() {
+    @Test func manyCallsThatNeverBeginAreText() {
         let open = "<tool_call>{\"arguments\":{\"a\":"
         let nested = String(repeating: open, count: 20_000)
         var text = ""

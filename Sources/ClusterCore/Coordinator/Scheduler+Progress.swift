@@ -39,7 +39,8 @@ extension Scheduler {
                 takeToken(event, slot, from: worker, at: now, into: &actions)
             }
         case .parked(let attempt):
-            guard let slot = request(attempt, decodedBy: worker) else { return }
+            // A prompt with choices is never a row itself.
+            guard let slot = request(attempt, decodedBy: worker), !requests[slot].isPrompt else { return }
             park(slot, at: now, into: &actions)
         case .left(let attempt, let row):
             observe(attempt.request, .left(name(worker), row: row), into: &actions)
@@ -107,6 +108,7 @@ extension Scheduler {
     private mutating func finishTransfer(_ slot: Int, at now: Instant, into actions: inout [Action]) {
         guard requests[slot].knowsFirstToken else {
             let reason = "the KV was acknowledged before the first token was told"
+            if requests[slot].isPrompt { return loseHolder(of: slot, reason, at: now, into: &actions) }
             retry(slot, reason, keepingHolder: false, at: now, into: &actions)
             return
         }

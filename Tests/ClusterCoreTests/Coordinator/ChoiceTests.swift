@@ -117,6 +117,22 @@ import Testing
         cluster.scheduler.checkInvariants()
     }
 
+    /// What a worker says that does not know its business changes nothing for others.
+    @Test func nonsenseAboutAPromptIsHarmless() {
+        var cluster = cluster()
+        cluster.say("d", .parked(name(1)))
+        cluster.say("d", .tokens([token(1, 0, 5)]))
+        cluster.say("p", .prefillFinished(name(1), token(1, 0, 5)))
+        cluster.say("p", .promptForked(name(1), [first(2, 20), first(3, 30), first(2, 21), first(99, 1), first(1, 1)]))
+        cluster.say("p", .promptForked(name(1), [first(2, 22)]))
+        #expect(cluster.log.choices == [Told(0, 0, [20]), Told(1, 0, [30])])
+        cluster.say("p", .transferFinished(name(1)))
+        #expect(cluster.say("d", .tokens([token(2, 1, 21), token(3, 1, 31)])).choices == [Told(0, 1, [21]), Told(1, 1, [31])])
+        var other = self.cluster()
+        other.say("p", .transferFinished(name(1)))
+        #expect(other.log.prefills.count == 2)
+    }
+
     @Test func blocksOfThePromptArePaidForOnce() throws {
         var cluster = cluster(choices: 8)
         let budget = try #require(cluster.log.orders(to: "d").compactMap { message -> Int? in
