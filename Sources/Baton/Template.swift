@@ -1,6 +1,7 @@
 import ArgumentParser
 import ChatTemplate
 import Foundation
+import Inference
 import JSONReader
 import ProgramSupport
 import RequestAdmission

@@ -5,7 +5,7 @@ extension FuzzTarget {
     /// The kinds of messages that may arrive where this one's do.
     var families: [any FramedMessage.Type] {
         switch self {
-        case .json, .config, .tokenizer, .template, .toolcalls, .schema, .regex, .gbnf, .safetensors, .gguf: []
+        case .json, .config, .tokenizer, .template, .toolcalls, .safetensors, .gguf, .schema, .regex, .gbnf: []
         case .kv: [KVSending.self, KVReceiving.self]
         case .control: [ControlMessage.self]
         case .rpc: [ClientMessage.self, ServerMessage.self]

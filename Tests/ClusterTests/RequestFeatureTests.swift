@@ -72,7 +72,7 @@ extension ClusterTests {
                 submission.stopTokens = [3, 5, 7, 11, 13, 17, 19, 23]
                 submission.minTokens = 12
             }
-            if number % 6 == 0 { (submission.maxTokens, submission.promptLogprobs, submission.logprobs) = (0, 2, nil) }
+            if number == 0 || number % 6 == 3 { (submission.maxTokens, submission.promptLogprobs) = (0, 2) }
             if number % 7 == 4 { submission.maxTokens = 1 }
             return submission
         }
