@@ -6,7 +6,9 @@ import JSONReader
 import Logging
 import NIOCore
 import NIOPosix
+import RequestAdmission
 import Testing
+import Tokenizer
 
 @testable import Gateway
 
