@@ -2,6 +2,7 @@ import BatonClient
 import ClusterCore
 import Foundation
 import FoundationNetworking
+import Generation
 import LocalCluster
 import Testing
 
