@@ -17,7 +17,7 @@ final class GatewayBackend: ServingBackend {
         self.model = model
     }
 
-    func reception() async -> Reception { await shell.reception }
+    func reception() async -> Reception { await shell.receive() }
 
     func status() async -> ClusterStatus { await shell.status }
 
@@ -50,7 +50,11 @@ extension CoordinatorShell {
         thread.run { [weak self] in self?.assumeIsolated { body($0) } }
     }
 
-    var reception: Reception { Reception(refusal: refusal, numerics: numerics) }
+    /// A refusal counts as one: the caller does not submit what it would refuse.
+    func receive() -> Reception {
+        if let refusal { measurements.noteRefusal(refusal.code) }
+        return Reception(refusal: refusal, numerics: numerics)
+    }
 
     func join(_ id: ClientID, _ client: LocalClient) { local.join(id, client) }
 

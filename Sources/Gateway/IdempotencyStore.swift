@@ -43,10 +43,10 @@ final class IdempotencyStore: Sendable {
     ///   - request: digest of what is asked.
     func claim(_ key: String, request: [UInt8], at now: ContinuousClock.Instant = .now) -> Claim {
         state.withLock { state in
-            forgetOld(&state, at: now)
-            if let entry = state.entries[key], !entry.recording.isAbandoned {
+            if let entry = state.entries[key], !entry.recording.isAbandoned, now - entry.began <= configuration.lifetime {
                 return entry.request == request ? .known(entry.recording) : .conflict
             }
+            forgetOld(&state, at: now)
             let recording = ReplyRecording()
             if state.entries.updateValue(Entry(request: request, recording: recording, began: now), forKey: key) == nil {
                 state.order.append(key)

@@ -47,12 +47,12 @@ import Testing
             let connection = try RawConnection(port: port)
             for stream in [false, true, false] {
                 connection.send(request(#"{"prompt": "x", "stream": \#(stream)}"#))
-                let answer = connection.read { stream ? $0.hasSuffix("0\r\n\r\n") : $0.hasSuffix("}") }
+                let answer = await connection.read { stream ? $0.hasSuffix("0\r\n\r\n") : $0.hasSuffix("}") }
                 #expect(answer.hasPrefix("HTTP/1.1 200 OK"))
                 #expect(answer.contains("Hello"))
             }
             connection.send(request("{}") + request(#"{"prompt": "x"}"#))
-            let both = connection.read { $0.hasSuffix("}}") && $0.contains("Hello") || $0.hasSuffix("}") && $0.contains("Hello") }
+            let both = await connection.read { $0.hasSuffix("}}") && $0.contains("Hello") || $0.hasSuffix("}") && $0.contains("Hello") }
             #expect(both.contains("HTTP/1.1 400") && both.contains("HTTP/1.1 200"))
         }
     }
@@ -65,7 +65,7 @@ import Testing
                 let connection = try RawConnection(port: port)
                 connection.send(request(#"{"prompt": "x", "stream": \#(stream)}"#))
                 try await eventually("the request is there") { !backend.submissions.isEmpty }
-                if stream, case .endless = script { _ = connection.read { $0.contains("word") } }
+                if stream, case .endless = script { _ = await connection.read { $0.contains("word") } }
                 connection.close()
                 try await eventually("it is cancelled") { backend.cancellations > 0 }
             }
@@ -78,13 +78,13 @@ import Testing
             let body = #"{"prompt": "x", "stream": true}"#
             let (first, second) = (try RawConnection(port: port), try RawConnection(port: port))
             first.send(request(body, headers: headers))
-            _ = first.read { $0.contains("word") }
+            _ = await first.read { $0.contains("word") }
             second.send(request(body, headers: headers))
-            _ = second.read { $0.contains("word") }
+            _ = await second.read { $0.contains("word") }
             #expect(backend.submissions.count == 1)
             first.close()
             // The second one still reads.
-            _ = second.read { $0.components(separatedBy: "word").count > 200 }
+            _ = await second.read { $0.components(separatedBy: "word").count > 200 }
             #expect(backend.cancellations == 0)
             second.close()
             try await eventually("it is cancelled") { backend.cancellations > 0 }
@@ -102,16 +102,16 @@ import Testing
             for text in texts {
                 let connection = try RawConnection(port: port)
                 connection.send(text)
-                let answer = connection.read()
+                let answer = await connection.read()
                 #expect(answer.hasPrefix("HTTP/1.1 400"), "\(text.debugDescription): \(answer)")
                 #expect(answer.contains("\"error\""), "\(text.debugDescription)")
             }
             let long = try RawConnection(port: port)
             long.send("GET /livez HTTP/1.1\r\nHost: x\r\nX-Long: \(String(repeating: "x", count: 100_000))\r\n\r\n")
-            #expect(long.read().hasPrefix("HTTP/1.1 431"))
+            #expect(await long.read().hasPrefix("HTTP/1.1 431"))
             let alive = try RawConnection(port: port)
             alive.send("GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-            #expect(alive.read().hasPrefix("HTTP/1.1 200"))
+            #expect(await alive.read().hasPrefix("HTTP/1.1 200"))
         }
     }
 
@@ -121,7 +121,7 @@ import Testing
             let body = Array(#"{"prompt": ""#.utf8) + [0xFF, 0xC3] + Array("\"}".utf8)
             connection.send("POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: \(body.count)\r\n\r\n")
             connection.send(body)
-            let answer = connection.read { $0.contains("\r\n\r\n{") }
+            let answer = await connection.read { $0.contains("\r\n\r\n{") }
             #expect(answer.hasPrefix("HTTP/1.1 400"))
             #expect(answer.contains("UTF-8"))
         }
@@ -131,14 +131,14 @@ import Testing
         try await serve(.silence) { port, _ in
             let connection = try RawConnection(port: port)
             connection.send("POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000000\r\n\r\n")
-            let answer = connection.read()
+            let answer = await connection.read()
             #expect(answer.hasPrefix("HTTP/1.1 413"))
             // Without a length it is counted.
             let chunked = try RawConnection(port: port)
             chunked.send("POST /v1/completions HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
             let chunk = "100000\r\n" + String(repeating: " ", count: 0x100000) + "\r\n"
             for _ in 0..<9 { chunked.send(chunk) }
-            #expect(chunked.read { $0.contains("\r\n\r\n") }.hasPrefix("HTTP/1.1 413"))
+            #expect(await chunked.read { $0.contains("\r\n\r\n") }.hasPrefix("HTTP/1.1 413"))
         }
     }
 
@@ -146,7 +146,7 @@ import Testing
         try await serve(.silence, { $0.bodyTimeout = .milliseconds(200) }) { port, backend in
             let connection = try RawConnection(port: port)
             connection.send("POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
-            let answer = connection.read()
+            let answer = await connection.read()
             #expect(answer.hasPrefix("HTTP/1.1 408"))
             #expect(backend.submissions.isEmpty)
         }
@@ -157,8 +157,8 @@ import Testing
             let silent = try RawConnection(port: port)
             let half = try RawConnection(port: port)
             half.send("GET /livez HTT")
-            #expect(silent.read() == "")
-            #expect(half.read() == "")
+            #expect(await silent.read() == "")
+            #expect(await half.read() == "")
         }
     }
 
@@ -168,9 +168,9 @@ import Testing
             let body = #"{"prompt": "x"}"#
             connection.send(
                 "POST /v1/completions HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: \(body.utf8.count)\r\n\r\n")
-            #expect(connection.read { $0.hasSuffix("\r\n\r\n") }.hasPrefix("HTTP/1.1 100"))
+            #expect(await connection.read { $0.hasSuffix("\r\n\r\n") }.hasPrefix("HTTP/1.1 100"))
             connection.send(body)
-            #expect(connection.read { $0.hasSuffix("}") }.hasPrefix("HTTP/1.1 200"))
+            #expect(await connection.read { $0.hasSuffix("}") }.hasPrefix("HTTP/1.1 200"))
         }
     }
 

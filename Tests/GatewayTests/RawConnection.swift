@@ -1,7 +1,9 @@
 import Foundation
 
 /// A TCP connection to this machine, byte by byte.
-final class RawConnection {
+///
+/// Unchecked: a test uses one from one task at a time.
+final class RawConnection: @unchecked Sendable {
     private let descriptor: Int32
 
     init(port: Int) throws {
@@ -44,7 +46,14 @@ final class RawConnection {
     }
 
     /// Bytes until `isEnough` says so, the other side ends the connection, or twenty seconds have passed.
-    func read(until isEnough: (String) -> Bool = { _ in false }) -> String {
+    /// Waits on a thread of its own: those that serve the gateway are few.
+    func read(until isEnough: @escaping @Sendable (String) -> Bool = { _ in false }) async -> String {
+        await withCheckedContinuation { continuation in
+            Thread.detachNewThread { continuation.resume(returning: self.receive(until: isEnough)) }
+        }
+    }
+
+    private func receive(until isEnough: (String) -> Bool) -> String {
         var bytes: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 65536)
         while true {

@@ -15,6 +15,7 @@ public struct QuantileTable: Sendable, Hashable {
     func length(at share: Double) -> Double {
         guard let upper = points.firstIndex(where: { $0.share >= share }), upper > 0 else { return points[0].length }
         let (low, high) = (points[upper - 1], points[upper])
+        if share == high.share { return high.length }
         let place = (share - low.share) / (high.share - low.share)
         return low.length * pow(high.length / low.length, place)
     }
