@@ -83,9 +83,13 @@ BK_INLINE void tile_dp(const size_t rows, const size_t lines, const uint16_t *x,
  * cache. Meanwhile memory would idle: so the tiles fetch the next block between them, four lines for each pair of k in
  * all. A single tile streams the whole panel, well ahead of itself. Blocks are short where few tiles share one, and long
  * where many do, so that sums go to y and back less often.
+ *
+ * From the fifth tile on memory would idle again: there what somebody else reads later is fetched.
  */
 static void gemm_dpbf16(const void *activations, const uint16_t *w, float *y, size_t ldy, size_t m, size_t k,
-                        size_t panel0, size_t panel1) {
+                        size_t panel0, size_t panel1, const bk_read_ahead *later) {
+    const unsigned char *at = NULL, *end = NULL;
+    size_t next = 0;
     const uint16_t *x = activations;
     size_t depth = bk_padded_k(k), tiles = (m + BK_TILE_ROWS - 1) / BK_TILE_ROWS;
     size_t most = tiles == 1 ? depth : tiles == 2 ? 64 : tiles <= 8 ? 128 : 288, blocks = (depth + most - 1) / most;
@@ -97,11 +101,18 @@ static void gemm_dpbf16(const void *activations, const uint16_t *w, float *y, si
             for (size_t row = 0, tile = 0, rows; row < m; row += rows, tile++) {
                 rows = bk_tile_height(m - row);
                 size_t lines = tiles == 1 ? 4 : tiles == 2 || (tiles == 3 && tile == 0) ? 2 : tile < 4 ? 1 : 0;
+                const uint16_t *weights = ahead;
+                bool reads = lines == 0 && later && (at < end || next < later->count);
+                if (reads) {
+                    if (at >= end) at = later->base + (size_t)later->blocks[next++] * later->stride, end = at + later->stride;
+                    ahead = (const uint16_t *)at;
+                    at += 32 * span;
+                }
 #define BK_DP_TILE(ROWS, LINES)                                                                            \
     tile_dp(ROWS, LINES, x + row * depth + k0, depth, block, ahead, y + row * ldy + 64 * panel, ldy, span, \
             k0 == 0)
 #define BK_DP_CALL(ROWS)                           \
-    switch (lines) {                               \
+    switch (reads ? 1 : lines) {                   \
     case 4: BK_DP_TILE(ROWS, 4); break;            \
     case 2: BK_DP_TILE(ROWS, 2); break;            \
     case 1: BK_DP_TILE(ROWS, 1); break;            \
@@ -110,7 +121,7 @@ static void gemm_dpbf16(const void *activations, const uint16_t *w, float *y, si
                 BK_WITH_ROWS(rows, BK_DP_CALL)
 #undef BK_DP_CALL
 #undef BK_DP_TILE
-                ahead += 16 * lines * span;
+                ahead = weights + 16 * lines * span;
             }
         }
 }

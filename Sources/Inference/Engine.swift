@@ -71,7 +71,7 @@ public final class Engine {
     ) throws {
         try check(batch, kv)
         guard batch.rowCount > 0 else { return }
-        try scratch.prepare(batch)
+        try scratch.prepare(batch, kv: kv)
         clock.begin()
         var step = ForwardStep(engine: self, batch: batch, kv: kv)
         try step.embed(crew: crew)

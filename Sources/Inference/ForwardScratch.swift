@@ -19,6 +19,7 @@ final class ForwardScratch {
     private let rowMemory: Memory
     private let gatedMemory: Memory
     private(set) var rowTables = RowTables()
+    private(set) var readAhead = KVReadAhead()
     /// How attention is cut into tasks, one plan for each sliding window that a layer has: over all rows, and over the
     /// rows whose logits are wanted.
     private var plans: [AttentionPlan]
@@ -68,9 +69,10 @@ final class ForwardScratch {
         return (plan, try parts.rows(max(1, (plan.partCount + Self.partColumns - 1) / Self.partColumns)))
     }
 
-    func prepare(_ batch: TokenBatch) throws(KernelError) {
+    func prepare(_ batch: TokenBatch, kv: KVCache) throws(KernelError) {
         for activations in [normed, attended, activated] { try activations.reserve(batch.rowCount) }
         rowTables.update(batch)
+        readAhead.update(batch, kv: kv)
     }
 
     /// Cuts the attention of `batch` for `threads` threads. Fewer may run it, only less evenly.

@@ -56,7 +56,8 @@ struct ForwardStep {
         try normalize(weight: layer.inputNorm, adding: index > 0, rows: batch.rowCount)
         let qkv = try scratch.qkv.rows(batch.rowCount)
         clock.mark(.elementwise)
-        layer.qkv.multiply(scratch.normed.view(batch.rowCount), into: qkv, team: team, threads: threads)
+        layer.qkv.multiply(
+            scratch.normed.view(batch.rowCount), into: qkv, later: later(.qkv, layer: index), team: team, threads: threads)
         clock.mark(.gemm)
         try storeKeysAndValues(layer, index: index)
         onLayer(index)
@@ -75,11 +76,15 @@ struct ForwardStep {
         let delta = try scratch.delta.rows(rows)
         clock.mark(.elementwise)
         relieve(crew)
-        layer.output.multiply(attended, into: delta, team: team, threads: threads)
+        layer.output.multiply(attended, into: delta, later: later(.output, layer: index + 1), team: team, threads: threads)
         clock.mark(.gemm)
         if let bias = layer.outputBias { add(bias, to: delta) }
         try normalize(weight: layer.attentionNorm, adding: true, rows: rows)
-        try feedForward(layer, rows: rows, crew: crew)
+        try feedForward(layer, index: index, rows: rows, crew: crew)
+    }
+
+    private func later(_ part: KVReadAhead.Part, layer: Int) -> ReadAhead? {
+        scratch.readAhead.share(of: part, layer: layer, kv: kv, model: model)
     }
 
     /// The residual stream takes in `delta` (if `adding`), and its norm becomes the input of the next product.
@@ -158,15 +163,17 @@ struct ForwardStep {
         }
     }
 
-    private mutating func feedForward(_ layer: ModelWeights.Layer, rows: Int, crew: () -> Int) throws {
+    private mutating func feedForward(_ layer: ModelWeights.Layer, index: Int, rows: Int, crew: () -> Int) throws {
         let activated = scratch.activated.view(rows)
         clock.mark(.elementwise)
         relieve(crew)
         layer.gateUp.multiplyGated(
             scratch.normed.view(rows), into: activated, scratch: scratch.gatedPerThread,
-            whole: layer.gateUp.usesOpenBLAS ? try scratch.gateUp.rows(rows) : nil, team: team, threads: threads)
+            whole: layer.gateUp.usesOpenBLAS ? try scratch.gateUp.rows(rows) : nil, later: later(.gateUp, layer: index + 1),
+            team: team, threads: threads)
         relieve(crew)
-        layer.down.multiply(activated, into: try scratch.delta.rows(rows), team: team, threads: threads)
+        layer.down.multiply(
+            activated, into: try scratch.delta.rows(rows), later: later(.down, layer: index + 1), team: team, threads: threads)
         clock.mark(.gemm)
     }
 

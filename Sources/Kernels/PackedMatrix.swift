@@ -165,7 +165,8 @@ public final class PackedMatrix: @unchecked Sendable {
 
     /// `y[m][n] = sum over k of x[m][k] * w[n][k]`, in the sum order of the kernel family, for every row of `x`.
     /// `y`: `[x.count, outputs]` with rows padded to whole panels (a ``ScratchRows`` is).
-    public func multiply(_ x: Activations.View, into y: Rows, team: ThreadTeam, threads: Int) {
+    /// - Parameter later: what is read after the product, fetched where that costs nothing.
+    public func multiply(_ x: Activations.View, into y: Rows, later: ReadAhead? = nil, team: ThreadTeam, threads: Int) {
         precondition(x.columns == inputs && x.format == format, "x [\(x.count), \(x.columns)] times [\(outputs), \(inputs)]")
         precondition(format != .int8 || x.group == group, "x in groups of \(x.group.rawValue), weights of \(group.rawValue)")
         precondition(y.count == x.count && y.columns == outputs, "y [\(y.count), \(y.columns)], x [\(x.count), \(x.columns)]")
@@ -178,14 +179,16 @@ public final class PackedMatrix: @unchecked Sendable {
         team.forEachRange(of: cut.count, chunk: 1, threads: threads) { items, _ in
             for index in items {
                 let item = cut[index], to = y.base + item.rows.lowerBound * y.stride + item.unit * Int(BK_PANEL)
-                self.multiply(x, rows: item.rows, into: to, stride: y.stride, panels: item.unit..<item.unit + 1)
+                let share = later?.share(index, of: cut.count)
+                self.multiply(x, rows: item.rows, into: to, stride: y.stride, panels: item.unit..<item.unit + 1, later: share)
             }
         }
     }
 
     /// Products of some rows with some panels, at `y`: `[rows, 64 * panels]`.
     private func multiply(
-        _ x: Activations.View, rows: Range<Int>, into y: UnsafeMutablePointer<Float>, stride: Int, panels: Range<Int>
+        _ x: Activations.View, rows: Range<Int>, into y: UnsafeMutablePointer<Float>, stride: Int, panels: Range<Int>,
+        later: ReadAhead?
     ) {
         let table = x.kernels.table, from = x.base + rows.lowerBound * x.rowBytes
         let w = base + panels.lowerBound * shape.panelByteCount
@@ -194,7 +197,9 @@ public final class PackedMatrix: @unchecked Sendable {
             table.gemm_f32(from.assumingMemoryBound(to: Float.self), inputs, w.assumingMemoryBound(to: Float.self), y, stride,
                            rows.count, inputs, 0, panels.count)
         case .bfloat16:
-            table.gemm_bf16(from, w.assumingMemoryBound(to: UInt16.self), y, stride, rows.count, inputs, 0, panels.count)
+            let w = w.assumingMemoryBound(to: UInt16.self)
+            guard let later else { return table.gemm_bf16(from, w, y, stride, rows.count, inputs, 0, panels.count, nil) }
+            later.withDescription { table.gemm_bf16(from, w, y, stride, rows.count, inputs, 0, panels.count, $0) }
         case .int8:
             table.gemm_int8(from, w.assumingMemoryBound(to: UInt8.self), y, stride, rows.count, inputs, group.rawValue, 0,
                             panels.count)
@@ -207,8 +212,10 @@ public final class PackedMatrix: @unchecked Sendable {
     ///   - out: `[x.count, rows of a source]`
     ///   - scratch: ``gatedScratchColumns`` columns for each thread.
     ///   - whole: `[x.count, outputs]`, needed if ``usesOpenBLAS``.
+    ///   - later: what is read after the product, fetched where that costs nothing.
     public func multiplyGated(
-        _ x: Activations.View, into out: Activations.View, scratch: Rows, whole: Rows?, team: ThreadTeam, threads: Int
+        _ x: Activations.View, into out: Activations.View, scratch: Rows, whole: Rows?, later: ReadAhead? = nil, team: ThreadTeam,
+        threads: Int
     ) {
         precondition(shape.arrangement == .paired && 2 * Self.paddedOutputs(out.columns) == outputs, "\(shape), \(out.columns) columns")
         precondition(x.columns == inputs && x.format == format && out.count == x.count, "x [\(x.count), \(x.columns)], \(shape)")
@@ -224,7 +231,8 @@ public final class PackedMatrix: @unchecked Sendable {
                     let from = whole.base + rows.lowerBound * whole.stride + 2 * item.unit * panel
                     out.setGated(rows, panel: item.unit, from: from, stride: whole.stride)
                 } else {
-                    multiply(x, rows: rows, into: y, stride: 2 * panel, panels: 2 * item.unit..<2 * item.unit + 2)
+                    multiply(x, rows: rows, into: y, stride: 2 * panel, panels: 2 * item.unit..<2 * item.unit + 2,
+                             later: later?.share(index, of: cut.count))
                     out.setGated(rows, panel: item.unit, from: y, stride: 2 * panel)
                 }
             }

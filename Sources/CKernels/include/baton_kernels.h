@@ -96,6 +96,14 @@ static inline size_t bk_attention_part(size_t queries, size_t head_dim) {
     return 2 * ((queries + 15) / 16 * 16) + queries * ((head_dim + 15) / 16 * 16);
 }
 
+/* Memory that will be read soon: blocks blocks[0] ... blocks[count - 1] of `stride` bytes, block b at base + b * stride. */
+typedef struct {
+    const unsigned char *base;
+    size_t stride;
+    const int32_t *blocks;
+    size_t count;
+} bk_read_ahead;
+
 /* The kernels of one instruction set. */
 typedef struct {
     const char *name;   /* "scalar", "avx2", "avx2vnni", "avx512f", "avx512vnni", "avx512bf16" */
@@ -112,9 +120,10 @@ typedef struct {
      * x: [m][ldx] float32 -> out: [m][bk_padded_k(k)]. `out` needs 4 bytes per element in both families. */
     void (*round_rows)(const float *x, size_t ldx, void *out, size_t m, size_t k);
 
-    /* Like gemm_f32; x from round_rows; w: [panels][K/2][64][2] bf16. */
+    /* Like gemm_f32; x from round_rows; w: [panels][K/2][64][2] bf16. `later`: what to fetch while memory has nothing
+     * else to do, or NULL. */
     void (*gemm_bf16)(const void *x, const uint16_t *w, float *y, size_t ldy,
-                      size_t m, size_t k, size_t panel0, size_t panel1);
+                      size_t m, size_t k, size_t panel0, size_t panel1, const bk_read_ahead *later);
 
     /* The activations of gemm_int8 (see there): x: [m][ldx] float32 -> out: m rows of bk_int8_row_bytes(k, group). */
     void (*quantize_rows)(const float *x, size_t ldx, void *out, size_t m, size_t k, size_t group);
