@@ -6,7 +6,7 @@ public struct ReadAhead: Sendable {
     /// Of block 0.
     private let address: UInt
     private let blockByteCount: Int
-    private let blocks: ArraySlice<Int32>
+    let blocks: ArraySlice<Int32>
 
     /// - Parameters:
     ///   - base: block 0.
