@@ -62,8 +62,8 @@ public struct KernelSet: @unchecked Sendable, Hashable, CustomStringConvertible 
         return try KernelSet(available.last ?? .scalar)
     }
 
-    /// Name of the arithmetic of matrix products, part of the numerics class: `float32-fma`, `bf16-fma`, `bf16-dpbf16`,
-    /// `int8-g32` or `int8-g64`. Kernel sets of the same family give equal bits.
+    /// Name of the arithmetic of matrix products, and of attention over pairs (``multipliesPairs``), part of the numerics class:
+    /// `float32-fma`, `bf16-fma`, `bf16-dpbf16`, `int8-g32` or `int8-g64`. Kernel sets of the same family give equal bits.
     /// - Parameter group: of int8 weights.
     public func family(for format: NumberFormat, group: ScaleGroup = .of64) -> String {
         switch format {
