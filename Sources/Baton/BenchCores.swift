@@ -84,6 +84,11 @@ struct BenchCores: ParsableCommand {
                 format: "%@  other core %@  %9.1f tok/s alone, %9.1f with leases: %.3f (%.3f to %.3f, %d pairs)",
                 step.workload.padded(to: 22), step.otherIsIdle ? "idle " : "taken", step.tokensPerSecondOff,
                 step.tokensPerSecondOn, step.speed, step.low, step.high, step.pairs)
+                + (step.ofBoth.map {
+                    String(
+                        format: "; %.1f with two of its own, of which %.3f (%.3f to %.3f)", step.tokensPerSecondBoth ?? .nan, $0,
+                        step.ofBothLow ?? .nan, step.ofBothHigh ?? .nan)
+                } ?? "")
         }
         let home = report.homecoming
         let way = String(

@@ -165,6 +165,7 @@ struct StatusReport: Encodable {
         var removals: UInt64
         var waits: UInt64
         var stall: Double
+        var lent: Double
         var firstTokens: UInt64
         var firstTokenDelay: Double
         var longestFirstTokenDelay: Double
@@ -176,6 +177,7 @@ struct StatusReport: Encodable {
         enum CodingKeys: String, CodingKey {
             case embeds, removals, waits, shapings
             case stall = "stall_seconds"
+            case lent = "lent_seconds"
             case firstTokens = "first_tokens"
             case firstTokenDelay = "first_token_delay_seconds"
             case longestFirstTokenDelay = "longest_first_token_delay_seconds"
@@ -189,6 +191,7 @@ struct StatusReport: Encodable {
             (firstTokens, shapings) = (counters.firstTokens, counters.shapings)
             (blocksCopied, bytesCopied) = (counters.blocksCopied, counters.bytesCopied)
             stall = counters.stall / .seconds(1)
+            lent = counters.lent / .seconds(1)
             firstTokenDelay = counters.firstTokenDelay / .seconds(1)
             longestFirstTokenDelay = counters.longestFirstTokenDelay / .seconds(1)
             shapingTime = counters.shapingTime / .seconds(1)

@@ -1244,7 +1244,7 @@ const ProtobufCMessageDescriptor baton__idle_counters__descriptor =
   (ProtobufCMessageInit) baton__idle_counters__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor baton__batch_counters__field_descriptors[11] =
+static const ProtobufCFieldDescriptor baton__batch_counters__field_descriptors[12] =
 {
   {
     "embeds",
@@ -1378,6 +1378,18 @@ static const ProtobufCFieldDescriptor baton__batch_counters__field_descriptors[1
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "lent",
+    12,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__BatchCounters, lent),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned baton__batch_counters__field_indices_by_name[] = {
   9,   /* field[9] = blocks_copied */
@@ -1385,6 +1397,7 @@ static const unsigned baton__batch_counters__field_indices_by_name[] = {
   0,   /* field[0] = embeds */
   4,   /* field[4] = first_token_delay */
   5,   /* field[5] = first_tokens */
+  11,   /* field[11] = lent */
   6,   /* field[6] = longest_first_token_delay */
   1,   /* field[1] = removals */
   7,   /* field[7] = shaping_time */
@@ -1395,7 +1408,7 @@ static const unsigned baton__batch_counters__field_indices_by_name[] = {
 static const ProtobufCIntRange baton__batch_counters__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 11 }
+  { 0, 12 }
 };
 const ProtobufCMessageDescriptor baton__batch_counters__descriptor =
 {
@@ -1405,7 +1418,7 @@ const ProtobufCMessageDescriptor baton__batch_counters__descriptor =
   "Baton__BatchCounters",
   "baton",
   sizeof(Baton__BatchCounters),
-  11,
+  12,
   baton__batch_counters__field_descriptors,
   baton__batch_counters__field_indices_by_name,
   1,  baton__batch_counters__number_ranges,

@@ -19,6 +19,11 @@ public final class CoreLeaseBenchmark {
         public var low: Double
         public var high: Double
         public var pairs: Int
+        /// Of a crew that always has both cores, where the other one is idle; and what leases have of it, as above.
+        public var tokensPerSecondBoth: Double?
+        public var ofBoth: Double?
+        public var ofBothLow: Double?
+        public var ofBothHigh: Double?
     }
 
     /// How long a worker waited for its core while the other ran chunks of a prompt on both, in milliseconds.
@@ -72,19 +77,22 @@ public final class CoreLeaseBenchmark {
     /// - Parameter time: for each of them.
     public func comparisons(for time: Duration) throws -> [Comparison] {
         let fixed = try FixedCrew(team: team, threads: 1, cores: [home])
+        let both = try FixedCrew(team: team, threads: 2, cores: [home, other])
         let lent = try LentCrew(
             team: team, rules: CoreLeases.Rules(homes: [home], maxCores: 2), board: board(at: home), clock: Self.now)
         let neighbour = try board(at: other)
         return try [true, false].flatMap { isIdle in
             if isIdle { neighbour.giveBack(other) } else { _ = neighbour.take(other) }
             return try workloads.map { workload in
-                var times: (off: [Double], on: [Double]) = ([], [])
+                var times: (off: [Double], on: [Double], both: [Double]) = ([], [], [])
                 for crew in [fixed, lent] as [any EngineCrew] { try steps.run(workload, on: crew) }
                 let began = ContinuousClock.now
+                // Several of each in a row, as in a worker: a thread that slept through the others' step wakes slowly.
                 while times.on.count < 5 || began.duration(to: .now) < time {
-                    try team.place(on: [home])
-                    times.off.append(try steps.run(workload, on: fixed) / .seconds(1))
-                    times.on.append(try steps.run(workload, on: lent) / .seconds(1))
+                    times.off += try run(workload, on: fixed)
+                    times.on += try run(workload, on: lent)
+                    lent.rest()
+                    if isIdle { times.both += try run(workload, on: both) }
                 }
                 lent.rest()
                 return Self.comparison(workload, isIdle, times)
@@ -92,17 +100,31 @@ public final class CoreLeaseBenchmark {
         }
     }
 
-    private static func comparison(
-        _ workload: LeasedSteps.Workload, _ otherIsIdle: Bool, _ times: (off: [Double], on: [Double])
-    ) -> Comparison {
-        let ratios = zip(times.off, times.on).map { $0 / $1 }.sorted(), count = ratios.count
-        // Of a median, from the order of what was measured: no distribution is supposed.
+    private static let stepsInARow = 4
+
+    private func run(_ workload: LeasedSteps.Workload, on crew: any EngineCrew) throws -> [Double] {
+        try (0..<Self.stepsInARow).map { _ in try steps.run(workload, on: crew) / .seconds(1) }
+    }
+
+    /// Median of a/b, pair by pair, and its 95 % confidence interval.
+    private static func ratio(_ a: [Double], _ b: [Double]) -> (median: Double, low: Double, high: Double) {
+        let ratios = zip(a, b).map { $0 / $1 }.sorted(), count = ratios.count
+        // From the order of what was measured: no distribution is supposed.
         let margin = Int((1.96 * Double(count).squareRoot() / 2).rounded(.up))
+        return (ratios.median ?? .nan, ratios[max(0, count / 2 - margin)], ratios[min(count - 1, count / 2 + margin)])
+    }
+
+    private static func comparison(
+        _ workload: LeasedSteps.Workload, _ otherIsIdle: Bool, _ times: (off: [Double], on: [Double], both: [Double])
+    ) -> Comparison {
+        let speed = ratio(times.off, times.on), ofBoth = otherIsIdle ? ratio(times.both, times.on) : nil
         return Comparison(
             workload: workload.name, otherIsIdle: otherIsIdle,
             tokensPerSecondOff: Double(workload.tokens) / (times.off.median ?? .nan),
-            tokensPerSecondOn: Double(workload.tokens) / (times.on.median ?? .nan), speed: ratios.median ?? .nan,
-            low: ratios[max(0, count / 2 - margin)], high: ratios[min(count - 1, count / 2 + margin)], pairs: count)
+            tokensPerSecondOn: Double(workload.tokens) / (times.on.median ?? .nan), speed: speed.median,
+            low: speed.low, high: speed.high, pairs: times.on.count,
+            tokensPerSecondBoth: times.both.median.map { Double(workload.tokens) / $0 }, ofBoth: ofBoth?.median,
+            ofBothLow: ofBoth?.low, ofBothHigh: ofBoth?.high)
     }
 
     // MARK: The way home

@@ -14,4 +14,8 @@ public protocol CoreBoard: AnyObject {
     func endTurn(_ core: Int)
     /// Cores where other workers are at home, ascending.
     func othersHomes() -> [Int]
+    /// Says that this worker computes prompts and has use for cores of others, or has no longer.
+    func setKeen(_ isKeen: Bool)
+    /// Whether another worker says so.
+    func areOthersKeen() -> Bool
 }

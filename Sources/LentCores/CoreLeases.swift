@@ -6,8 +6,8 @@ import ClusterCore
 /// gives one back as soon as a worker wants it that is at home there. Whoever has too few waits, and does not run.
 /// A core that several are at home on goes from one to the next in slices of time.
 ///
-/// A step is `take`, any number of `look`, and `end`; each of the latter two is followed by `settle` once the threads have
-/// left what is given up. `rest` when no step follows.
+/// A step is `take`, any number of `look`, and `end`; each is followed by `settle` once the threads have left what is given
+/// up. Between two steps that follow one another a worker keeps what it has and nobody else wants. `rest` when none follows.
 public struct CoreLeases: Sendable {
     public struct Rules: Sendable, Hashable {
         /// Where the worker is at home, at least one.
@@ -26,6 +26,9 @@ public struct CoreLeases: Sendable {
         public var triesPerLook = 4
         /// How long the list of others' homes is believed.
         public var homesAge: Duration = .seconds(1)
+        /// Whether others are told while this worker, at work, has use for their cores. For work that many cores shorten and
+        /// that a batch waits for: prompts.
+        public var isKeen = false
 
         public init(homes: [Int], maxCores: Int) {
             precondition(!homes.isEmpty && maxCores >= 1, "homes \(homes), at most \(maxCores) cores")
@@ -59,15 +62,21 @@ public struct CoreLeases: Sendable {
     private var cursor = 0
     /// Whether cores of others are taken.
     public var mayBorrow = true
+    /// Others have been told.
+    private var hasSaidKeen = false
 
     public init(_ rules: Rules) { self.rules = rules }
 
+    /// Whether something is to be given back by `settle`.
+    var isLeaving: Bool { !leaving.isEmpty }
     /// The cores to run on, in order of threads.
     public var crew: [Int] { held.map(\.core) }
 
     /// Before a step, and again while there is no core: takes what can be had.
     /// - Returns: false while there is nothing to run on; ask again a little later.
     public mutating func take(on board: some CoreBoard, at now: Instant) -> Bool {
+        sayKeen(rules.isKeen && mayBorrow && rules.maxCores > rules.homes.count, on: board)
+        leaveBorrowed(on: board) { [mayBorrow] _ in !mayBorrow }
         fill(from: board, at: now)
         if held.isEmpty, !runOverdue(at: now) {
             if waitingSince == nil { waitingSince = now }
@@ -92,7 +101,9 @@ public struct CoreLeases: Sendable {
             if !held[index].isLeased { held[index].isLeased = takeHome(held[index].core, on: board) }
             if mustLeave(held[index], board, now) { leaving.append(held.remove(at: index)) }
         }
-        if held.isEmpty || lastTaking.map({ now - $0 >= rules.takingInterval }) ?? true { fill(from: board, at: now) }
+        // Who computes prompts is lent cores for some milliseconds: there is no time to lose.
+        let interval = rules.isKeen ? rules.interval : rules.takingInterval
+        if held.isEmpty || lastTaking.map({ now - $0 >= interval }) ?? true { fill(from: board, at: now) }
         return crew != before
     }
 
@@ -105,10 +116,14 @@ public struct CoreLeases: Sendable {
         leaving.removeAll(keepingCapacity: true)
     }
 
-    /// After a step: gives up what is borrowed, and keeps the homes for a step that follows at once.
-    public mutating func end() {
-        leaving += held.filter { !$0.isHome }
-        held.removeAll { !$0.isHome }
+    /// After a step: gives up what others want. The rest is kept for a step that follows at once, whose threads would
+    /// otherwise have to be woken on cores that have fallen asleep.
+    public mutating func end(on board: some CoreBoard) { leaveBorrowed(on: board) { _ in false } }
+
+    private mutating func leaveBorrowed(on board: some CoreBoard, where isUnwanted: (Held) -> Bool) {
+        for index in held.indices.reversed() where !held[index].isHome {
+            if isUnwanted(held[index]) || board.isWanted(held[index].core) { leaving.append(held.remove(at: index)) }
+        }
     }
 
     /// While there is no work: others may have all.
@@ -118,6 +133,13 @@ public struct CoreLeases: Sendable {
         settle(on: board, at: now)
         waitingSince = nil
         for home in wanted { stopWanting(home, on: board) }
+        sayKeen(false, on: board)
+    }
+
+    private mutating func sayKeen(_ isKeen: Bool, on board: some CoreBoard) {
+        guard isKeen != hasSaidKeen else { return }
+        hasSaidKeen = isKeen
+        board.setKeen(isKeen)
     }
 }
 
@@ -131,6 +153,8 @@ extension CoreLeases {
             others = all.filter { !rules.homes.contains($0) }
             shared = all.filter { rules.homes.contains($0) }
             othersSeen = now
+            // Whose worker is gone is no core of the cluster any more.
+            leaveBorrowed(on: board) { [others] in !others.contains($0.core) }
         }
         for home in rules.homes where held.count < rules.maxCores && isNeither(home) {
             if takeHome(home, on: board) { held.append(Held(core: home, since: now, isHome: true)) }

@@ -16,6 +16,8 @@ public protocol EngineCrew: AnyObject {
     func relieve() -> Int
     func end()
     func rest()
+    /// Whether others compute prompts and would do it sooner with this crew's cores.
+    var areOthersKeen: Bool { get }
 }
 
 /// Always the same threads.
@@ -38,4 +40,5 @@ public final class FixedCrew: EngineCrew {
     public func relieve() -> Int { threads }
     public func end() {}
     public func rest() {}
+    public var areOthersKeen: Bool { false }
 }

@@ -5,14 +5,15 @@ import SystemPackage
 ///
 /// The locks belong to the open file description (`F_OFD_SETLK`), so the kernel frees them when the process ends in
 /// whatever way, and they hold between containers that mount the directory. A core has one byte for its lease, one that
-/// those lock together who wait for it at home, one for the next of these, and a few that say who is at home.
+/// those lock together who wait for it at home, one for the next of these, and a few that say who is at home. One more byte
+/// is locked together by those who are keen on cores of others.
 ///
 /// Cores are numbered as the kernel does; the directory must be of this host.
 public final class LeaseFile: CoreBoard {
     /// Greatest number of cores, and of workers at home on one.
     static let maxCores = 1024, maxWorkersPerCore = 64
     private enum Area: Int {
-        case lease = 0, wanted = 4096, turn = 8192, homes = 16384
+        case lease = 0, wanted = 4096, turn = 8192, keen = 12288, homes = 16384
     }
 
     private let directory: String
@@ -94,6 +95,10 @@ public final class LeaseFile: CoreBoard {
     public func othersHomes() -> [Int] {
         allowed.filter { othersHave(homes(of: $0), count: Self.maxWorkersPerCore) }
     }
+
+    public func setKeen(_ isKeen: Bool) { set(isKeen ? .shared : .none, at: Area.keen.rawValue) }
+
+    public func areOthersKeen() -> Bool { othersHave(Area.keen.rawValue, count: 1) }
 }
 
 // MARK: - Locks

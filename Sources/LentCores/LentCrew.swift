@@ -45,9 +45,8 @@ public final class LentCrew<Board: CoreBoard>: EngineCrew {
     }
 
     public func end() {
-        leases.end()
-        team.rest(from: leases.crew.count)
-        leases.settle(on: board, at: clock())
+        leases.end(on: board)
+        settle()
     }
 
     public func rest() {
@@ -55,10 +54,23 @@ public final class LentCrew<Board: CoreBoard>: EngineCrew {
         leases.rest(on: board, at: clock())
     }
 
+    public var areOthersKeen: Bool { board.areOthersKeen() }
+
     /// Asleep between two tries, as a thread without a core has to be.
     private func awaitCore() {
-        while !leases.take(on: board, at: clock()) { usleep(Self.microsecondsBetweenTries) }
+        while !leases.take(on: board, at: clock()) {
+            settle()
+            usleep(Self.microsecondsBetweenTries)
+        }
+        settle()
         move()
+    }
+
+    /// Gives back what was given up, once no thread is there.
+    private func settle() {
+        guard leases.isLeaving else { return }
+        team.rest(from: max(1, leases.crew.count))
+        leases.settle(on: board, at: clock())
     }
 
     /// A core that the system refuses meanwhile leaves a thread where it was: a slower step, not a wrong one.

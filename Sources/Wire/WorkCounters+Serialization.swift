@@ -24,6 +24,7 @@ extension Arena {
             $0.shapings = counters.shapings
             $0.blocks_copied = counters.blocksCopied
             $0.bytes_copied = counters.bytesCopied
+            $0.lent = counters.lent.wireNanoseconds
         }
     }
 }
@@ -44,7 +45,7 @@ extension FieldReader {
             firstTokens: counters.first_tokens,
             longestFirstTokenDelay: try duration(counters.longest_first_token_delay, "longest_first_token_delay"),
             shapingTime: try duration(counters.shaping_time, "shaping_time"), shapings: counters.shapings,
-            blocksCopied: counters.blocks_copied, bytesCopied: counters.bytes_copied)
+            blocksCopied: counters.blocks_copied, bytesCopied: counters.bytes_copied, lent: try duration(counters.lent, "lent"))
     }
 
     private func duration(_ nanoseconds: UInt64, _ field: String) throws(WireError) -> Duration {

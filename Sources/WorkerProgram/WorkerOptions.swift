@@ -35,6 +35,9 @@ public struct WorkerOptions: ParsableArguments {
     @Option(help: "Threads with borrowed cores, at most (default: as the process has cores).")
     public var maxThreads: Int?
 
+    @Option(help: "Longest time from one iteration of a batch with free rows to the next, while prompts are computed on its lent cores, as a multiple of what an iteration takes; 1: it never waits. --target-tpot bounds it too.")
+    public var lendingStretch = 4.0
+
     @Option(help: "Number format of the weights: auto (as the checkpoint is stored), float32, bfloat16 or int8.")
     public var dtype = WeightFormat.auto
 
@@ -88,6 +91,9 @@ public struct WorkerOptions: ParsableArguments {
             throw ValidationError("--cores names \(cores.numbers.count) cores for \(threads) threads")
         }
         guard !coreLeases.isEmpty else { throw ValidationError("--core-leases must be off or a directory") }
+        guard (1...1000).contains(lendingStretch) else {
+            throw ValidationError("--lending-stretch must be 1 to 1000, not \(lendingStretch)")
+        }
         if let maxThreads, !(threads...1024).contains(maxThreads) {
             throw ValidationError("--max-threads must be --threads to 1024, not \(maxThreads)")
         }
@@ -119,7 +125,7 @@ public struct WorkerOptions: ParsableArguments {
         }
         // A wrong model path is found here, before anything is loaded.
         _ = try ModelConfiguration(path: model)
-        return WorkerConfiguration(
+        var configuration = WorkerConfiguration(
             worker: WorkerID(workerId ?? Self.defaultName(role)), role: role,
             coordinator: try Endpoint(coordinator), listen: try Endpoint(listen),
             advertise: try advertise.map { try Endpoint($0) }, security: try network.security(binding: [listen]),
@@ -129,5 +135,7 @@ public struct WorkerOptions: ParsableArguments {
             parking: ParkingLot.Limits(memory: parkingMemory.bytes, file: parkingDir == nil ? 0 : parkingDisk.bytes),
             parkingDirectory: parkingDir, scaling: scaling.configuration(for: scheduling), blockSize: blockSize, maxSequences: maxNumSeqs,
             maxBatchedTokens: maxNumBatchedTokens, maxModelLength: maxModelLen, scheduling: scheduling)
+        if coreLeases != "off" { configuration.lendingStretch = lendingStretch }
+        return configuration
     }
 }

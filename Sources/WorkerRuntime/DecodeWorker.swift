@@ -20,6 +20,9 @@ public actor DecodeWorker: MemoryAware {
     /// To other decode workers, for what was parked here.
     private var sender: KVSender?
     private var isIterating = false
+    /// Others would compute prompts on this worker's cores.
+    private var areOthersKeen = false
+    private var isLending = false
     /// Reset was asked for; the role lives on until neither engine nor parking store touches its blocks.
     private var isReleasing = false
     private var wakeUp: SocketThread.Timer?
@@ -108,7 +111,8 @@ extension DecodeWorker {
                 geometry: facts.geometry, blockCount: facts.kv.blockCount, maxSequences: configuration.maxSequences,
                 maxModelLength: facts.maxModelLength, parking: configuration.parking,
                 scaling: configuration.scaling,
-                layout: configuration.scheduling == .batonDense ? .dense : .blockTables))
+                layout: configuration.scheduling == .batonDense ? .dense : .blockTables,
+                lendingStretch: configuration.lendingStretch))
         let hello = KVHello(worker: configuration.worker, epoch: cluster, modelHash: facts.identity.modelHash)
         sender = KVSender(
             thread: thread, hello: hello, logger: logger,
@@ -180,21 +184,56 @@ extension DecodeWorker {
 extension DecodeWorker {
     private func iterate() {
         let began = Instant.now
-        guard !isIterating, let (iteration, actions) = role?.nextIteration(at: began) else { return }
+        guard !isIterating else { return }
+        if let end = role?.lendingEnd(at: began, areOthersKeen: areOthersKeen) { return lend(until: end, at: began) }
+        isLending = false
+        guard let (iteration, actions) = role?.nextIteration(at: began) else { return }
         carryOut(actions)
         role?.noteBoundary(took: .now - began)
         guard let iteration else { return }
         isIterating = true
         engine.submit { [weak self, thread] engine in
-            let samples = engine.run(iteration)
-            thread.run { [weak self] in self?.assumeIsolated { $0.finishIteration(samples) } }
+            let samples = engine.run(iteration), areOthersKeen = engine.areOthersKeen
+            thread.run { [weak self] in self?.assumeIsolated { $0.finishIteration(samples, areOthersKeen) } }
         }
     }
 
-    private func finishIteration(_ samples: [Sample]) {
+    private func finishIteration(_ samples: [Sample], _ areOthersKeen: Bool) {
         isIterating = false
+        self.areOthersKeen = areOthersKeen
         feed(.iterationFinished(samples))
     }
+
+    /// Leaves the cores to those who are keen on them, and looks now and then whether they still are.
+    private func lend(until end: Instant, at now: Instant) {
+        guard !isLending else { return }
+        isLending = true
+        role?.noteLending(at: now)
+        engine.submit { $0.rest() }
+        reconsider(at: min(end, now + Self.lendingInterval))
+    }
+
+    private func reconsider(at time: Instant) {
+        _ = thread.schedule(at: time) { [weak self] in self?.assumeIsolated { $0.reconsider() } }
+    }
+
+    private func reconsider() {
+        guard isLending, !isIterating, !isReleasing else { return }
+        guard let end = role?.lendingEnd(at: .now, areOthersKeen: areOthersKeen) else { return iterate() }
+        engine.submit { [weak self, thread] engine in
+            let areOthersKeen = engine.areOthersKeen
+            thread.run { [weak self] in self?.assumeIsolated { $0.goOnLending(until: end, areOthersKeen) } }
+        }
+    }
+
+    private func goOnLending(until end: Instant, _ areOthersKeen: Bool) {
+        guard isLending, !isIterating, !isReleasing else { return }
+        self.areOthersKeen = areOthersKeen
+        guard areOthersKeen else { return iterate() }
+        reconsider(at: min(end, .now + Self.lendingInterval))
+    }
+
+    private static var lendingInterval: Duration { .milliseconds(4) }
 
     /// Drops the role once neither engine nor parking store touches its blocks.
     private func releaseIfQuiescent() {

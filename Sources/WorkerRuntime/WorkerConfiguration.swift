@@ -23,6 +23,9 @@ public struct WorkerConfiguration: Sendable {
     public var cores: [Int]
     /// Directory in which the workers of this host lend each other cores; `nil`: each keeps its own.
     public var coreLeases: String?
+    /// Longest time from one iteration to the next of a batch that is not full, while prompts wait for its cores, as a multiple
+    /// of what an iteration takes; 1: it never waits.
+    public var lendingStretch = 1.0
     /// Greatest number of threads with borrowed cores; `nil`: as many as the process has cores.
     public var maxThreads: Int?
     public var weightCache: WeightCache

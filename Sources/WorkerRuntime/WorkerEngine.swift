@@ -127,6 +127,9 @@ final class WorkerEngine {
     /// Nothing is to be done for now: others may have the cores.
     func rest() { crew.rest() }
 
+    /// Whether others would compute prompts on this engine's cores.
+    var areOthersKeen: Bool { crew.areOthersKeen }
+
     private var agenda: StepAgenda {
         StepAgenda { [constraints] attempt, context in
             guard let constraint = context.constraint else { return nil }
@@ -228,7 +231,8 @@ extension WorkerConfiguration {
         let board = try LeaseFile(directory: coreLeases, allowed: allowed)
         var homes = Array(cores.prefix(threads))
         if homes.isEmpty { homes = try board.makeHome(count: threads) } else { try board.makeHome(on: homes) }
-        let rules = CoreLeases.Rules(homes: homes, maxCores: team.maxThreads)
+        var rules = CoreLeases.Rules(homes: homes, maxCores: team.maxThreads)
+        rules.isKeen = role == .prefill
         return (team, try LentCrew(team: team, rules: rules, board: board) { .now })
     }
 

@@ -20,15 +20,30 @@ extension Instant {
         #expect(host.isUntouched && worker.crew == [])
     }
 
-    @Test func idleCoresOfOthersAreBorrowedForTheStep() {
+    @Test func idleCoresOfOthersAreBorrowedWhileThereAreSteps() {
         let host = FakeHost()
         let prefill = FakeWorker(host, 0, homes: [0]), decode = FakeWorker(host, 1, homes: [1])
         #expect(prefill.take(0) && prefill.crew == [0, 1])
+        prefill.end(4)
+        #expect(prefill.take(4.1) && prefill.crew == [0, 1], "nobody wants it, and the next step follows at once")
         prefill.end(5)
-        #expect(prefill.crew == [0])
+        prefill.rest(5)
         #expect(prefill.leases.counters == CoreLeaseCounters(borrowed: 1, borrowedNanoseconds: 5_000_000))
-        #expect(decode.take(6) && decode.crew == [1])
-        #expect(prefill.take(7) && prefill.crew == [0], "a core that has its worker is not lent")
+        #expect(decode.take(6) && decode.crew == [1, 0])
+        #expect(!prefill.take(7))
+        decode.end(8)
+        #expect(decode.crew == [1], "wanted at home")
+        #expect(prefill.take(9) && prefill.crew == [0], "a core that has its worker is not lent")
+    }
+
+    @Test func aCoreThatIsWantedBetweenTwoStepsIsGivenUpBeforeTheNext() {
+        let host = FakeHost()
+        let prefill = FakeWorker(host, 0, homes: [0]), decode = FakeWorker(host, 1, homes: [1])
+        prefill.take(0)
+        prefill.end(1)
+        #expect(!decode.take(1.1))
+        #expect(prefill.take(1.2) && prefill.crew == [0])
+        #expect(decode.take(1.3) && decode.crew == [1])
     }
 
     @Test func coresWithoutAWorkerAreNotTheClusters() {
@@ -107,6 +122,25 @@ extension Instant {
         host.leases[0] = 7
         #expect(a.take(4) && a.crew == [1])
         #expect(!b.board.isWanted(0))
+    }
+
+    @Test func whoComputesPromptsIsKeenWhileAtWork() {
+        let host = FakeHost()
+        let prefill = FakeWorker(host, 0, homes: [0], isKeen: true), decode = FakeWorker(host, 1, homes: [1])
+        decode.take(0)
+        #expect(!prefill.board.areOthersKeen() && !decode.board.areOthersKeen())
+        prefill.take(1)
+        #expect(decode.board.areOthersKeen() && !prefill.board.areOthersKeen())
+        prefill.end(2)
+        #expect(decode.board.areOthersKeen(), "the next step follows at once")
+        prefill.rest(3)
+        #expect(!decode.board.areOthersKeen())
+        prefill.leases.mayBorrow = false
+        prefill.take(4)
+        #expect(!decode.board.areOthersKeen(), "it could not use them")
+        let alone = FakeWorker(host, 2, homes: [2], maxCores: 1, isKeen: true)
+        alone.take(5)
+        #expect(!decode.board.areOthersKeen())
     }
 
     @Test func looksAreNotMoreOftenThanTheirInterval() {

@@ -6,6 +6,7 @@ final class FakeHost {
     var turns: [Int: Int] = [:]
     var wanted: [Int: Set<Int>] = [:]
     var homes: [Int: Set<Int>] = [:]
+    var keen: Set<Int> = []
 
     func board(of worker: Int, homes: [Int]) -> FakeBoard {
         for home in homes { self.homes[home, default: []].insert(worker) }
@@ -18,9 +19,10 @@ final class FakeHost {
         turns = turns.filter { $0.value != worker }
         for core in wanted.keys { wanted[core]?.remove(worker) }
         for core in homes.keys { homes[core]?.remove(worker) }
+        keen.remove(worker)
     }
 
-    var isUntouched: Bool { leases.isEmpty && turns.isEmpty && wanted.values.allSatisfy(\.isEmpty) }
+    var isUntouched: Bool { leases.isEmpty && turns.isEmpty && wanted.values.allSatisfy(\.isEmpty) && keen.isEmpty }
 }
 
 final class FakeBoard: CoreBoard {
@@ -60,6 +62,12 @@ final class FakeBoard: CoreBoard {
         host.turns[core] = nil
     }
 
+    func setKeen(_ isKeen: Bool) {
+        if isKeen { host.keen.insert(worker) } else { host.keen.remove(worker) }
+    }
+
+    func areOthersKeen() -> Bool { host.keen.contains { $0 != worker } }
+
     func othersHomes() -> [Int] {
         host.homes.filter { $0.value.contains { $0 != worker } }.keys.sorted()
     }
@@ -70,15 +78,20 @@ final class FakeWorker {
     var leases: CoreLeases
     let board: FakeBoard
 
-    init(_ host: FakeHost, _ worker: Int, homes: [Int], maxCores: Int = 8) {
-        leases = CoreLeases(CoreLeases.Rules(homes: homes, maxCores: maxCores))
+    init(_ host: FakeHost, _ worker: Int, homes: [Int], maxCores: Int = 8, isKeen: Bool = false) {
+        var rules = CoreLeases.Rules(homes: homes, maxCores: maxCores)
+        rules.isKeen = isKeen
+        leases = CoreLeases(rules)
         board = host.board(of: worker, homes: homes)
     }
 
     var crew: [Int] { leases.crew }
 
     @discardableResult
-    func take(_ milliseconds: Double) -> Bool { leases.take(on: board, at: .at(milliseconds)) }
+    func take(_ milliseconds: Double) -> Bool {
+        defer { leases.settle(on: board, at: .at(milliseconds)) }
+        return leases.take(on: board, at: .at(milliseconds))
+    }
 
     /// One boundary inside a step, as a crew carries it out.
     func look(_ milliseconds: Double) {
@@ -88,7 +101,7 @@ final class FakeWorker {
     }
 
     func end(_ milliseconds: Double) {
-        leases.end()
+        leases.end(on: board)
         leases.settle(on: board, at: .at(milliseconds))
     }
 

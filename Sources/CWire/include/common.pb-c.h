@@ -178,10 +178,11 @@ struct  Baton__BatchCounters
   uint64_t shapings;
   uint64_t blocks_copied;
   uint64_t bytes_copied;
+  uint64_t lent;
 };
 #define BATON__BATCH_COUNTERS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&baton__batch_counters__descriptor) \
-    , 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+    , 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 
 struct  Baton__Sampling

@@ -67,6 +67,8 @@ public struct BatchCounters: Sendable, Hashable {
     /// Time in which a row could have been decoded and was not, summed over rows: between the end of its last step and
     /// the start of its next one. No part of the idle token rows.
     public var stall: Duration
+    /// Of `stall`: while the batch was not full and its cores were lent to prompts.
+    public var lent: Duration
     /// From "KV whole" to the first decoded token, summed over queries.
     public var firstTokenDelay: Duration
     /// How many queries that sum counts, and the longest of them.
@@ -83,7 +85,7 @@ public struct BatchCounters: Sendable, Hashable {
     public init(
         embeds: UInt64 = 0, removals: UInt64 = 0, waits: UInt64 = 0, stall: Duration = .zero,
         firstTokenDelay: Duration = .zero, firstTokens: UInt64 = 0, longestFirstTokenDelay: Duration = .zero,
-        shapingTime: Duration = .zero, shapings: UInt64 = 0, blocksCopied: UInt64 = 0, bytesCopied: UInt64 = 0
+        shapingTime: Duration = .zero, shapings: UInt64 = 0, blocksCopied: UInt64 = 0, bytesCopied: UInt64 = 0, lent: Duration = .zero
     ) {
         self.embeds = embeds
         self.removals = removals
@@ -96,6 +98,7 @@ public struct BatchCounters: Sendable, Hashable {
         self.shapings = shapings
         self.blocksCopied = blocksCopied
         self.bytesCopied = bytesCopied
+        self.lent = lent
     }
 
     mutating func noteFirstToken(after delay: Duration) {

@@ -30,6 +30,7 @@ extension DecodeRole {
         counters.iterations += 1
         counters.rows += UInt64(batch.computedCount)
         counters.heldBack += UInt64(batch.count - batch.computedCount)
+        noteSpacing(at: now)
         clock.start(at: now)
         return (batch.start(), boundary.actions)
     }
@@ -38,6 +39,8 @@ extension DecodeRole {
     private mutating func endRest(at now: Instant) {
         if let since = restingSince { counters.batch.stall += (now - since) * batch.count }
         restingSince = nil
+        if let since = lentSince { counters.batch.lent += (now - since) * batch.count }
+        lentSince = nil
     }
 
     private mutating func noteWaits() {

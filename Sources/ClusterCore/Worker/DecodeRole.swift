@@ -73,12 +73,15 @@ public struct DecodeRole: Sendable {
         public var timings: TransferTimings
         /// How the KV of the batch's rows lies.
         public var layout: BatchLayout
+        /// See ``DecodeRole/lendingEnd(at:areOthersKeen:)``; at least 1, which is never.
+        public var lendingStretch: Double
 
         public init(
             clusterEpoch: ClusterEpoch, workerEpoch: WorkerEpoch, modelHash: String, geometry: KVGeometry,
             blockCount: Int, maxSequences: Int, maxModelLength: Int, creditWindow: Int = 256,
             parking: ParkingLot.Limits = .none, scaling: BatchScale.Configuration = .init(),
-            timings: TransferTimings = TransferTimings(), layout: BatchLayout = .blockTables
+            timings: TransferTimings = TransferTimings(), layout: BatchLayout = .blockTables,
+            lendingStretch: Double = 1
         ) {
             self.clusterEpoch = clusterEpoch
             self.workerEpoch = workerEpoch
@@ -92,6 +95,7 @@ public struct DecodeRole: Sendable {
             self.scaling = scaling
             self.timings = timings
             self.layout = layout
+            self.lendingStretch = lendingStretch
         }
     }
 
@@ -130,6 +134,7 @@ public struct DecodeRole: Sendable {
     var ready: Deque<DecodeRow> = []
     var batch: DecodeBatch
     var clock = IterationClock()
+    var spacing: IterationSpacing
     var scale: BatchScale
     /// Memory has become short, or is still, since a row was last parked for it.
     var owesMemory = false
@@ -142,6 +147,8 @@ public struct DecodeRole: Sendable {
     var wakeUp: Instant?
     /// When the rows were last computed; `nil` while they are, or when there are none.
     var restingSince: Instant?
+    /// Since when the cores have been lent; `nil` while they are not.
+    var lentSince: Instant?
     /// Rows that waited for the last boundary, if it shaped the batch.
     var rowsAtShaping: Int?
 
@@ -156,6 +163,7 @@ public struct DecodeRole: Sendable {
         self.configuration = configuration
         self.computesPrompts = computesPrompts
         pool = BlockPool(blockCount: configuration.blockCount)
+        spacing = IterationSpacing(stretch: configuration.lendingStretch)
         lot = ParkingLot(configuration.parking)
         scale = BatchScale(configuration.scaling, maxSequences: configuration.maxSequences)
         batch = DecodeBatch(maxSequences: configuration.maxSequences, blockSize: configuration.geometry.blockSize)

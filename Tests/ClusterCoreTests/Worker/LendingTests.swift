@@ -1,0 +1,168 @@
+import Generation
+import Testing
+
+@testable import ClusterCore
+
+/// When a batch waits for its next iteration, because prompts are computed on its cores.
+@Suite struct LendingTests {
+    private static let geometry = KVGeometry(
+        layerCount: 1, blockSize: 4, keyValueHeads: 1, headDimension: 1, bytesPerElement: 4)
+    private let epoch = ClusterEpoch(9)
+    private let peer = PeerID(3)
+    private let start = Instant(nanoseconds: 0)
+
+    private func role(stretch: Double, rows: Int = 4, target: Duration? = nil) -> DecodeRole {
+        DecodeRole(.init(
+            clusterEpoch: epoch, workerEpoch: WorkerEpoch(1), modelHash: "m", geometry: Self.geometry,
+            blockCount: 64, maxSequences: rows, maxModelLength: 40, parking: .init(memory: 1 << 20),
+            scaling: .init(policy: .threshold, target: target), lendingStretch: stretch))
+    }
+
+    /// A query of two full blocks, whole and ready for a row.
+    private func receive(_ request: UInt64, in role: inout DecodeRole) {
+        let attempt = AttemptID(request: RequestID(request), ordinal: 1)
+        let order = SequenceOrder(
+            attempt: attempt, tokens: Array(repeating: 1, count: 8), promptCount: 8, sampling: .greedy,
+            stop: StopConditions(maxTokens: 20), priority: .normal)
+        _ = role.handle(.message(.grant(Grant(sequence: order, budget: 7))), at: start)
+        let open = KVOpen(epoch: epoch, attempt: attempt, modelHash: "m", geometry: Self.geometry, tokenCount: 8)
+        _ = role.handle(.kv(peer, .open(open)), at: start)
+        let range = LayerBlockRange(layer: 0, first: 0, count: 2)
+        _ = role.handle(.blocksStored(peer, KVBlocks(epoch: epoch, attempt: attempt, tokenCount: 8, range: range)), at: start)
+        let next = TokenEvent(attempt: attempt, index: 0, token: 5)
+        _ = role.handle(.kv(peer, .commit(KVCommit(epoch: epoch, attempt: attempt, tokenCount: 8, next: next))), at: start)
+        role.checkInvariants()
+    }
+
+    /// One iteration of 10 ms from `time`; returns its end.
+    private func iterate(_ role: inout DecodeRole, at time: Instant) -> Instant {
+        let (iteration, _) = role.nextIteration(at: time), end = time + .milliseconds(10)
+        let samples = (iteration?.rows ?? []).map { Sample(attempt: $0.attempt, token: .success(6)) }
+        _ = role.handle(.iterationFinished(samples), at: end)
+        role.checkInvariants()
+        return end
+    }
+
+    @Test func theMoreRowsAreMissingTheLongerItWaits() throws {
+        var waits: [Duration] = []
+        for rows in 1...4 {
+            var role = role(stretch: 4)
+            for request in 1...rows { receive(UInt64(request), in: &role) }
+            var time = iterate(&role, at: start), wait = Duration.zero
+            for _ in 0..<8 {
+                let end = role.lendingEnd(at: time, areOthersKeen: true) ?? time
+                wait += end - time
+                time = iterate(&role, at: end)
+            }
+            waits.append(wait)
+        }
+        #expect(waits == waits.sorted(by: >) && Set(waits).count == 4, "\(waits)")
+        #expect(waits[3] == .zero, "a full batch")
+        #expect(waits[0] > .milliseconds(60) && waits[0] < .milliseconds(8 * 30))
+    }
+
+    @Test func aBatchThatSomebodyFillsStartsAtOnce() throws {
+        var role = role(stretch: 4)
+        for request in 1...2 { receive(UInt64(request), in: &role) }
+        var time = iterate(&role, at: start)
+        while true {
+            if let end = role.lendingEnd(at: time, areOthersKeen: true) {
+                #expect(end > time)
+                break
+            }
+            time = iterate(&role, at: time)
+            try #require(time < start + .seconds(1))
+        }
+        role.noteLending(at: time)
+        receive(4, in: &role)
+        let later = time + .milliseconds(1)
+        #expect(role.lendingEnd(at: later, areOthersKeen: true) == nil)
+        _ = iterate(&role, at: later)
+        #expect(role.counters.batch.lent == .milliseconds(2), "one millisecond of two rows")
+    }
+
+    @Test func nothingToWaitForIsNoWait() {
+        var never = role(stretch: 1), empty = role(stretch: 4), alone = role(stretch: 4)
+        for request in 1...2 { receive(UInt64(request), in: &never) }
+        receive(1, in: &alone)
+        var time = start
+        for _ in 0..<10 {
+            #expect(never.lendingEnd(at: time, areOthersKeen: true) == nil, "it is not allowed to")
+            #expect(alone.lendingEnd(at: time, areOthersKeen: false) == nil, "nobody would use the cores")
+            _ = iterate(&never, at: time)
+            time = iterate(&alone, at: time)
+            #expect(empty.lendingEnd(at: time, areOthersKeen: true) == nil, "it has no rows")
+        }
+    }
+
+    @Test func whoIsNoLongerAskedForgetsBySteps() {
+        var spacing = IterationSpacing(stretch: 4), now = start
+        func step(keen: Bool) -> Duration {
+            spacing.noteStart(at: now, time: .milliseconds(10), free: 7, of: 8, waiting: 0, target: nil)
+            now = now + .milliseconds(10)
+            let end = spacing.end(at: now, time: .milliseconds(10), areOthersKeen: keen, isLent: false) ?? now
+            defer { now = end }
+            return end - now
+        }
+        for _ in 0..<100 { _ = step(keen: true) }
+        #expect(step(keen: true) == .milliseconds(30), "from start to start at most four times as long")
+        #expect(spacing.excess == 3)
+        for _ in 0..<100 { #expect(step(keen: false) == .zero) }
+        #expect(spacing.excess == 0)
+    }
+
+    @Test func queriesThatWaitForARowEndTheSpacing() {
+        var spacing = IterationSpacing(stretch: 4)
+        for _ in 0..<100 {
+            spacing.noteStart(at: start, time: .milliseconds(10), free: 4, of: 8, waiting: 0, target: nil)
+            _ = spacing.end(at: start, time: .milliseconds(10), areOthersKeen: true, isLent: false)
+        }
+        for _ in 0..<10 { spacing.noteStart(at: start, time: .milliseconds(10), free: 0, of: 8, waiting: 2, target: nil) }
+        #expect(spacing.excess < 0.01)
+    }
+
+    /// A few rows short: one longer piece now and then, rather than one that is not worth the way after each iteration.
+    @Test func whatIsTooShortToLendAddsUp() {
+        var spacing = IterationSpacing(stretch: 4), now = start, pieces: [Duration] = [], steps = 0
+        for _ in 0..<40 {
+            spacing.noteStart(at: now, time: .milliseconds(10), free: steps % 2, of: 8, waiting: 0, target: nil)
+            steps += 1
+            now = now + .milliseconds(10)
+            if let end = spacing.end(at: now, time: .milliseconds(10), areOthersKeen: true, isLent: false) {
+                pieces.append(end - now)
+                now = end
+            }
+        }
+        #expect(!pieces.isEmpty && pieces.count < 20)
+        #expect(pieces.allSatisfy { $0 >= .milliseconds(7.5) && $0 < .milliseconds(12) }, "\(pieces)")
+    }
+
+    @Test func theTargetOfTheIterationTimeHolds() {
+        var role = role(stretch: 100, target: .milliseconds(25))
+        receive(1, in: &role)
+        var time = start, last: Instant?
+        for _ in 0..<10 {
+            let end = role.lendingEnd(at: time, areOthersKeen: true) ?? time
+            if let last { #expect(end - last <= .milliseconds(25)) }
+            last = end
+            time = iterate(&role, at: end)
+        }
+    }
+
+    @Test func whoGivesWayOrIsToComeBackIsNotKeptWaiting() {
+        var role = role(stretch: 4)
+        for request in 1...2 { receive(UInt64(request), in: &role) }
+        var end = start
+        for _ in 0..<4 { end = iterate(&role, at: end) }
+        for _ in 0..<4 where role.lendingEnd(at: end, areOthersKeen: true) == nil { end = iterate(&role, at: end) }
+        #expect(role.lendingEnd(at: end, areOthersKeen: true) != nil)
+        let urgent = AttemptID(request: RequestID(7), ordinal: 1)
+        let order = SequenceOrder(
+            attempt: urgent, tokens: Array(repeating: 1, count: 8), promptCount: 8, sampling: .greedy,
+            stop: StopConditions(maxTokens: 20), priority: .high)
+        let victim = AttemptID(request: RequestID(2), ordinal: 1)
+        _ = role.handle(.message(.grant(Grant(sequence: order, budget: 7))), at: end)
+        _ = role.handle(.message(.preempt(victim)), at: end)
+        #expect(role.lendingEnd(at: end, areOthersKeen: true) == nil)
+    }
+}
