@@ -2,7 +2,7 @@
 """Unchanged clients from PyPI against a live cluster with the bundled model.
 
     Tests/Clients/run.py                  those that are quick to install: what CI runs
-    Tests/Clients/run.py --all            all of them: 6 GB of packages the first time
+    Tests/Clients/run.py --all            all of them: 4 GB of packages the first time
     Tests/Clients/run.py lm_eval aider    some of them
 
 Packages are pinned here and installed into .venv-clients, which git does not see; once they are there, nothing needs a network. Every
@@ -10,6 +10,7 @@ client sends a bounded number of requests to loopback and is ended when its time
 """
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -50,7 +51,7 @@ CLIENTS = [
     Client("llm", "tools", "2 requests"),
     Client("locust", "tools", "10 users for 10 seconds"),
     Client("schemathesis", "schemathesis", "at least 5,000 generated requests", seconds=400),
-    Client("lm_eval", "lm-eval", "about 600 requests, to a cluster for each of 7 checkpoints", seconds=400),
+    Client("lm_eval", "lm-eval", "about 450 requests, to a cluster for each of 7 checkpoints", seconds=400),
     Client("guidellm", "guidellm", "48 requests, 4 at a time"),
     Client("inspect", "inspect", "12 questions"),
     Client("aider", "aider", "2 questions"),
@@ -78,16 +79,23 @@ def passes(client, base):
     command = [str(FOLDER / client.environment / "bin/python"), str(HERE / f"{client.name}_client.py"), base]
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="baton-clients-") as home:
-        # Nobody's settings, nobody's caches, and no network.
+        # Nobody's settings or keys, nobody's caches, and no network.
+        inherited = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR", "LD_LIBRARY_PATH") if name in os.environ}
         environment = {
-            **os.environ, "HOME": home, "XDG_CACHE_HOME": home, "XDG_CONFIG_HOME": home, "XDG_DATA_HOME": home,
+            **inherited, "HOME": home, "XDG_CACHE_HOME": home, "XDG_CONFIG_HOME": home, "XDG_DATA_HOME": home,
             "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_HOME": home, "LITELLM_LOCAL_MODEL_COST_MAP": "True",
             "DO_NOT_TRACK": "1", "PYTHONWARNINGS": "ignore", "TQDM_DISABLE": "1",
         }
+        # In a group of its own, so that what it has started ends with it.
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
         try:
-            code = subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, timeout=client.seconds).returncode
+            code = process.wait(client.seconds)
         except subprocess.TimeoutExpired:
             code = f"not done after {client.seconds} s"
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
     print(f"{client.name}: {'passed' if code == 0 else f'FAILED ({code})'}, {time.monotonic() - began:.0f} s, {client.load}", flush=True)
     return code == 0
 
