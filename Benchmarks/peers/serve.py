@@ -180,6 +180,8 @@ def measure(server: Server, number: int, arguments: argparse.Namespace) -> Measu
         expected = workload(trace, arguments.requests, seed=arguments.seed + number)
         bench(base, warm_up, arguments.concurrency, arguments)
         measurement = bench(base, trace, arguments.requests, arguments)
+    if measurement.itl["50"] == 0:
+        raise ServerError(f"{server.name}'s answers have no text, and their tokens cannot be told apart: make {arguments.model} anew")
     if measurement.output_tokens != expected:
         raise ServerError(f"{server.name} made {measurement.output_tokens} tokens of {expected}")
     return measurement
