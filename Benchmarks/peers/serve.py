@@ -218,15 +218,25 @@ def main() -> None:
     arguments = parse_arguments()
     known = servers(arguments.llama_server)
     runs: dict[str, list[Measurement]] = {name: [] for name in arguments.servers}
+    # Interrupted: the rounds that are complete count.
+    with contextlib.suppress(KeyboardInterrupt):
+        measure_rounds(known, runs, arguments)
+    complete = min(len(measured) for measured in runs.values())
+    if complete == 0:
+        raise ServerError("no round is complete")
+    runs = {name: measured[:complete] for name, measured in runs.items()}
+    print(table(runs))
+    if arguments.json:
+        Path(arguments.json).write_text(json.dumps({name: [vars(run) for run in measured] for name, measured in runs.items()}, indent=1))
+
+
+def measure_rounds(known: dict[str, Server], runs: dict[str, list[Measurement]], arguments: argparse.Namespace) -> None:
     for number in range(arguments.rounds):
         turn = number % len(arguments.servers)
         for name in arguments.servers[turn:] + arguments.servers[:turn]:
             run = measure(known[name], number, arguments)
             runs[name].append(run)
             print(f"round {number + 1}: {name}: {run.queries_per_minute:.0f} queries/min, ITL p99 {run.itl['99']:.1f} ms", file=sys.stderr, flush=True)
-    print(table(runs))
-    if arguments.json:
-        Path(arguments.json).write_text(json.dumps({name: [vars(run) for run in measured] for name, measured in runs.items()}, indent=1))
 
 
 if __name__ == "__main__":
