@@ -32,8 +32,8 @@ dependencies: ## install the Debian/Ubuntu packages that are missing
 	@deploy/install-dependencies.sh
 
 .PHONY: test-clients
-test-clients: build ## unchanged clients from PyPI against a live cluster; CLIENTS= for the two that CI runs
-	Tests/Clients/run.sh $(CLIENTS)
+test-clients: build ## unchanged clients from PyPI against a live cluster, bounded; CLIENTS= for the two that CI runs
+	python3 Tests/Clients/run.py $(CLIENTS)
 
 .PHONY: simulate
 simulate: build ## the real core under seeded faults: SEEDS=2000 SEED=1; planted bugs must be found
@@ -102,6 +102,11 @@ bench-baton-short: build $(BENCH_MODEL) ## the same in five minutes, with fewer 
 bench-peers: build ## our engine beside llama.cpp and OpenVINO GenAI on the same weights: ARGS='--threads 1,2 --json peers.json'
 	Benchmarks/peers/setup.sh
 	.bench-peers/python/bin/python Benchmarks/peers/compare.py $(ARGS)
+
+.PHONY: bench-serve-peers
+bench-serve-peers: build $(BENCH_MODEL) ## queries a minute and latencies beside llama-server on two cores: ARGS='--rounds 7'; LLAMA_SERVER=PATH takes one that is there
+	@[ -n "$(LLAMA_SERVER)" ] || Benchmarks/peers/setup.sh llama.cpp
+	LLAMA_SERVER="$(LLAMA_SERVER)" python3 Benchmarks/peers/serve.py $(ARGS)
 
 .PHONY: clean
 clean: ## remove what was built

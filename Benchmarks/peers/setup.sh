@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Everything the comparison needs besides Baton itself, in .bench-peers, which git does not see. What is there is kept.
 #
-#   setup.sh    environment with OpenVINO GenAI and its exporter, llama.cpp built for this machine, the machine probe
+#   setup.sh              environment with OpenVINO GenAI and its exporter, llama.cpp built for this machine, the machine probe
+#   setup.sh llama.cpp    llama.cpp alone: what make bench-serve-peers wants
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cache="${BENCH_PEERS_CACHE:-$here/../../.bench-peers}"
@@ -11,16 +12,20 @@ echo '*' > .gitignore
 
 llama_cpp_python=0.3.36 # its source distribution carries llama.cpp
 torch=2.13.0
+builders=('cmake==4.*' 'ninja==1.*' scikit-build-core)
 packages=(
-    'cmake==4.*' 'ninja==1.*'
     'openvino==2026.4.1' 'openvino-genai==2026.4.1.0' 'openvino-tokenizers==2026.4.1.0' 'nncf==3.4.0'
     'optimum==2.3.0' 'transformers==5.5.4' 'gguf==0.19.0' 'safetensors>=0.7,<1' 'numpy>=2,<3'
 )
 
 pip() { python/bin/python -m pip "$@"; }
 
-environment() {
+tools() {
     python3 -m venv python
+    pip install --quiet "${builders[@]}"
+}
+
+environment() {
     # The build for processors alone, where a package source offers it; the general one brings gigabytes of GPU libraries.
     pip install --quiet "torch==$torch+cpu" 2>/dev/null || pip install --quiet "torch==$torch"
     pip install --quiet "${packages[@]}"
@@ -31,7 +36,6 @@ environment() {
 llama_cpp() {
     rm -rf llama.cpp llama.cpp-build sources
     mkdir sources
-    pip install --quiet scikit-build-core
     pip download --quiet --no-deps --no-binary :all: --no-build-isolation --dest sources "llama-cpp-python==$llama_cpp_python"
     tar -xzf sources/*.tar.gz -C sources
     mv sources/*/vendor/llama.cpp llama.cpp
@@ -57,6 +61,8 @@ once() {
     echo "$wanted" > "$step.done"
 }
 
-once environment "torch $torch ${packages[*]}"
+once tools "${builders[*]}"
 once llama_cpp "llama-cpp-python $llama_cpp_python"
+[ "${1:-}" != llama.cpp ] || exit 0
+once environment "torch $torch ${packages[*]}"
 once probe "$(cksum < "$here/probe.c")"

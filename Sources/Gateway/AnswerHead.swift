@@ -13,10 +13,11 @@ struct AnswerHead: Sendable {
     var fingerprint: String?
 
     func object(_ kind: String, choices: [JSONText]) -> JSONText {
-        [
-            "id": .string(id), "object": .string(kind), "created": .integer(created), "model": .string(model),
-            "system_fingerprint": JSONText(fingerprint), "choices": .array(choices),
+        let head: JSONText = [
+            "id": .string(id), "object": .string(kind), "created": .integer(created), "model": .string(model), "choices": .array(choices),
         ]
+        // OpenAI's schema knows no null here.
+        return fingerprint.map { head.adding("system_fingerprint", .string($0)) } ?? head
     }
 }
 

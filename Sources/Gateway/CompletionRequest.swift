@@ -68,7 +68,7 @@ struct CompletionRequest: Sendable {
         guard let array = value.array else { throw reader.wrong("prompt", value, expected: "an array of token ids") }
         guard array.count > 0 else { throw reader.invalid("prompt", "has no tokens") }
         return try array.map { (element) throws(APIError) in
-            guard let id = element.integer.flatMap({ TokenID(exactly: $0) }), id >= 0 else {
+            guard let id = ParameterReader.tokenID(element) else {
                 throw reader.wrong("prompt", element, expected: "a token id")
             }
             return id

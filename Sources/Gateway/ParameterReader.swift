@@ -1,4 +1,5 @@
 import Foundation
+import Generation
 import JSONReader
 
 /// The members of a request's body, by name and type. `null` is as good as absent, what nobody asks for is ignored.
@@ -59,6 +60,10 @@ struct ParameterReader {
     /// A number without fraction however it is written; `1.0` counts, as many clients write it so.
     static func integer(_ value: JSONValue) -> Int? {
         value.integer ?? value.number.flatMap { Int(exactly: $0) }
+    }
+
+    static func tokenID(_ value: JSONValue) -> TokenID? {
+        integer(value).flatMap { TokenID(exactly: $0) }.flatMap { $0 >= 0 ? $0 : nil }
     }
 
     private static func bounds(_ range: ClosedRange<Int>, _ value: Int) -> String {

@@ -58,8 +58,10 @@ struct SharedParameters: Sendable, Hashable {
     }
 
     private static func sampling(_ reader: ParameterReader) throws(APIError) -> SamplingParameters {
+        // OpenAI takes 0 too: only the most probable token reaches so little.
+        let topP = try reader.float("top_p").map { $0 == 0 ? .leastNormalMagnitude : $0 }
         var sampling = SamplingParameters(
-            temperature: try reader.float("temperature") ?? 1, topP: try reader.float("top_p") ?? 1,
+            temperature: try reader.float("temperature") ?? 1, topP: topP ?? 1,
             minP: try reader.float("min_p") ?? 0, repetitionPenalty: try reader.float("repetition_penalty") ?? 1)
         // -1 keeps all for vLLM, 0 for llama-server.
         sampling.topK = try reader.integer("top_k", in: -1...Int(Int32.max)).map { Int32(max(0, $0)) } ?? 0
@@ -100,7 +102,7 @@ struct SharedParameters: Sendable, Hashable {
             throw reader.invalid("stop_token_ids", "has more than \(Submission.maxStopTokens) ids")
         }
         return try array.map { (element) throws(APIError) in
-            guard let id = element.integer.flatMap({ TokenID(exactly: $0) }), id >= 0 else {
+            guard let id = ParameterReader.tokenID(element) else {
                 throw reader.wrong("stop_token_ids", element, expected: "a token id")
             }
             return id

@@ -30,7 +30,7 @@ extension TokenText {
     ///
     /// - Parameters:
     ///   - offset: characters of the choice's text before the first of `tokens`; moved behind the last.
-    ///   - alternatives: how many to show; 0 shows none.
+    ///   - alternatives: how many to show; 0 leaves them out.
     func completionLogprobs(_ tokens: [ScoredToken], alternatives: Int, offset: inout Int) -> JSONText {
         var texts: [JSONText] = []
         var logprobs: [JSONText] = []
@@ -44,10 +44,9 @@ extension TokenText {
             offsets.append(.integer(offset))
             offset += text.unicodeScalars.count
         }
-        return [
-            "text_offset": .array(offsets), "token_logprobs": .array(logprobs), "tokens": .array(texts),
-            "top_logprobs": alternatives > 0 ? .array(tops) : .null,
-        ]
+        let entry: JSONText = ["text_offset": .array(offsets), "token_logprobs": .array(logprobs), "tokens": .array(texts)]
+        // OpenAI's schema knows no null here.
+        return alternatives > 0 ? entry.adding("top_logprobs", .array(tops)) : entry
     }
 
     /// The most probable tokens by text, and the token itself. Of two with the same text the more probable one counts.

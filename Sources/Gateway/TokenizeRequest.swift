@@ -43,7 +43,7 @@ struct DetokenizeRequest: Sendable {
         guard let value = reader["tokens"] else { throw reader.missing("tokens") }
         guard let array = value.array else { throw reader.wrong("tokens", value, expected: "an array of token ids") }
         tokens = try array.map { (element) throws(APIError) in
-            guard let id = element.integer.flatMap({ TokenID(exactly: $0) }), id >= 0 else {
+            guard let id = ParameterReader.tokenID(element) else {
                 throw reader.wrong("tokens", element, expected: "a token id")
             }
             return id

@@ -1,7 +1,7 @@
 import Generation
 
 /// A byte-level vocabulary of any size for a model of random weights, so that servers that want text can run it: the 256
-/// bytes, pairs of letters, and tokens that no text has.
+/// bytes, pairs of letters, and tokens that no text is cut into but that have one, so that every token of an answer can be seen.
 enum SyntheticVocabulary {
     /// The keys of a GGUF file. Too small a vocabulary has no text at all.
     static func entries(of c: ModelConfiguration) -> [GGUFEntry] {
@@ -20,8 +20,8 @@ enum SyntheticVocabulary {
                 tokens.append(Array(word.utf8))
                 types.append(1)
             } else {
-                tokens.append(Array("[PAD\(id)]".utf8))
-                types.append(5)
+                tokens.append(Array("~\(id)".utf8))
+                types.append(1)
             }
         }
         let merges = pairs.map { Array("\($0) \($1)".utf8) }

@@ -149,7 +149,21 @@ import Testing
         #expect(answer.status == 200)
         #expect(gateway.backend.submissions.first?.maxTokens == 0)
         #expect(try answer.json().at("choices", 0, "text").text == "Once upon")
-        #expect(try answer.json().at("choices", 0, "logprobs", "top_logprobs").isNull)
+        let logprobs = try #require(try answer.json().at("choices", 0, "logprobs").object)
+        #expect(logprobs["token_logprobs"] != nil)
+        #expect(logprobs["top_logprobs"] == nil)
+    }
+
+    @Test func numbersMayBeWrittenWithAFraction() async throws {
+        let gateway = try TestGateway()
+        let answer = try await gateway.post(
+            "/v1/completions", #"{"prompt": [80.0, 81], "max_tokens": 2.0, "stop_token_ids": [3.0], "top_p": 0}"#)
+        #expect(answer.status == 200, "\(answer.text)")
+        let submission = try #require(gateway.backend.submissions.first)
+        #expect(submission.prompt == .tokens([80, 81]))
+        #expect(submission.stopTokens == [3])
+        // Nothing but the most probable token is kept.
+        #expect(submission.sampling.topP > 0 && submission.sampling.topP < 1e-30)
     }
 
     @Test func whatTextCannotShowIsInTheJSON() async throws {

@@ -11,7 +11,7 @@ import Testing
     /// Members of a body, and the parameter that the error names.
     static let shared: [(member: String, parameter: String)] = [
         (#""model": 3"#, "model"), (#""temperature": -1"#, "temperature"), (#""temperature": "hot""#, "temperature"),
-        (#""temperature": 1e999"#, "temperature"), (#""temperature": 1e300"#, "temperature"), (#""top_p": 0"#, "top_p"),
+        (#""temperature": 1e999"#, "temperature"), (#""temperature": 1e300"#, "temperature"), (#""top_p": -1"#, "top_p"),
         (#""top_p": 1.5"#, "top_p"), (#""top_k": -2"#, "top_k"), (#""top_k": 1.5"#, "top_k"), (#""min_p": 2"#, "min_p"),
         (#""n": 0"#, "n"), (#""n": 100000"#, "n"), (#""n": 99999999999999999999999999"#, "n"), (#""n": "1""#, "n"),
         (#""stop": 5"#, "stop"), (#""stop": [1]"#, "stop"),

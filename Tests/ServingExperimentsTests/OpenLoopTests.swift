@@ -112,6 +112,17 @@ import Testing
         #expect(failing.take(Array("event: error\ndata: {\"error\":{\"message\":\"died\"}}\n".utf8)) == [.failure("died")])
     }
 
+    @Test func aTokenWithoutTextCountsAndTheEndDoesNot() {
+        var stream = OpenAIStream()
+        let text = #"""
+            data: {"choices":[{"text":"","finish_reason":null}]}
+            data: {"choices":[{"delta":{"role":"assistant","content":""},"finish_reason":null}]}
+            data: {"choices":[{"text":"","finish_reason":"length"}],"usage":{"prompt_tokens":4,"completion_tokens":1}}
+
+            """#
+        #expect(stream.take(Array(text.utf8)) == [.text(""), .usage(input: 4, output: 1)])
+    }
+
     // MARK: The result
 
     private func measurement(_ first: Double, _ gaps: [Double], failure: String? = nil) -> ServeMeasurement {

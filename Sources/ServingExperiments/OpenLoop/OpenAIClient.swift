@@ -83,6 +83,8 @@ public struct OpenAIClient: Sendable {
             var http = HTTPClientRequest(url: url + route.path)
             http.method = .POST
             http.headers.add(name: "Content-Type", value: "application/json")
+            // Servers close idle connections when they like; a request that was sent into one that just closed would count as failed.
+            http.headers.add(name: "Connection", value: "close")
             if let apiKey { http.headers.add(name: "Authorization", value: "Bearer \(apiKey)") }
             http.body = .bytes(ByteBuffer(bytes: body(of: request)))
             let response = try await client.execute(http, timeout: .nanoseconds(Int64(patience / .nanoseconds(1))))

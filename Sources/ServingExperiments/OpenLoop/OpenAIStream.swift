@@ -3,7 +3,7 @@ import JSONReader
 /// Reads the server-sent events of an OpenAI-compatible server, whatever pieces they arrive in.
 struct OpenAIStream {
     enum Item: Sendable, Hashable {
-        /// Something of the answer.
+        /// Something of the answer; empty for a token that has nothing to show.
         case text(String)
         case usage(input: Int, output: Int)
         case failure(String)
@@ -21,7 +21,7 @@ struct OpenAIStream {
         var items: [Item] = []
         while let end = rest.firstIndex(of: UInt8(ascii: "\n")) {
             let line = rest[..<end]
-            if let item = Self.item(line) { items.append(item) }
+            items += Self.items(line)
             rest.removeSubrange(...end)
         }
         if rest.count > Self.longestLine {
@@ -31,22 +31,28 @@ struct OpenAIStream {
         return items
     }
 
-    private static func item(_ line: ArraySlice<UInt8>) -> Item? {
+    private static func items(_ line: ArraySlice<UInt8>) -> [Item] {
         let prefix = Array("data:".utf8)
-        guard line.starts(with: prefix) else { return nil }
+        guard line.starts(with: prefix) else { return [] }
         let data = Array(line.dropFirst(prefix.count).drop { $0 == UInt8(ascii: " ") })
         let text = String(decoding: data, as: UTF8.self)
-        if text.hasPrefix("[DONE]") { return .end }
-        guard let object = (try? JSONDocument(file: "event", source: data))?.root.object else { return .failure("no JSON: \(text.prefix(80))") }
+        if text.hasPrefix("[DONE]") { return [.end] }
+        guard let object = (try? JSONDocument(file: "event", source: data))?.root.object else { return [.failure("no JSON: \(text.prefix(80))")] }
         if let error = object["error"], !error.isNull {
-            return .failure(error.object?["message"]?.text ?? "an error without a message")
+            return [.failure(error.object?["message"]?.text ?? "an error without a message")]
         }
+        var items: [Item] = []
         if let choice = object["choices"]?.array.flatMap({ Array($0.prefix(1)).first })?.object {
             let delta = choice["delta"]?.object
             let text = choice["text"]?.text ?? delta?["content"]?.text ?? delta?["reasoning_content"]?.text ?? ""
-            return text.isEmpty ? nil : .text(text)
+            // A token without text (special, or part of a character) is a token all the same; the mere end of an answer is none.
+            let isToken = choice["text"] != nil && choice["finish_reason"]?.isNull != false
+            if !text.isEmpty || isToken { items.append(.text(text)) }
         }
-        guard let usage = object["usage"]?.object else { return nil }
-        return .usage(input: usage["prompt_tokens"]?.integer ?? 0, output: usage["completion_tokens"]?.integer ?? 0)
+        // Some servers tell it beside the last choice.
+        if let usage = object["usage"]?.object {
+            items.append(.usage(input: usage["prompt_tokens"]?.integer ?? 0, output: usage["completion_tokens"]?.integer ?? 0))
+        }
+        return items
     }
 }
