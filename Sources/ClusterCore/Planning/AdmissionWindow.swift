@@ -5,8 +5,8 @@
 ///     window.noteEnd(of: prompt, length: 9, .finished)     once it has ended, however
 ///
 /// Groups are begun in the order of the plan. A group's first member computes the prefix; the others follow once it is whole,
-/// which its first token says, before another group is begun. Until then the next groups may begin, so that no step runs empty.
-/// What does not fit holds back everything behind it, but it always fits if nothing else is under way.
+/// which its first token says, before another group is begun. Until then a next group may begin, so that no step runs empty, but
+/// not many, because each would hold memory for members that cannot follow yet. What does not fit holds back everything behind it, but it always fits if nothing else is under way.
 public struct AdmissionWindow: Sendable {
     /// What the size of a batch is measured by.
     public enum Limit: Sendable, Hashable {
@@ -25,6 +25,12 @@ public struct AdmissionWindow: Sendable {
         public var group: Int
         /// Its prefill makes the group's prefix.
         public var opensGroup: Bool
+
+        public init(prompt: Int, group: Int, opensGroup: Bool) {
+            self.prompt = prompt
+            self.group = group
+            self.opensGroup = opensGroup
+        }
     }
 
     public enum End: Sendable, Hashable {
@@ -68,6 +74,7 @@ public struct AdmissionWindow: Sendable {
     private let answerLimits: [Int]
     /// Whether members wait here until their prefix is whole.
     private let followersWait: Bool
+    private let prefixesAhead: Int
     private var phases: [Phase]
     /// Groups with members that wait or run, in order.
     private var open: [OpenGroup] = []
@@ -79,17 +86,22 @@ public struct AdmissionWindow: Sendable {
     ///   - promptLengths: of all prompts of the job, in tokens.
     ///   - answerLimits: the most tokens that each answer may have.
     ///   - followersWait: `false` if whoever is submitted to holds members back until their prefix is whole.
-    /// - Precondition: as many of both as the plan has prompts.
-    public init(plan: BatchPlan, promptLengths: [Int], answerLimits: [Int], limit: Limit, followersWait: Bool = true) {
+    ///   - prefixesAhead: that may be computed at a time; as many as there are workers to compute them, and one more.
+    /// - Precondition: as many of both as the plan has prompts; `prefixesAhead` is at least 1.
+    public init(
+        plan: BatchPlan, promptLengths: [Int], answerLimits: [Int], limit: Limit, followersWait: Bool = true, prefixesAhead: Int = 2
+    ) {
         let count = plan.groups.reduce(0) { $0 + $1.members.count }
         precondition(
             count == promptLengths.count && count == answerLimits.count,
             "a plan of \(count), \(promptLengths.count) prompts, \(answerLimits.count) limits")
+        precondition(prefixesAhead >= 1, "\(prefixesAhead) prefixes ahead")
         self.plan = plan
         self.limit = limit
         self.promptLengths = promptLengths
         self.answerLimits = answerLimits
         self.followersWait = followersWait
+        self.prefixesAhead = prefixesAhead
         phases = Array(repeating: .waiting, count: count)
     }
 
@@ -124,7 +136,10 @@ public struct AdmissionWindow: Sendable {
     /// Place among the open groups of the first with a member that may begin; their count for a group that is not open yet.
     private func nextPlace() -> Int? {
         let place = open.firstIndex { $0.begun < plan.groups[$0.index].members.count && $0.takesMember }
-        return place ?? (unopened < plan.groups.count ? open.count : nil)
+        if let place { return place }
+        guard unopened < plan.groups.count else { return nil }
+        let isFree = plan.groups[unopened].prefixLength == 0 || open.count { !$0.takesMember } < prefixesAhead
+        return isFree ? open.count : nil
     }
 
     private func fits(_ prompt: Int, in group: Int, isOpening: Bool) -> Bool {
@@ -194,7 +209,7 @@ public struct AdmissionWindow: Sendable {
     public mutating func noteEnd(of prompt: Int, length: Int, _ end: End) {
         noteProgress(of: prompt, generated: length)
         guard phases.indices.contains(prompt), case .running(let group, let generated) = phases[prompt] else { return }
-        if end == .finished { predictor.noteEnd(length: generated) }
+        if end == .finished, generated < answerLimits[prompt] { predictor.noteEnd(length: generated) }
         phases[prompt] = .ended
         running.removeAll { $0 == prompt }
         guard let place = open.firstIndex(where: { $0.index == group }) else { return }

@@ -47,6 +47,14 @@ public struct BatchPlan: Sendable, Hashable {
     }
 }
 
+extension BatchPlan {
+    /// The groups in drawn order, to measure others against.
+    /// - Parameter below: a number from 0 up to, but not including, its argument.
+    public mutating func shuffleGroups(_ below: (Int) -> Int) {
+        for place in groups.indices.reversed() { groups.swapAt(place, below(place + 1)) }
+    }
+}
+
 /// Prompts that run together because they begin with the same tokens.
 public struct PlannedGroup: Sendable, Hashable {
     /// Tokens that all members begin with, and that are computed once; 0 for a prompt by itself. Less than any member's
