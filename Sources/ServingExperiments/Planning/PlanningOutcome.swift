@@ -38,13 +38,4 @@ struct PlanningOutcome: Sendable, Hashable, Codable {
     func thinSteps(budget: Int) -> Double {
         Double(zip(decoded, prefilled).count { 2 * ($0 + $1) < budget }) / Double(max(steps, 1))
     }
-
-    /// Mean tokens of a step in so many equal parts of the steps, for a plot.
-    func profile(parts: Int) -> [Double] {
-        guard steps > 0 else { return [] }
-        return (0..<min(parts, steps)).map { part in
-            let range = part * steps / min(parts, steps)..<(part + 1) * steps / min(parts, steps)
-            return Double(range.reduce(0) { $0 + decoded[$1] + prefilled[$1] }) / Double(range.count)
-        }
-    }
 }

@@ -198,6 +198,7 @@ struct VirtualRun {
     }
 
     private mutating func endRows() {
+        let queries = self.queries
         for row in rows {
             window.noteProgress(of: row.prompt, generated: row.generated)
             guard row.generated == queries[row.prompt].outputCount else { continue }

@@ -2,7 +2,7 @@
 import Testing
 
 @Suite struct AnswerLengthPredictorTests {
-    private mutating func feed(_ predictor: inout AnswerLengthPredictor, _ length: Int, limit: Int) {
+    private func feed(_ predictor: inout AnswerLengthPredictor, _ length: Int, limit: Int) {
         predictor.noteStart()
         predictor.noteProgress(from: 0, to: length)
         if length < limit { predictor.noteEnd(length: length) }
@@ -16,7 +16,7 @@ import Testing
         #expect(predictor.remaining(after: 0, limit: .max) == Int(Int32.max))
     }
 
-    @Test mutating func findsTheMeanOfWhatHasEnded() {
+    @Test func findsTheMeanOfWhatHasEnded() {
         var predictor = AnswerLengthPredictor(), random = PlanningRandom(seed: 1)
         for _ in 0..<4000 { feed(&predictor, 20 + random.below(81), limit: 1000) }
         #expect((57...63).contains(predictor.remaining(after: 0, limit: 1000)))
@@ -26,7 +26,7 @@ import Testing
         #expect(predictor.remaining(after: 0, limit: 10) == 10)
     }
 
-    @Test mutating func answersThatStillRunAreNotForgotten() {
+    @Test func answersThatStillRunAreNotForgotten() {
         // Half are 10 tokens, half 200; the long ones have come to 100 when all short ones have ended.
         var predictor = AnswerLengthPredictor()
         for _ in 0..<200 { feed(&predictor, 10, limit: 200) }
