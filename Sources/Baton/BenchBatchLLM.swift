@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Inference
 import Kernels
 import ServingExperiments
 
@@ -58,6 +59,9 @@ struct BenchBatchLLM: AsyncParsableCommand {
     @Option(help: "Repetitions (default: as the form says).")
     var runs: Int?
 
+    @Option(help: "Write the job of the first degree and seed into this directory, for other engines (Benchmarks/peers/jobs.py), and measure nothing.")
+    var writeJob: String?
+
     @Flag(help: "Print the results as one JSON object.")
     var json = false
 
@@ -72,6 +76,7 @@ struct BenchBatchLLM: AsyncParsableCommand {
     }
 
     func run() async throws {
+        if let writeJob { return try write(jobTo: URL(fileURLWithPath: writeJob)) }
         let began = ContinuousClock.now
         let store = try ResultStore(directory: URL(fileURLWithPath: results))
         let logs = FileManager.default.temporaryDirectory.appendingPathComponent("baton-bench-\(getpid())")
@@ -130,6 +135,16 @@ struct BenchBatchLLM: AsyncParsableCommand {
             throw ValidationError("--runs and --degrees must be at least 1")
         }
         return plan
+    }
+
+    private func write(jobTo directory: URL) throws {
+        let plan = try plan(), vocabularySize = try ModelConfiguration(path: model).vocabularySize
+        guard let degree = plan.degrees.first, let seed = plan.seeds.first else { throw ValidationError("--degrees and --seeds must name one each") }
+        let workload = PrefixWorkload.paper(degree: degree, unit: plan.unit, count: plan.count)
+        let file = directory.appendingPathComponent(workload.name + ".jsonl")
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        try JobLine.text(of: workload, seed: seed, vocabularySize: vocabularySize).write(to: file, options: .atomic)
+        print("job: \(file.path)")
     }
 
     // MARK: The report

@@ -157,6 +157,30 @@ private enum BatchSamples {
         #expect(rendered.plots.count == 3)
     }
 
+    @Test func otherEnginesStandBesideTheBestArm() throws {
+        let fast = cells.map { BatchSamples.result($0, speed: $0.arm == .lru ? 4 : 2) }
+        // As the script writes it: 40 tokens in 4 s.
+        let peers = try JSONDecoder().decode([PeerJob].self, from: Data("""
+            [{"engine": "llama-server", "setting": "prompt cache", "version": "b1", "job": "prefix-100-degree-4-of-8", "requests": 8,
+              "outputTokens": 40, "seconds": 4.0, "saving": 0.25},
+             {"engine": "other", "setting": "plain", "version": "1", "job": "another job", "requests": 8, "outputTokens": 40, "seconds": 1, "saving": null}]
+            """.utf8))
+        let set = BatchResultSet(planned: cells, results: fast, failures: [:], peers: peers)
+        let context = ReportContext(machine: "", model: "", build: "", date: "", command: "")
+        let text = BatchReport(results: set, context: context, plotDirectory: "plots").render().markdown
+        #expect(text.contains("| llama-server (b1) | prompt cache | 1 | 10 | 25.0 | `lru` | 2.00 |"))
+        #expect(!text.contains("another job"))
+    }
+
+    @Test func aJobInAFileIsTheJob() throws {
+        let workload = PrefixWorkload.paper(degree: 2, unit: 40, count: 4)
+        let lines = try JobLine.text(of: workload, seed: 1, vocabularySize: 100).split(separator: UInt8(ascii: "\n"))
+        let read = try lines.map { try JSONDecoder().decode(JobLine.self, from: $0) }
+        let queries = workload.queries(seed: 1, vocabularySize: 100)
+        #expect(read.map(\.prompt) == queries.map(\.prompt) && read.map(\.maxTokens) == queries.map(\.outputCount))
+        #expect(String(decoding: lines[0], as: UTF8.self).contains("\"max_tokens\":2"))
+    }
+
     @Test func defectsAndGapsAreNamed() {
         let text = render([BatchSamples.result(cells[0], isExact: false)], planned: cells).markdown
         #expect(text.contains("**1 cells have answers that differ"))

@@ -23,7 +23,7 @@ public struct BatchReport: Sendable {
             ]
             sections.append(parts.filter { !$0.isEmpty }.joined(separator: "\n\n"))
         }
-        sections += [missing].compactMap(\.self)
+        sections += [peers, missing].compactMap(\.self)
         return BatonReport.Rendered(markdown: sections.joined(separator: "\n\n") + "\n", plots: plots)
     }
 
@@ -110,6 +110,29 @@ public struct BatchReport: Sendable {
             }
         }
         return table.rows.isEmpty ? "" : table.text
+    }
+
+    /// Against our own best variant of experiment 1 with the same job.
+    private var peers: String? {
+        let settings = results.settings(of: .arms)
+        var table = MarkdownTable(columns: ["job", "engine", "setting", "n", "output tok/s", "saving, %", "best arm here", "ours / theirs"])
+        for setting in settings {
+            let own = results.variants(setting).compactMap { variant in
+                results.spread(setting, variant) { $0.measures.outputRate }.map { (variant: variant, rate: $0) }
+            }.max { $0.rate.median < $1.rate.median }
+            let runs = Dictionary(grouping: results.peers.filter { $0.job == setting.workload.name }) { [$0.engine, $0.version, $0.setting] }
+            for name in runs.keys.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
+                let group = runs[name, default: []]
+                guard let rate = Spread(group.map(\.outputRate)) else { continue }
+                table.append([
+                    setting.workload.name, "\(name[0]) (\(name[1]))", name[2], "\(group.count)", rate.text(0),
+                    Spread(group.compactMap { $0.saving.map { $0 * 100 } }).text(1), own.map { "`\($0.variant.name)`" } ?? "–",
+                    own.map { rate.median > 0 ? ($0.rate.median / rate.median).plain(2) : "–" } ?? "–",
+                ])
+            }
+        }
+        guard !table.rows.isEmpty else { return nil }
+        return "## Other engines\n\nThe same prompts and lengths, on the same cores, by `Benchmarks/peers/jobs.py`.\n\n" + table.text
     }
 
     private var missing: String? {

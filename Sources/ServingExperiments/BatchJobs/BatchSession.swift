@@ -69,7 +69,8 @@ public struct BatchSession: Sendable {
         var failures = failures
         for cell in plan.cells where !arms.contains(cell.arm) { failures[cell.name] = BenchmarkSession.notServed }
         return BatchResultSet(
-            planned: plan.cells, results: plan.cells.compactMap { store.result(of: $0, build: build) }, failures: failures)
+            planned: plan.cells, results: plan.cells.compactMap { store.result(of: $0, build: build) }, failures: failures,
+            peers: store.peers)
     }
 }
 
@@ -80,6 +81,8 @@ public struct BatchResultSet: Sendable {
     public var results: [BatchCellResult]
     /// Why a cell could not be measured, by its name.
     public var failures: [String: String]
+    /// The same jobs on other engines.
+    public var peers: [PeerJob] = []
 
     /// The settings of an experiment in the order of the plan, each once.
     func settings(of experiment: BatchExperiment) -> [BatchCell.Setting] {

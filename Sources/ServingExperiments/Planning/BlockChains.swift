@@ -4,7 +4,7 @@ import Generation
 /// token of a prompt belongs to no such block, because it has to be computed in any case.
 struct BlockChains {
     private struct Link: Hashable {
-        var parent: Int
+        var parent: Int?
         var tokens: ArraySlice<TokenID>
     }
 
@@ -18,7 +18,7 @@ struct BlockChains {
         for prompt in prompts {
             var chain: [Int] = []
             for start in stride(from: 0, to: (prompt.count - 1) / blockSize * blockSize, by: blockSize) {
-                let link = Link(parent: chain.last ?? -1, tokens: prompt[start..<start + blockSize])
+                let link = Link(parent: chain.last, tokens: prompt[start..<start + blockSize])
                 let name = names[link] ?? users.count
                 if name == users.count {
                     names[link] = name
