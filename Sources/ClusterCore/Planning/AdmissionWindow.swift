@@ -163,8 +163,8 @@ public struct AdmissionWindow: Sendable {
         for member in running + [prompt] {
             let owner = member == prompt ? group : self.group(of: member) ?? group
             let prefix = plan.groups[owner].prefixLength / blockSize * blockSize
-            let remaining = remaining(member)
-            forecast.add(tokens: promptLengths[member] - prefix + generated(member), remaining: remaining)
+            let generated = generated(member), remaining = remaining(member)
+            forecast.add(tokens: promptLengths[member] - prefix + generated, remaining: remaining, hasBegun: generated > 0)
             if let place = places[owner] { last[place] = max(last[place], remaining) }
         }
         for (owner, place) in places.sorted(by: { $0.value < $1.value }) {

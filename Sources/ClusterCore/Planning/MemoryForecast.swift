@@ -24,8 +24,14 @@ struct MemoryForecast: Sendable {
     /// - Parameters:
     ///   - tokens: computed or not, that are not in a shared prefix; at least 1.
     ///   - remaining: tokens still to be generated.
-    mutating func add(tokens: Int, remaining: Int) {
-        rows.append(Row(tokens: max(tokens, 1), sharedBlocks: 0, remaining: max(remaining, 0)))
+    ///   - hasBegun: whether it gets a token in each iteration. When a prompt will be computed nobody knows, so that until then
+    ///     it counts with its whole length at any time: if all lengths are right, what was forecast is never exceeded.
+    mutating func add(tokens: Int, remaining: Int, hasBegun: Bool = true) {
+        if hasBegun {
+            rows.append(Row(tokens: max(tokens, 1), sharedBlocks: 0, remaining: max(remaining, 0)))
+        } else {
+            add(sharedBlocks: (tokens + max(remaining, 0) + blockSize - 1) / blockSize, remaining: Int(Int32.max))
+        }
     }
 
     /// - Parameter remaining: iterations until the last of those who share them ends.

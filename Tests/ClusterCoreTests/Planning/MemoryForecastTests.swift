@@ -25,6 +25,15 @@ import Testing
         }
     }
 
+    @Test func aPromptThatWaitsCountsWithItsWholeLength() {
+        var forecast = MemoryForecast(blockSize: 16)
+        forecast.add(tokens: 20, remaining: 13, hasBegun: false)
+        #expect(forecast.peak() == 3)
+        // The other one grows long after the first would have ended.
+        forecast.add(tokens: 17, remaining: 111)
+        #expect(forecast.peak() == 3 + (17 + 111 + 15) / 16)
+    }
+
     @Test func isBelowTheSumOfAllWhereTheyEndInTurn() {
         var forecast = MemoryForecast(blockSize: 16)
         for end in stride(from: 16, through: 160, by: 16) { forecast.add(tokens: 16, remaining: end) }
