@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import Inference
 import Kernels
+import ProgramSupport
 import ServingExperiments
 
 struct BenchBatchLLM: AsyncParsableCommand {

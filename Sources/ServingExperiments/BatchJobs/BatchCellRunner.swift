@@ -3,6 +3,7 @@ import ClusterCore
 import Foundation
 import Generation
 import Inference
+import Kernels
 
 /// Measures cells of jobs, each on a cluster of its own: one mixed worker on two cores, whose steps take chunks of prompts beside
 /// the rows of the batch.
