@@ -118,7 +118,7 @@ extension BatchMeasures {
         seconds = last
         promptTokens = queries.reduce(0) { $0 + $1.prompt.count }
         outputTokens = records.reduce(0) { $0 + $1.tokenTimes.count }
-        prefilledTokens = Int(cluster.prefillTokens ?? 0)
+        prefilledTokens = Int(clamping: cluster.prefillTokens ?? 0)
         stepTokens = cluster.steps.map { $0 > 0 ? Double(cluster.tokenRows) / Double($0) : 0 } ?? 0
         self.planningSeconds = planningSeconds
         plannedGroups = plan.groups.count { $0.members.count > 1 }
