@@ -98,6 +98,19 @@ bench-baton-short: build $(BENCH_MODEL) ## the same in five minutes, with fewer 
 	$(BIN)/baton bench baton --short --model $(BENCH_MODEL) --results .bench-results/baton-short \
 	    --report .bench-results/baton-short.md $(ARGS)
 
+.PHONY: bench-batchllm
+bench-batchllm: build $(BENCH_MODEL) ## the BatchLLM experiments: jobs that share prefixes, hours in all, resumable: BUDGET=60 (minutes) ARGS='--experiments 1' or --paper
+	$(BIN)/baton bench batchllm --model $(BENCH_MODEL) $(if $(BUDGET),--budget $(BUDGET)) $(ARGS)
+
+.PHONY: bench-batchllm-short
+bench-batchllm-short: build $(BENCH_MODEL) ## the same in five minutes, with fewer and shorter requests
+	$(BIN)/baton bench batchllm --short --model $(BENCH_MODEL) --results .bench-results/batchllm-short \
+	    --report .bench-results/batchllm-short.md $(ARGS)
+
+.PHONY: bench-planning
+bench-planning: build ## what planning a job gives, in virtual time, and how long a million prompts take to plan
+	$(BIN)/baton bench planning --time-prompts 1000000 $(ARGS)
+
 .PHONY: bench-peers
 bench-peers: build ## our engine beside llama.cpp and OpenVINO GenAI on the same weights: ARGS='--threads 1,2 --json peers.json'
 	Benchmarks/peers/setup.sh

@@ -141,7 +141,7 @@ let targets: [Target] = [
     tests("ClusterCore", ["ClusterCore", "Generation"]),
     tests("LentCores", ["LentCores", "ClusterCore", "Kernels"]),
     tests("ClusterTracing", ["ClusterTracing", "ClusterCore", "Generation"]),
-    tests("ServingExperiments", ["ServingExperiments", "Inference", "Kernels", "Generation"]),
+    tests("ServingExperiments", ["ServingExperiments", "ClusterCore", "Inference", "Kernels", "Generation"]),
     tests("ClusterSimulation", ["ClusterSimulation", "ClusterCore", "Generation"]),
     tests("Wire", ["Wire", "CWire", "CProtobufC", "CChecksum", "ClusterCore", "Generation"]),
     tests("Transport", ["Transport", "CZeroMQ", "Wire", "ClusterCore", "Generation", logging]),

@@ -34,9 +34,14 @@ final class BatonBench: CellMeasuring {
         self.results = results
         self.traces = traces
         self.rateSeconds = rateSeconds
+        build = try Self.build(model: model)
+    }
+
+    /// - Throws: an error that names a program which is not there, or what is wrong with the model.
+    static func build(model: String) throws -> String {
         let programs = ["coordinator", "prefill-worker", "decode-worker", "mixed-worker"]
-        let (size, hash) = try Self.fingerprint(of: model)
-        build = try BuildIdentity.of(
+        let (size, hash) = try fingerprint(of: model)
+        return try BuildIdentity.of(
             programs: programs.map { ClusterOptions.programs.appendingPathComponent($0) }, model: "\(size) \(hash)")
     }
 

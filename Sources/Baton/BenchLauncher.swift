@@ -3,7 +3,7 @@ import LocalCluster
 import ProgramSupport
 import ServingExperiments
 
-/// Starts the clusters of `baton bench baton`: processes on loopback, two cores for their workers in all.
+/// Starts the clusters of `baton bench baton` and `baton bench batchllm`: processes on loopback, two cores for their workers in all.
 struct BenchLauncher: ClusterLauncher {
     let model: String
     /// The two cores.
@@ -45,7 +45,7 @@ struct BenchLauncher: ClusterLauncher {
         plan.cores = cores
         plan.arm = Arm(settings.arm)
         if settings.arm == .batonLent { plan.coreLeases = plan.logs.appendingPathComponent("core-leases").path }
-        plan.workerArguments = ["--dtype", settings.weights, "--kv-dtype", settings.kv]
+        plan.workerArguments = ["--dtype", settings.weights, "--kv-dtype", settings.kv] + (settings.batchArm?.workerArguments ?? [])
         plan.roleArguments = [
             "prefill": ["--kv-cache-memory", String(settings.prefillKVBytes), "--max-num-seqs", "16"],
             "decode": ["--kv-cache-memory", String(settings.decodeKVBytes), "--max-num-seqs", String(settings.rows)],

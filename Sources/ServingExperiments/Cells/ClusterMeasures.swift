@@ -3,6 +3,9 @@ public struct ClusterMeasures: Sendable, Hashable, Codable {
     /// Token rows computed, and those of them that were for nothing; absent where the build does not count them.
     public var tokenRows: UInt64
     public var idleRows: UInt64?
+    /// Those of prompts, and forward passes.
+    public var prefillTokens: UInt64?
+    public var steps: UInt64?
     /// Seconds in which a row could have been decoded and was not, summed over rows.
     public var stallSeconds: Double?
     /// KV bytes in use at most, over all workers, and those of the decode side alone.

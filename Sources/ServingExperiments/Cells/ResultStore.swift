@@ -41,13 +41,13 @@ public struct ResultStore: Sendable {
         var build: String
     }
 
-    private func read<Value: Decodable>(_ name: String) -> Value? {
+    func read<Value: Decodable>(_ name: String) -> Value? {
         guard let data = try? Data(contentsOf: file(name)) else { return nil }
         return try? JSONDecoder().decode(Value.self, from: data)
     }
 
     /// Whole or not at all.
-    private func write(_ value: some Encodable, _ name: String) throws {
+    func write(_ value: some Encodable, _ name: String) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
         try encoder.encode(value).write(to: file(name), options: .atomic)

@@ -3,6 +3,28 @@ import Generation
 import Inference
 import Kernels
 
+/// A workload as its answers see it.
+public protocol AnsweredWorkload: Codable, Sendable, Hashable {
+    /// In file names.
+    var name: String { get }
+    /// Without what answers do not depend on.
+    var answered: Self { get }
+    /// The first `count` queries; those of a smaller count begin those of a larger one.
+    func queries(count: Int, seed: UInt64, vocabularySize: Int) -> [Workload.Query]
+}
+
+extension Workload: AnsweredWorkload {
+    public var answered: Workload { withUrgentShare(0) }
+}
+
+extension PrefixWorkload: AnsweredWorkload {
+    public var answered: PrefixWorkload { self }
+
+    public func queries(count: Int, seed: UInt64, vocabularySize: Int) -> [Workload.Query] {
+        Array(queries(seed: seed, vocabularySize: vocabularySize).prefix(count))
+    }
+}
+
 /// The answers of a workload's queries alone, one after the other, in this process: what every arm has to equal to the bit.
 /// Kept on disk, because computing them takes longer than most cells.
 public struct ReferenceAnswers: Sendable {
@@ -19,11 +41,11 @@ public struct ReferenceAnswers: Sendable {
     }
 
     /// All that the answers depend on, and how many of them there are.
-    private struct Stored: Codable {
+    private struct Stored<Queries: AnsweredWorkload>: Codable {
         var model: String
         var arithmetic: String
         var kv: String
-        var workload: Workload
+        var workload: Queries
         var seed: UInt64
         var answers: [[TokenID]]
     }
@@ -31,12 +53,12 @@ public struct ReferenceAnswers: Sendable {
     /// - Parameter progress: called with the share done.
     /// - Returns: tokens of the first `count` queries' answers.
     public func answers(
-        to workload: Workload, count: Int, seed: UInt64, progress: @escaping @Sendable (Double) -> Void = { _ in }
+        to workload: some AnsweredWorkload, count: Int, seed: UInt64, progress: @escaping @Sendable (Double) -> Void = { _ in }
     ) async throws -> [[TokenID]] {
         var wanted = Stored(
             model: model.hash, arithmetic: model.kernelFamily,
             kv: model.kvLayout(blockSize: 16, format: kvFormat).format.rawValue,
-            workload: workload.withUrgentShare(0), seed: seed, answers: [])
+            workload: workload.answered, seed: seed, answers: [])
         let file = directory.appendingPathComponent(
             "reference_\(workload.name)_\(wanted.model.prefix(8))_\(wanted.arithmetic.prefix(24))_\(wanted.kv)_s\(seed).json")
         if let known = stored(like: wanted, in: file) { wanted.answers = known }
@@ -48,8 +70,8 @@ public struct ReferenceAnswers: Sendable {
         return Array(wanted.answers.prefix(count))
     }
 
-    private func stored(like wanted: Stored, in file: URL) -> [[TokenID]]? {
-        guard let data = try? Data(contentsOf: file), let stored = try? JSONDecoder().decode(Stored.self, from: data),
+    private func stored<Queries>(like wanted: Stored<Queries>, in file: URL) -> [[TokenID]]? {
+        guard let data = try? Data(contentsOf: file), let stored = try? JSONDecoder().decode(Stored<Queries>.self, from: data),
             stored.model == wanted.model, stored.arithmetic == wanted.arithmetic, stored.kv == wanted.kv,
             stored.workload == wanted.workload, stored.seed == wanted.seed
         else { return nil }
@@ -57,7 +79,7 @@ public struct ReferenceAnswers: Sendable {
     }
 
     private func compute(
-        _ workload: Workload, _ range: Range<Int>, _ seed: UInt64, _ progress: @escaping @Sendable (Double) -> Void
+        _ workload: some AnsweredWorkload, _ range: Range<Int>, _ seed: UInt64, _ progress: @escaping @Sendable (Double) -> Void
     ) async throws -> [[TokenID]] {
         try await onTeam(of: cores) { [self] team in
             let local = LocalGeneration(engine: try Engine(model: model, team: team), threads: cores.count, kvFormat: kvFormat)

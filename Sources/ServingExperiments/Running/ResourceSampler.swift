@@ -51,6 +51,8 @@ extension ClusterMeasures {
         let idle = status.workers.reduce(0) { $0 + $1.load.work.idle.total }
         tokenRows = idle + status.workers.reduce(0) { $0 + $1.load.work.prefillTokens + $1.load.work.decodeTokens }
         idleRows = idle
+        prefillTokens = status.workers.reduce(0) { $0 + $1.load.work.prefillTokens }
+        steps = status.workers.reduce(0) { $0 + $1.load.work.steps }
         stallSeconds = status.workers.reduce(0) { $0 + $1.load.work.batch.stall / .seconds(1) }
         borrowedSeconds = status.workers.reduce(0) { $0 + Double($1.load.coreLeases.borrowedNanoseconds) / 1e9 }
         preemptions = status.workers.reduce(0) { $0 + $1.load.parking.parks }

@@ -10,6 +10,8 @@ public struct ClusterSettings: Sendable, Hashable {
     public var prefillKVBytes: Int
     /// Where the coordinator writes its trace, if anywhere.
     public var trace: String?
+    /// For a job, what of it the workers are told.
+    public var batchArm: BatchArm?
 }
 
 /// A cluster that serves, and is this cell's alone.
