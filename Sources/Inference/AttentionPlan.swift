@@ -60,31 +60,66 @@ struct AttentionPlan: Sendable {
     /// Keys of a KV head that need not be loaded because rows share them.
     var savedKeys: Int { cutter.savedKeys }
 
-    /// Plans the attention of all rows of `batch`, or of those whose logits are wanted, for `threads` threads.
-    mutating func update(
-        _ batch: TokenBatch, prefixes: SharedPrefixes, tables: RowTables, sharing: SharedAttention, onlyLogitRows: Bool,
-        threads: Int
-    ) {
+    /// Rows whose attention is planned.
+    struct Work {
+        var batch: TokenBatch
+        var prefixes: SharedPrefixes
+        var tables: RowTables
+        var sharing: SharedAttention
+        /// Not all, but those whose logits are wanted.
+        var onlyLogitRows: Bool
+    }
+
+    /// Plans the attention of `work` for `threads` threads.
+    mutating func update(_ work: Work, threads: Int) {
         let rowsPerTile = max(1, PagedAttention.queriesPerTile / group)
-        cutter.update(
-            batch, prefixes: prefixes, tables: tables, sharing: sharing, onlyLogitRows: onlyLogitRows, atMost: rowsPerTile)
-        units.removeAll(keepingCapacity: true)
         folds.removeAll(keepingCapacity: true)
         partCount = 0
-        for tile in cutter.tiles {
-            let cost = cost(of: tile, partitions(of: tile))
-            for head in 0..<kvHeads { units.append(Unit(tile: tile, kvHead: head, share: nil, cost: cost)) }
-        }
+        cut(work, atMost: rowsPerTile)
         let total = units.reduce(0) { $0 + $1.cost }
         self.threads = total < Self.leastCostForThreads ? 1 : threads
         unitsPerTurn = 1
         guard self.threads > 1 else { return }
         units.sort { $0.cost > $1.cost }
-        // 5 % more than an even share is not worth a second pass.
-        if greatestLoad() * threads * 20 > total * 21 { split(largerThan: total / (threads * 8)) }
+        if savedKeys > 0, isUneven(total), longestTile < Self.partitionsToSplit { cutEvenly(work, atMost: rowsPerTile) }
+        if isUneven(total) { split(largerThan: total / (threads * 8)) }
         let costPerTurn = total / (threads * Self.turns)
         unitsPerTurn = max(1, min(units.count / (threads * Self.turns), costPerTurn / max(1, units.first?.cost ?? 1)))
     }
+
+    private mutating func cut(_ work: Work, atMost most: Int) {
+        cutter.update(
+            work.batch, prefixes: work.prefixes, tables: work.tables, sharing: work.sharing, onlyLogitRows: work.onlyLogitRows,
+            atMost: most)
+        units.removeAll(keepingCapacity: true)
+        for tile in cutter.tiles {
+            let cost = cost(of: tile, partitions(of: tile))
+            for head in 0..<kvHeads { units.append(Unit(tile: tile, kvHead: head, share: nil, cost: cost)) }
+        }
+    }
+
+    /// Cuts into tiles of that many rows, at most `most`, with which the busiest thread has least to do: a short prefix cannot
+    /// be cut by partitions, but among more tiles, each of which reads it.
+    private mutating func cutEvenly(_ work: Work, atMost most: Int) {
+        var best = most, least = greatestLoad(), rows = most / 2
+        while rows >= 1 {
+            cut(work, atMost: rows)
+            units.sort { $0.cost > $1.cost }
+            let load = greatestLoad()
+            if load * 20 < least * 19 { (best, least) = (rows, load) }
+            rows /= 2
+        }
+        cut(work, atMost: best)
+        units.sort { $0.cost > $1.cost }
+    }
+
+    /// 5 % more than an even share is not worth a second pass.
+    private func isUneven(_ total: Int) -> Bool { greatestLoad() * threads * 20 > total * 21 }
+
+    /// Partitions of a tile from which on its units are better cut by those.
+    private static let partitionsToSplit = 6
+
+    private var longestTile: Int { cutter.tiles.reduce(0) { max($0, partitions(of: $1).count) } }
 
     /// The unit that a thread is likely to compute after unit `index` of `turn`: threads are equally fast as a rule.
     func unit(after index: Int, in turn: Range<Int>) -> Unit? {

@@ -79,11 +79,10 @@ final class ForwardScratch {
 
     /// Cuts the attention of `batch` for `threads` threads. Fewer may run it, only less evenly.
     func planAttention(of batch: TokenBatch, sharing: SharedAttention, threads: Int) {
-        for index in plans.indices {
-            plans[index].update(
-                batch, prefixes: prefixes, tables: rowTables, sharing: sharing, onlyLogitRows: false, threads: threads)
-        }
-        logitPlan.update(
-            batch, prefixes: prefixes, tables: rowTables, sharing: sharing, onlyLogitRows: true, threads: threads)
+        var work = AttentionPlan.Work(
+            batch: batch, prefixes: prefixes, tables: rowTables, sharing: sharing, onlyLogitRows: false)
+        for index in plans.indices { plans[index].update(work, threads: threads) }
+        work.onlyLogitRows = true
+        logitPlan.update(work, threads: threads)
     }
 }

@@ -52,7 +52,9 @@ public final class LayerAttention {
     public func prepare(_ batch: TokenBatch, sharing: SharedAttention, threads: Int) {
         tables.update(batch)
         prefixes.update(batch, blockSize: kv.blockSize)
-        plan.update(batch, prefixes: prefixes, tables: tables, sharing: sharing, onlyLogitRows: false, threads: threads)
+        plan.update(
+            AttentionPlan.Work(batch: batch, prefixes: prefixes, tables: tables, sharing: sharing, onlyLogitRows: false),
+            threads: threads)
         rowCount = batch.rowCount
     }
 

@@ -25,7 +25,9 @@ import Testing
         var tables = RowTables(), prefixes = SharedPrefixes()
         tables.update(batch)
         prefixes.update(batch, blockSize: 16)
-        plan.update(batch, prefixes: prefixes, tables: tables, sharing: sharing, onlyLogitRows: false, threads: threads)
+        plan.update(
+            AttentionPlan.Work(batch: batch, prefixes: prefixes, tables: tables, sharing: sharing, onlyLogitRows: false),
+            threads: threads)
     }
 
     /// Every KV head of every row is computed once, every partition of a row that is shared once, and offsets don't meet.
@@ -74,6 +76,18 @@ import Testing
             for unit in plan.units { loads[loads[0] <= loads[1] ? 0 : 1] += unit.cost }
             #expect(Double(loads.max() ?? 0) < 1.1 * Double(loads[0] + loads[1]) / 2, "\(loads)")
         }
+    }
+
+    /// Rows over a prefix too short to be cut by partitions: tiles get smaller until threads have equal work.
+    @Test func shortSharedPrefixesAreEvenToo() throws {
+        var plan = AttentionPlan(configuration: try ModelConfiguration(config: Self.config), window: nil)
+        var batch = TokenBatch()
+        for row in 0..<16 as Range<Int32> { batch.append([1], at: 260, blockTable: (0..<16).map { $0 } + [16 + row]) }
+        update(&plan, batch, threads: 2)
+        var loads = [0, 0]
+        for unit in plan.units { loads[loads[0] <= loads[1] ? 0 : 1] += unit.cost }
+        #expect(plan.savedKeys > 0 && plan.folds.isEmpty)
+        #expect(Double(loads.max() ?? 0) < 1.06 * Double(loads[0] + loads[1]) / 2, "\(loads)")
     }
 
     /// Many equal units are taken several at a time, so that a thread knows what comes next; one that outweighs them alone.

@@ -70,7 +70,7 @@ import Testing
         }
     }
 
-    private static let sizes = [(batch: 1, prefix: 600), (2, 512), (7, 300), (16, 255), (33, 256), (64, 1030)]
+    private static let sizes: [(batch: Int, prefix: Int)] = [(1, 600), (2, 512), (7, 300), (16, 255), (33, 256), (64, 1030)]
 
     /// Ragged tails, prefixes at and beside the bounds of partitions, two levels, one row each and chunks.
     @Test(arguments: ["llama3", "mistral", "qwen2"], BatchInvarianceTests.formats)

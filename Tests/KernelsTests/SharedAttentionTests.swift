@@ -66,25 +66,20 @@ import Testing
             let scratch = try Memory(byteCount: PagedAttention.scratchByteCount)
             let floats = PagedAttention.partCount(queries: rows.count * group, headDim: layout.headDim)
             let parts = try Memory(byteCount: count * floats * 4)
-            q.withUnsafeBufferPointer { q in
-                out.withUnsafeMutableBufferPointer { out in
-                    rows.withUnsafeBufferPointer { rows in
-                        guard let q = q.baseAddress, let out = out.baseAddress else { return }
-                        for head in 0..<layout.kvHeads {
-                            let task = PagedAttention.Task(
-                                q: q, out: out, queryStride: width, outStride: width, pool: UnsafeRawPointer(pool.base),
-                                blockStride: layout.byteCount, tables: tables, rows: rows, kvHead: head, group: group,
-                                window: window, scale: 1 / Float(layout.headDim).squareRoot())
-                            run(task, kernels, scratch, parts, shares: shares, partitions: count)
-                        }
-                    }
+            withPointers(q, rows, tables, &out) { q, rows, out, tables in
+                for head in 0..<layout.kvHeads {
+                    let task = PagedAttention.Task(
+                        q: q, out: out, queryStride: width, outStride: width, pool: UnsafeRawPointer(pool.base),
+                        blockStride: layout.byteCount, tables: tables, rows: rows, kvHead: head, group: group, window: window,
+                        scale: 1 / Float(layout.headDim).squareRoot())
+                    run(task, kernels, scratch, parts, shares: shares)
                 }
             }
             return out
         }
 
         private func run(
-            _ task: PagedAttention.Task, _ kernels: KernelSet, _ scratch: Memory, _ parts: Memory, shares: Int?, partitions: Int
+            _ task: PagedAttention.Task, _ kernels: KernelSet, _ scratch: Memory, _ parts: Memory, shares: Int?
         ) {
             guard let shares else {
                 return PagedAttention.run(task, next: task, layout: layout, kernels: kernels, scratch: scratch.base)

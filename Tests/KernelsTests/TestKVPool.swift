@@ -50,7 +50,7 @@ final class TestKVPool {
         }
         let parts = try Memory(byteCount: partitions.count * floats * 4)
         for head in 0..<layout.kvHeads {
-            withPointers(q, rows, &out) { q, rows, out, table in
+            withPointers(q, rows, table, &out) { q, rows, out, table in
                 let task = PagedAttention.Task(
                     q: q, out: out, queryStride: width, outStride: width, pool: UnsafeRawPointer(memory.base),
                     blockStride: layout.byteCount, tables: table, rows: rows, kvHead: head, group: group, window: window,
@@ -72,18 +72,21 @@ final class TestKVPool {
         }
         return stride(from: 0, to: out.count, by: width).map { Array(out[$0..<$0 + width]) }
     }
+}
 
-    private func withPointers(
-        _ q: [Float], _ rows: [PagedAttention.Row], _ out: inout [Float],
-        _ body: (UnsafePointer<Float>, UnsafeBufferPointer<PagedAttention.Row>, UnsafeMutablePointer<Float>, UnsafePointer<Int32>) -> Void
-    ) {
-        q.withUnsafeBufferPointer { q in
-            rows.withUnsafeBufferPointer { rows in
+/// Calls `body` with queries, rows, block tables and outputs as a task wants them.
+func withPointers(
+    _ q: [Float], _ rows: [PagedAttention.Row], _ tables: [Int32], _ out: inout [Float],
+    _ body: (
+        UnsafePointer<Float>, UnsafeBufferPointer<PagedAttention.Row>, UnsafeMutablePointer<Float>, UnsafePointer<Int32>
+    ) -> Void
+) {
+    q.withUnsafeBufferPointer { q in
+        rows.withUnsafeBufferPointer { rows in
+            tables.withUnsafeBufferPointer { tables in
                 out.withUnsafeMutableBufferPointer { out in
-                    table.withUnsafeBufferPointer { table in
-                        guard let q = q.baseAddress, let out = out.baseAddress, let table = table.baseAddress else { return }
-                        body(q, rows, out, table)
-                    }
+                    guard let q = q.baseAddress, let tables = tables.baseAddress, let out = out.baseAddress else { return }
+                    body(q, rows, out, tables)
                 }
             }
         }
