@@ -76,14 +76,13 @@ struct AttentionPlan: Sendable {
         folds.removeAll(keepingCapacity: true)
         partCount = 0
         cut(work, atMost: rowsPerTile)
-        let total = units.reduce(0) { $0 + $1.cost }
-        self.threads = total < Self.leastCostForThreads ? 1 : threads
+        self.threads = totalCost < Self.leastCostForThreads ? 1 : threads
         unitsPerTurn = 1
         guard self.threads > 1 else { return }
         units.sort { $0.cost > $1.cost }
-        if savedKeys > 0, isUneven(total), longestTile < Self.partitionsToSplit { cutEvenly(work, atMost: rowsPerTile) }
-        if isUneven(total) { split(largerThan: total / (threads * 8)) }
-        let costPerTurn = total / (threads * Self.turns)
+        if savedKeys > 0, isUneven, longestTile < Self.partitionsToSplit { cutEvenly(work, atMost: rowsPerTile) }
+        if isUneven { split(largerThan: totalCost / (threads * 8)) }
+        let costPerTurn = totalCost / (threads * Self.turns)
         unitsPerTurn = max(1, min(units.count / (threads * Self.turns), costPerTurn / max(1, units.first?.cost ?? 1)))
     }
 
@@ -114,7 +113,9 @@ struct AttentionPlan: Sendable {
     }
 
     /// 5 % more than an even share is not worth a second pass.
-    private func isUneven(_ total: Int) -> Bool { greatestLoad() * threads * 20 > total * 21 }
+    private var isUneven: Bool { greatestLoad() * threads * 20 > totalCost * 21 }
+
+    private var totalCost: Int { units.reduce(0) { $0 + $1.cost } }
 
     /// Partitions of a tile from which on its units are better cut by those.
     private static let partitionsToSplit = 6

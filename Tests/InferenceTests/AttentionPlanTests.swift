@@ -82,7 +82,7 @@ import Testing
     @Test func shortSharedPrefixesAreEvenToo() throws {
         var plan = AttentionPlan(configuration: try ModelConfiguration(config: Self.config), window: nil)
         var batch = TokenBatch()
-        for row in 0..<16 as Range<Int32> { batch.append([1], at: 260, blockTable: (0..<16).map { $0 } + [16 + row]) }
+        for row in 0..<32 as Range<Int32> { batch.append([1], at: 260, blockTable: (0..<16).map { $0 } + [16 + row]) }
         update(&plan, batch, threads: 2)
         var loads = [0, 0]
         for unit in plan.units { loads[loads[0] <= loads[1] ? 0 : 1] += unit.cost }
