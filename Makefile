@@ -84,6 +84,10 @@ bench-engine: build ## prefill and decode beside the machine's ceilings, for two
 	    $(BIN)/baton bench engine --model $$model --dtype $$dtype --threads $(THREADS) --cores $(CORES) --rounds $(ROUNDS) $(ARGS) || exit 1; \
 	    done; done
 
+.PHONY: bench-attention
+bench-attention: build ## attention over a shared prefix beside the machine's limits: ROUNDS=7 ARGS='--shapes multihead --prefix 4096'
+	$(BIN)/baton bench attention --threads $(THREADS) --cores $(CORES) --rounds $(ROUNDS) $(ARGS)
+
 BENCH_MODEL := $(MODELS)/smollm-135m.gguf
 $(BENCH_MODEL): | build
 	@mkdir -p $(MODELS)

@@ -9,8 +9,8 @@ struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench", abstract: "Measure speed.",
         subcommands: [
-            BenchEngine.self, BenchCores.self, BenchInsert.self, BenchBaton.self, BenchScaling.self, BenchGrammar.self, BenchServe.self,
-            BenchPlanning.self, BenchBatchLLM.self,
+            BenchEngine.self, BenchAttention.self, BenchCores.self, BenchInsert.self, BenchBaton.self, BenchScaling.self, BenchGrammar.self,
+            BenchServe.self, BenchPlanning.self, BenchBatchLLM.self,
         ])
 }
 

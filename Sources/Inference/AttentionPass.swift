@@ -10,14 +10,22 @@ struct AttentionPass: Sendable {
     let parts: Rows
     /// `[threads, attention scratch]`
     let perThread: Rows
-    let positions: [Int32]
     let tables: RowTables
     let kv: KVCache
     let layer: Int
     let kernels: KernelSet
 
+    func run(on team: ThreadTeam) {
+        team.forEachRange(of: plan.units.count, chunk: plan.unitsPerTurn, threads: plan.threads) { turn, thread in
+            run(turn, thread)
+        }
+        team.forEachRange(of: plan.folds.count, chunk: 1, threads: plan.threads) { folds, thread in
+            for index in folds { fold(plan.folds[index], thread) }
+        }
+    }
+
     /// Computes the units of one turn.
-    func run(_ turn: Range<Int>, _ thread: Int) {
+    private func run(_ turn: Range<Int>, _ thread: Int) {
         for index in turn { run(plan.units[index], next: plan.unit(after: index, in: turn), thread) }
     }
 
@@ -36,7 +44,7 @@ struct AttentionPass: Sendable {
         }
     }
 
-    func fold(_ fold: AttentionPlan.Fold, _ thread: Int) {
+    private func fold(_ fold: AttentionPlan.Fold, _ thread: Int) {
         withTask(fold.tile, fold.kvHead) { task in
             PagedAttention.fold(task, parts: parts.base + fold.offset, layout: kv.layout, kernels: kernels,
                                 scratch: scratch(thread))
@@ -47,15 +55,15 @@ struct AttentionPass: Sendable {
         UnsafeMutableRawPointer(perThread.base + thread * perThread.stride)
     }
 
-    private func withTask(_ tile: AttentionTile, _ kvHead: Int, _ body: (PagedAttention.Task) -> Void) {
-        tables.withTable(row: tile.row) { table in
-            positions.withUnsafeBufferPointer { positions in
-                guard let position = positions.baseAddress else { return }
+    private func withTask(_ tile: Range<Int>, _ kvHead: Int, _ body: (PagedAttention.Task) -> Void) {
+        tables.all.withUnsafeBufferPointer { tables in
+            plan.rows.withUnsafeBufferPointer { rows in
+                guard let table = tables.baseAddress else { return }
                 body(PagedAttention.Task(
-                    q: q.base + tile.row * q.stride, out: out.base + tile.out * out.stride, queryStride: q.stride,
-                    outStride: out.stride, pool: kv.address(layer: layer, block: 0), blockStride: kv.bytesPerBlockPerLayer,
-                    table: table, positions: position + tile.row, rowCount: tile.count, kvHead: kvHead, group: plan.group,
-                    window: plan.window, scale: 1 / Float(plan.headDim).squareRoot()))
+                    q: q.base, out: out.base, queryStride: q.stride, outStride: out.stride,
+                    pool: kv.address(layer: layer, block: 0), blockStride: kv.bytesPerBlockPerLayer, tables: table,
+                    rows: UnsafeBufferPointer(rebasing: rows[tile]), kvHead: kvHead, group: plan.group, window: plan.window,
+                    scale: 1 / Float(plan.headDim).squareRoot()))
             }
         }
     }

@@ -2,11 +2,13 @@ import Kernels
 
 /// How the attention of a step is cut into units, which threads take in turns, the costly ones first.
 ///
-/// A unit is one KV head of one tile of rows. Where that leaves threads without work (few sequences, one far longer than
-/// the others), it is some partitions of one, and a fold joins their results afterwards, in order: the bits are the same.
+/// A unit is one KV head of one tile of rows, those of a shared prefix among them. Where that leaves threads without work (few
+/// sequences, one far longer than the others), it is some partitions of one, and a fold joins their results afterwards, in
+/// order: the bits are the same.
 struct AttentionPlan: Sendable {
     struct Unit: Sendable {
-        var tile: AttentionTile
+        /// Of ``rows``.
+        var tile: Range<Int>
         var kvHead: Int
         /// Partitions that the unit computes, and where their results go among the parts; `nil`: all, to the end.
         var share: Share?
@@ -20,7 +22,7 @@ struct AttentionPlan: Sendable {
 
     /// Joins what the units of one KV head of one tile left from `offset` on.
     struct Fold: Sendable {
-        var tile: AttentionTile
+        var tile: Range<Int>
         var kvHead: Int
         var offset: Int
     }
@@ -33,41 +35,92 @@ struct AttentionPlan: Sendable {
     private(set) var folds: [Fold] = []
     /// Floats of all parts.
     private(set) var partCount = 0
+    /// The same in rows of ``ForwardScratch/partColumns``, at least one.
+    var partRows: Int { max(1, (partCount + ForwardScratch.partColumns - 1) / ForwardScratch.partColumns) }
     /// Threads worth waking.
     private(set) var threads = 1
     /// Units that a thread takes at a time. It reads the beginning of the next one while it computes one, so a turn is
     /// longer than a unit where units are many and small.
     private(set) var unitsPerTurn = 1
-    private var tiles: [AttentionTile] = []
+    private var cutter = AttentionRows()
 
     init(configuration: ModelConfiguration, window: Int32?) {
-        self.window = window
-        group = configuration.groupSize
-        headDim = configuration.headDim
-        kvHeads = configuration.kvHeadCount
+        self.init(
+            group: configuration.groupSize, headDim: configuration.headDim, kvHeads: configuration.kvHeadCount, window: window)
     }
 
-    /// Plans the attention of all rows of `batch`, or of those whose logits are wanted, for `threads` threads.
-    mutating func update(_ batch: TokenBatch, onlyLogitRows: Bool, threads: Int) {
+    init(group: Int, headDim: Int, kvHeads: Int, window: Int32?) {
+        self.window = window
+        self.group = group
+        self.headDim = headDim
+        self.kvHeads = kvHeads
+    }
+
+    var rows: [PagedAttention.Row] { cutter.rows }
+    /// Keys of a KV head that need not be loaded because rows share them.
+    var savedKeys: Int { cutter.savedKeys }
+
+    /// Rows whose attention is planned.
+    struct Work {
+        var batch: TokenBatch
+        var prefixes: SharedPrefixes
+        var tables: RowTables
+        var sharing: SharedAttention
+        /// Not all, but those whose logits are wanted.
+        var onlyLogitRows: Bool
+    }
+
+    /// Plans the attention of `work` for `threads` threads.
+    mutating func update(_ work: Work, threads: Int) {
         let rowsPerTile = max(1, PagedAttention.queriesPerTile / group)
-        AttentionTile.cut(batch, atMost: rowsPerTile, onlyLogitRows: onlyLogitRows, into: &tiles)
-        units.removeAll(keepingCapacity: true)
         folds.removeAll(keepingCapacity: true)
         partCount = 0
-        for tile in tiles {
-            let cost = cost(of: tile, batch)
-            for head in 0..<kvHeads { units.append(Unit(tile: tile, kvHead: head, share: nil, cost: cost)) }
-        }
-        let total = units.reduce(0) { $0 + $1.cost }
-        self.threads = total < Self.leastCostForThreads ? 1 : threads
+        cut(work, atMost: rowsPerTile)
+        self.threads = totalCost < Self.leastCostForThreads ? 1 : threads
         unitsPerTurn = 1
         guard self.threads > 1 else { return }
         units.sort { $0.cost > $1.cost }
-        // 5 % more than an even share is not worth a second pass.
-        if greatestLoad() * threads * 20 > total * 21 { split(largerThan: total / (threads * 8), batch) }
-        let costPerTurn = total / (threads * Self.turns)
+        if savedKeys > 0, isUneven, longestTile < Self.partitionsToSplit { cutEvenly(work, atMost: rowsPerTile) }
+        if isUneven { split(largerThan: totalCost / (threads * 8)) }
+        let costPerTurn = totalCost / (threads * Self.turns)
         unitsPerTurn = max(1, min(units.count / (threads * Self.turns), costPerTurn / max(1, units.first?.cost ?? 1)))
     }
+
+    private mutating func cut(_ work: Work, atMost most: Int) {
+        cutter.update(
+            work.batch, prefixes: work.prefixes, tables: work.tables, sharing: work.sharing, onlyLogitRows: work.onlyLogitRows,
+            atMost: most)
+        units.removeAll(keepingCapacity: true)
+        for tile in cutter.tiles {
+            let cost = cost(of: tile, partitions(of: tile))
+            for head in 0..<kvHeads { units.append(Unit(tile: tile, kvHead: head, share: nil, cost: cost)) }
+        }
+    }
+
+    /// Cuts into tiles of that many rows, at most `most`, with which the busiest thread has least to do: a short prefix cannot
+    /// be cut by partitions, but among more tiles, each of which reads it.
+    private mutating func cutEvenly(_ work: Work, atMost most: Int) {
+        var best = most, least = greatestLoad(), rows = most / 2
+        while rows >= 1 {
+            cut(work, atMost: rows)
+            units.sort { $0.cost > $1.cost }
+            let load = greatestLoad()
+            if load * 20 < least * 19 { (best, least) = (rows, load) }
+            rows /= 2
+        }
+        cut(work, atMost: best)
+        units.sort { $0.cost > $1.cost }
+    }
+
+    /// 5 % more than an even share is not worth a second pass.
+    private var isUneven: Bool { greatestLoad() * threads * 20 > totalCost * 21 }
+
+    private var totalCost: Int { units.reduce(0) { $0 + $1.cost } }
+
+    /// Partitions of a tile from which on its units are better cut by those.
+    private static let partitionsToSplit = 6
+
+    private var longestTile: Int { cutter.tiles.reduce(0) { max($0, partitions(of: $1).count) } }
 
     /// The unit that a thread is likely to compute after unit `index` of `turn`: threads are equally fast as a rule.
     func unit(after index: Int, in turn: Range<Int>) -> Unit? {
@@ -82,14 +135,27 @@ struct AttentionPlan: Sendable {
     private static let leastCostForThreads = 1 << 20
 
     /// Multiplications per 4, with what loading a key costs whatever the number of queries.
-    private func cost(of tile: AttentionTile, _ batch: TokenBatch) -> Int {
-        let keys = Int(batch.positions[tile.row + tile.count - 1]) - lowestPosition(of: tile, batch) + 1
-        return keys * headDim * (tile.count * group + 4)
+    private func cost(of tile: Range<Int>, _ partitions: Range<Int>) -> Int {
+        let begin = partitions.lowerBound * PagedAttention.partition, end = partitions.upperBound * PagedAttention.partition
+        var keys = 0
+        for index in tile {
+            let last = min(Int(rows[index].position) + 1, end), first = max(lowestPosition(of: rows[index]), begin)
+            let loaded = index == tile.lowerBound ? 0 : cutter.loadedKeys[index]
+            keys += max(0, last - first) * group + max(0, last - max(first, loaded)) * 4
+        }
+        return keys * headDim
     }
 
-    private func lowestPosition(of tile: AttentionTile, _ batch: TokenBatch) -> Int {
+    private func lowestPosition(of row: PagedAttention.Row) -> Int {
         guard let window else { return 0 }
-        return max(0, Int(batch.positions[tile.row]) - Int(window) + 1)
+        return max(0, Int(row.position) - Int(window) + 1)
+    }
+
+    /// Those that some row of the tile sees.
+    private func partitions(of tile: Range<Int>) -> Range<Int> {
+        let low = tile.reduce(Int.max) { min($0, lowestPosition(of: rows[$1])) }
+        let high = tile.reduce(0) { max($0, Int(rows[$1].position)) }
+        return low / PagedAttention.partition..<high / PagedAttention.partition + 1
     }
 
     /// What the busiest thread has to do when each takes the next unit as it gets free.
@@ -103,14 +169,12 @@ struct AttentionPlan: Sendable {
     }
 
     /// Cuts units that cost more than `grain` into runs of at least two partitions.
-    private mutating func split(largerThan grain: Int, _ batch: TokenBatch) {
+    private mutating func split(largerThan grain: Int) {
         guard group <= PagedAttention.queriesPerTile else { return }
         let whole = units
         units.removeAll(keepingCapacity: true)
         for unit in whole {
-            let last = Int(batch.positions[unit.tile.row + unit.tile.count - 1])
-            let first = lowestPosition(of: unit.tile, batch) / PagedAttention.partition
-            let count = last / PagedAttention.partition + 1 - first
+            let partitions = partitions(of: unit.tile), count = partitions.count
             let shares = min((unit.cost + grain - 1) / max(1, grain), count / 2)
             guard shares >= 2 else {
                 units.append(unit)
@@ -119,8 +183,9 @@ struct AttentionPlan: Sendable {
             let floats = PagedAttention.partCount(queries: unit.tile.count * group, headDim: headDim)
             for index in 0..<shares {
                 let begin = count * index / shares, end = count * (index + 1) / shares
-                let share = Share(partitions: first + begin..<first + end, offset: partCount + begin * floats)
-                units.append(Unit(tile: unit.tile, kvHead: unit.kvHead, share: share, cost: unit.cost * (end - begin) / count))
+                let range = partitions.lowerBound + begin..<partitions.lowerBound + end
+                let share = Share(partitions: range, offset: partCount + begin * floats)
+                units.append(Unit(tile: unit.tile, kvHead: unit.kvHead, share: share, cost: cost(of: unit.tile, range)))
             }
             folds.append(Fold(tile: unit.tile, kvHead: unit.kvHead, offset: partCount))
             partCount += count * floats

@@ -14,6 +14,8 @@ public final class Engine {
     let team: ThreadTeam
     let scratch: ForwardScratch
     let clock = StepClock()
+    /// How the next steps attend to blocks that sequences share.
+    public var sharedAttention = SharedAttention.auto
 
     /// - Throws: `KernelError` if memory is refused.
     public init(model: Model, team: ThreadTeam) throws(KernelError) {

@@ -19,6 +19,7 @@ final class ForwardScratch {
     private let rowMemory: Memory
     private let gatedMemory: Memory
     private(set) var rowTables = RowTables()
+    private var prefixes = SharedPrefixes()
     private(set) var readAhead = KVReadAhead()
     /// How attention is cut into tasks, one plan for each sliding window that a layer has: over all rows, and over the
     /// rows whose logits are wanted.
@@ -61,23 +62,27 @@ final class ForwardScratch {
                               stride: gated)
     }
 
-    private static let partColumns = 64
+    static let partColumns = 64
 
     /// The plan of a layer, and memory for its parts.
     func attentionPlan(layer: Int, onlyLogitRows: Bool) throws(KernelError) -> (AttentionPlan, parts: Rows) {
         let plan = onlyLogitRows ? logitPlan : plans[planOfLayer[layer]]
-        return (plan, try parts.rows(max(1, (plan.partCount + Self.partColumns - 1) / Self.partColumns)))
+        return (plan, try parts.rows(plan.partRows))
     }
 
     func prepare(_ batch: TokenBatch, kv: KVCache) throws(KernelError) {
         for activations in [normed, attended, activated] { try activations.reserve(batch.rowCount) }
         rowTables.update(batch)
-        readAhead.update(batch, kv: kv)
+        prefixes.update(batch, blockSize: kv.blockSize)
+        readAhead.update(batch, prefixes: prefixes, kv: kv)
     }
 
     /// Cuts the attention of `batch` for `threads` threads. Fewer may run it, only less evenly.
-    func planAttention(of batch: TokenBatch, threads: Int) {
-        for index in plans.indices { plans[index].update(batch, onlyLogitRows: false, threads: threads) }
-        logitPlan.update(batch, onlyLogitRows: true, threads: threads)
+    func planAttention(of batch: TokenBatch, sharing: SharedAttention, threads: Int) {
+        var work = AttentionPlan.Work(
+            batch: batch, prefixes: prefixes, tables: rowTables, sharing: sharing, onlyLogitRows: false)
+        for index in plans.indices { plans[index].update(work, threads: threads) }
+        work.onlyLogitRows = true
+        logitPlan.update(work, threads: threads)
     }
 }

@@ -9,6 +9,7 @@ struct ForwardStep {
     let clock: StepClock
     let batch: TokenBatch
     let kv: KVCache
+    private let sharing: SharedAttention
     private var threads = 1
     /// What the plans of the attention were made for.
     private var plannedThreads = 0
@@ -18,6 +19,7 @@ struct ForwardStep {
         team = engine.team
         scratch = engine.scratch
         clock = engine.clock
+        sharing = engine.sharedAttention
         self.batch = batch
         self.kv = kv
     }
@@ -138,21 +140,17 @@ struct ForwardStep {
 
     private mutating func attend(layer: Int, onlyLogitRows: Bool) throws {
         if threads != plannedThreads {
-            scratch.planAttention(of: batch, threads: threads)
+            scratch.planAttention(of: batch, sharing: sharing, threads: threads)
             plannedThreads = threads
         }
         let (plan, parts) = try scratch.attentionPlan(layer: layer, onlyLogitRows: onlyLogitRows)
         let pass = AttentionPass(
             plan: plan, q: try scratch.qkv.rows(batch.rowCount),
             out: try scratch.attention.rows(onlyLogitRows ? batch.logitRows.count : batch.rowCount), parts: parts,
-            perThread: scratch.perThread, positions: batch.positions, tables: scratch.rowTables, kv: kv, layer: layer,
+            perThread: scratch.perThread, tables: scratch.rowTables, kv: kv, layer: layer,
             kernels: model.kernels)
-        team.forEachRange(of: plan.units.count, chunk: plan.unitsPerTurn, threads: plan.threads) { turn, thread in
-            pass.run(turn, thread)
-        }
-        team.forEachRange(of: plan.folds.count, chunk: 1, threads: plan.threads) { folds, thread in
-            for index in folds { pass.fold(plan.folds[index], thread) }
-        }
+        pass.run(on: team)
+        clock.countSaved(byteCount: plan.savedKeys * (kv.bytesPerBlockPerLayer / kv.blockSize))
     }
 
     /// Moves the residual rows whose logits are wanted to the front.

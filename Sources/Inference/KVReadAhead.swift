@@ -14,15 +14,19 @@ struct KVReadAhead: Sendable {
     /// them was measured to bring nothing.
     private static let mostBytes = 8 << 20
 
-    mutating func update(_ batch: TokenBatch, kv: KVCache) {
+    mutating func update(_ batch: TokenBatch, prefixes: SharedPrefixes, kv: KVCache) {
         blocks.removeAll(keepingCapacity: true)
         guard Self.rows.contains(batch.rowCount) else { return }
         let most = Self.mostBytes / kv.bytesPerBlockPerLayer
-        var last: Int32 = -1
+        var counts = [Int](repeating: 0, count: batch.sequenceCount), last: Int32 = -1
         for row in 0..<batch.rowCount where batch.sequences[row] != last {
             last = batch.sequences[row]
-            let table = batch.blockTables[Int(last)], count = Int(batch.positions[row]) / kv.blockSize + 1
-            blocks.append(contentsOf: table.prefix(count))
+            counts[Int(last)] = Int(batch.positions[row]) / kv.blockSize + 1
+        }
+        // Blocks that two sequences share are fetched once.
+        for (sequence, common) in zip(prefixes.order, prefixes.common) {
+            let known = common * (PagedAttention.partition / kv.blockSize)
+            blocks.append(contentsOf: batch.blockTables[sequence].prefix(counts[sequence]).dropFirst(known))
             if blocks.count > most { return blocks.removeAll(keepingCapacity: true) }
         }
         // Blocks of padding lie behind the pool; there is nothing to read.

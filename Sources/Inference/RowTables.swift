@@ -21,8 +21,9 @@ struct RowTables: Sendable {
     /// The `index`-th block of the sequence of `row`.
     func block(row: Int, index: Int) -> Int32 { blocks[starts[row] + index] }
 
-    /// Calls `body` with the table of the sequence of `row`.
-    func withTable(row: Int, _ body: (UnsafePointer<Int32>) -> Void) {
-        blocks.withUnsafeBufferPointer { if let base = $0.baseAddress { body(base + starts[row]) } }
-    }
+    /// Where the table of the sequence of `row` begins among ``all``.
+    func start(row: Int) -> Int { starts[row] }
+
+    /// The tables, one behind the other.
+    var all: [Int32] { blocks }
 }

@@ -12,6 +12,8 @@ public struct StepProfile: Sendable, Hashable {
 
     private var durations = [Duration](repeating: .zero, count: Part.allCases.count)
     public private(set) var stepCount = 0
+    /// Bytes of K and V that attention did not read because rows shared them (``SharedAttention``).
+    public private(set) var savedKVBytes = 0
 
     public init() {}
 
@@ -21,6 +23,7 @@ public struct StepProfile: Sendable, Hashable {
 
     mutating func add(_ duration: Duration, to part: Part) { durations[part.index] += duration }
     mutating func countStep() { stepCount += 1 }
+    mutating func countSaved(byteCount: Int) { savedKVBytes += byteCount }
 }
 
 extension StepProfile.Part {
@@ -50,6 +53,8 @@ final class StepClock {
         profile.add(now - last, to: part)
         last = now
     }
+
+    func countSaved(byteCount: Int) { profile.countSaved(byteCount: byteCount) }
 
     func reset() { profile = StepProfile() }
 }

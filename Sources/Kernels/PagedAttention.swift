@@ -57,9 +57,40 @@ public enum PagedAttention {
     /// Floats of one partition's results, as ``run(_:partitions:into:layout:kernels:scratch:)`` leaves them.
     public static func partCount(queries: Int, headDim: Int) -> Int { bk_attention_part(queries, headDim) }
 
-    /// Attention of some rows of one sequence over one KV head.
+    /// A token row of a task.
+    public struct Row: Sendable {
+        let stored: bk_attention_row
+
+        /// Where a row finds K and V that the row before it reads too.
+        public enum Shared: Sendable, Hashable {
+            /// So many leading partitions lie in the same blocks, and both see them to their end.
+            case partitions(Int)
+            /// The row before it is an earlier one of the same sequence.
+            case sequence
+        }
+
+        /// - Parameters:
+        ///   - query: its row in ``Task/q``.
+        ///   - out: its row in ``Task/out``.
+        ///   - table: where the block table of its sequence begins in ``Task/tables``.
+        ///   - position: the last that it sees.
+        ///   - shared: with the row before it in the task.
+        public init(query: Int, out: Int, table: Int, position: Int32, shared: Shared) {
+            let partitions = switch shared {
+            case .partitions(let count): UInt32(count)
+            case .sequence: UInt32.max // BK_SAME_SEQUENCE
+            }
+            stored = bk_attention_row(
+                query: UInt32(query), out: UInt32(out), table: UInt32(table), position: position, shared: partitions)
+        }
+
+        public var query: Int { Int(stored.query) }
+        public var position: Int32 { stored.position }
+    }
+
+    /// Attention of some rows over one KV head. Neighbours that share leading blocks read them once.
     public struct Task {
-        /// First row of `q` and `out`, `[rows, heads, headDim]`, and their distances in elements.
+        /// Row 0 of `q` and `out`, `[…, heads, headDim]`, and the distances of rows in elements.
         public var q: UnsafePointer<Float>
         public var out: UnsafeMutablePointer<Float>
         public var queryStride: Int
@@ -67,11 +98,9 @@ public enum PagedAttention {
         /// Block 0 of the layer, and the distance of blocks in bytes.
         public var pool: UnsafeRawPointer
         public var blockStride: Int
-        /// Block ids of the sequence; position p lies in `table[p / blockSize]`.
-        public var table: UnsafePointer<Int32>
-        /// `[rows]`
-        public var positions: UnsafePointer<Int32>
-        public var rowCount: Int
+        /// Block ids of the sequences; position p of a row lies in `tables[row.table + p / blockSize]`.
+        public var tables: UnsafePointer<Int32>
+        public var rows: UnsafeBufferPointer<Row>
         public var kvHead: Int
         /// Query heads per KV head.
         public var group: Int
@@ -81,8 +110,8 @@ public enum PagedAttention {
 
         public init(
             q: UnsafePointer<Float>, out: UnsafeMutablePointer<Float>, queryStride: Int, outStride: Int,
-            pool: UnsafeRawPointer, blockStride: Int, table: UnsafePointer<Int32>, positions: UnsafePointer<Int32>,
-            rowCount: Int, kvHead: Int, group: Int, window: Int32?, scale: Float
+            pool: UnsafeRawPointer, blockStride: Int, tables: UnsafePointer<Int32>, rows: UnsafeBufferPointer<Row>,
+            kvHead: Int, group: Int, window: Int32?, scale: Float
         ) {
             self.q = q
             self.out = out
@@ -90,9 +119,8 @@ public enum PagedAttention {
             self.outStride = outStride
             self.pool = pool
             self.blockStride = blockStride
-            self.table = table
-            self.positions = positions
-            self.rowCount = rowCount
+            self.tables = tables
+            self.rows = rows
             self.kvHead = kvHead
             self.group = group
             self.window = window
@@ -120,7 +148,7 @@ public enum PagedAttention {
         _ task: Task, partitions: Range<Int>, into parts: UnsafeMutablePointer<Float>, layout: KVBlockLayout,
         kernels: KernelSet, scratch: UnsafeMutableRawPointer
     ) {
-        precondition(task.rowCount * task.group <= queriesPerTile, "\(task.rowCount) rows of \(task.group) heads in parts")
+        precondition(task.rows.count * task.group <= queriesPerTile, "\(task.rows.count) rows of \(task.group) heads in parts")
         precondition(partitions.lowerBound >= 0 && !partitions.isEmpty, "partitions \(partitions)")
         var attention = describe(task, layout, kernels)
         kernels.table.attention_parts(
@@ -132,7 +160,7 @@ public enum PagedAttention {
         _ task: Task, parts: UnsafePointer<Float>, layout: KVBlockLayout, kernels: KernelSet,
         scratch: UnsafeMutableRawPointer
     ) {
-        precondition(task.rowCount * task.group <= queriesPerTile, "\(task.rowCount) rows of \(task.group) heads in parts")
+        precondition(task.rows.count * task.group <= queriesPerTile, "\(task.rows.count) rows of \(task.group) heads in parts")
         var attention = describe(task, layout, kernels)
         kernels.table.attention_fold(&attention, parts, scratch.assumingMemoryBound(to: Float.self))
     }
@@ -140,13 +168,15 @@ public enum PagedAttention {
     private static func describe(_ task: Task, _ layout: KVBlockLayout, _ kernels: KernelSet) -> bk_attention {
         precondition(!layout.isPaired || kernels.multipliesPairs, "\(kernels) know no pairs")
         precondition(task.kvHead >= 0 && task.kvHead < layout.kvHeads, "KV head \(task.kvHead) of \(layout.kvHeads)")
-        precondition(task.group >= 1 && task.rowCount >= 1, "\(task.rowCount) rows of \(task.group) heads")
+        precondition(task.group >= 1 && task.rows.count >= 1, "\(task.rows.count) rows of \(task.group) heads")
         precondition(task.window.map { $0 >= 1 } ?? true, "window \(task.window ?? 0)")
         return bk_attention(
             q: task.q, out: task.out, ldq: task.queryStride, ldo: task.outStride,
-            pool: task.pool.assumingMemoryBound(to: UInt8.self), block_stride: task.blockStride, table: task.table,
-            positions: task.positions, row_count: task.rowCount, block_size: layout.blockSize, kv_heads: layout.kvHeads,
-            kv_head: task.kvHead, group: task.group, head_dim: layout.headDim, window: task.window ?? 0,
-            scale: task.scale, kv_type: layout.cType)
+            pool: task.pool.assumingMemoryBound(to: UInt8.self), block_stride: task.blockStride, tables: task.tables,
+            // A row is nothing but what it stores.
+            rows: UnsafeRawPointer(task.rows.baseAddress)?.assumingMemoryBound(to: bk_attention_row.self),
+            row_count: task.rows.count, block_size: layout.blockSize, kv_heads: layout.kvHeads, kv_head: task.kvHead,
+            group: task.group, head_dim: layout.headDim, window: task.window ?? 0, scale: task.scale,
+            kv_type: layout.cType)
     }
 }

@@ -3,3 +3,4 @@ import Inference
 
 extension WeightFormat: ExpressibleByArgument {}
 extension KVFormat: ExpressibleByArgument {}
+extension SharedAttention: ExpressibleByArgument {}

@@ -44,6 +44,9 @@ public struct WorkerOptions: ParsableArguments {
     @Option(help: "Number format of KV: auto (as the weights), float32, bfloat16 or int8.")
     public var kvDtype = KVFormat.auto
 
+    @Option(help: "Whether rows that share KV blocks attend to them together: auto (where it is faster), on or off. Answers are the same.")
+    public var sharedAttention = SharedAttention.auto
+
     @Option(help: "Where packed weights are kept for the next start and for other processes: auto (beside the model, else among the user's caches; small models nowhere), off, or a directory.")
     public var weightCache = WeightCache.automatic
 
@@ -129,7 +132,7 @@ public struct WorkerOptions: ParsableArguments {
             worker: WorkerID(workerId ?? Self.defaultName(role)), role: role,
             coordinator: try Endpoint(coordinator), listen: try Endpoint(listen),
             advertise: try advertise.map { try Endpoint($0) }, security: try network.security(binding: [listen]),
-            model: model, weightFormat: dtype, kvFormat: kvDtype, threads: threads, cores: cores.numbers,
+            model: model, weightFormat: dtype, kvFormat: kvDtype, sharedAttention: sharedAttention, threads: threads, cores: cores.numbers,
             coreLeases: coreLeases == "off" ? nil : coreLeases, maxThreads: maxThreads,
             weightCache: weightCache, kvCacheBytes: kvCacheMemory.bytes,
             parking: ParkingLot.Limits(memory: parkingMemory.bytes, file: parkingDir == nil ? 0 : parkingDisk.bytes),

@@ -17,6 +17,7 @@ public struct WorkerConfiguration: Sendable {
     public var model: String
     public var weightFormat: WeightFormat
     public var kvFormat: KVFormat
+    public var sharedAttention: SharedAttention
     /// Compute threads.
     public var threads: Int
     /// Where they run, in order; empty: anywhere.
@@ -52,8 +53,9 @@ public struct WorkerConfiguration: Sendable {
 
     public init(
         worker: WorkerID, role: WorkerRole, coordinator: Endpoint, listen: Endpoint, advertise: Endpoint?,
-        security: LinkSecurity, model: String, weightFormat: WeightFormat, kvFormat: KVFormat = .auto, threads: Int,
-        cores: [Int] = [], coreLeases: String? = nil, maxThreads: Int? = nil, weightCache: WeightCache = .off,
+        security: LinkSecurity, model: String, weightFormat: WeightFormat, kvFormat: KVFormat = .auto,
+        sharedAttention: SharedAttention = .auto, threads: Int, cores: [Int] = [], coreLeases: String? = nil,
+        maxThreads: Int? = nil, weightCache: WeightCache = .off,
         kvCacheBytes: Int, parking: ParkingLot.Limits = .none, parkingDirectory: String? = nil,
         scaling: BatchScale.Configuration = .init(policy: .threshold), blockSize: Int,
         maxSequences: Int, maxBatchedTokens: Int, maxModelLength: Int?, scheduling: Scheduling? = nil
@@ -67,6 +69,7 @@ public struct WorkerConfiguration: Sendable {
         self.model = model
         self.weightFormat = weightFormat
         self.kvFormat = kvFormat
+        self.sharedAttention = sharedAttention
         self.threads = threads
         self.cores = cores
         self.coreLeases = coreLeases

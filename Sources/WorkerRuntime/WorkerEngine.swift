@@ -65,6 +65,7 @@ final class WorkerEngine {
             threads: threads, float32Path: try Float32Path.select(environment: environment), cache: configuration.weightCache,
             progress: progress)
         engine = try Engine(model: model, team: team)
+        engine.sharedAttention = configuration.sharedAttention
         sampler = BatchSampler(kernels: kernels, team: team)
 
         let grammars = GrammarShop(model: configuration.model)

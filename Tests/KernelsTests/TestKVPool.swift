@@ -44,31 +44,51 @@ final class TestKVPool {
         let floats = PagedAttention.partCount(queries: positions.count * group, headDim: layout.headDim)
         let first = max(0, Int(positions.first ?? 0) - Int(window ?? .max - 1) + 1) / 256
         let partitions = first..<Int(positions.last ?? 0) / 256 + 1
+        let rows = positions.enumerated().map { index, position in
+            PagedAttention.Row(
+                query: index, out: index, table: 0, position: position, shared: index == 0 ? .partitions(0) : .sequence)
+        }
         let parts = try Memory(byteCount: partitions.count * floats * 4)
         for head in 0..<layout.kvHeads {
-            q.withUnsafeBufferPointer { q in
-                out.withUnsafeMutableBufferPointer { out in
-                    guard let q = q.baseAddress, let out = out.baseAddress else { return }
-                    let task = PagedAttention.Task(
-                        q: q, out: out, queryStride: width, outStride: width, pool: UnsafeRawPointer(memory.base),
-                        blockStride: layout.byteCount, table: table, positions: positions, rowCount: positions.count,
-                        kvHead: head, group: group, window: window, scale: 1 / Float(layout.headDim).squareRoot())
-                    guard let shares else {
-                        var next = head + 1 < layout.kvHeads ? task : nil
-                        next?.kvHead += 1
-                        return PagedAttention.run(task, next: next, layout: layout, kernels: kernels, scratch: scratch.base)
-                    }
-                    for share in (0..<shares).reversed() {
-                        let begin = partitions.count * share / shares, end = partitions.count * (share + 1) / shares
-                        if begin == end { continue }
-                        PagedAttention.run(
-                            task, partitions: first + begin..<first + end, into: parts.floats() + begin * floats,
-                            layout: layout, kernels: kernels, scratch: scratch.base)
-                    }
-                    PagedAttention.fold(task, parts: parts.floats(), layout: layout, kernels: kernels, scratch: scratch.base)
+            withPointers(q, rows, table, &out) { q, rows, out, table in
+                let task = PagedAttention.Task(
+                    q: q, out: out, queryStride: width, outStride: width, pool: UnsafeRawPointer(memory.base),
+                    blockStride: layout.byteCount, tables: table, rows: rows, kvHead: head, group: group, window: window,
+                    scale: 1 / Float(layout.headDim).squareRoot())
+                guard let shares else {
+                    var next = head + 1 < layout.kvHeads ? task : nil
+                    next?.kvHead += 1
+                    return PagedAttention.run(task, next: next, layout: layout, kernels: kernels, scratch: scratch.base)
                 }
+                for share in (0..<shares).reversed() {
+                    let begin = partitions.count * share / shares, end = partitions.count * (share + 1) / shares
+                    if begin == end { continue }
+                    PagedAttention.run(
+                        task, partitions: first + begin..<first + end, into: parts.floats() + begin * floats,
+                        layout: layout, kernels: kernels, scratch: scratch.base)
+                }
+                PagedAttention.fold(task, parts: parts.floats(), layout: layout, kernels: kernels, scratch: scratch.base)
             }
         }
         return stride(from: 0, to: out.count, by: width).map { Array(out[$0..<$0 + width]) }
+    }
+}
+
+/// Calls `body` with queries, rows, block tables and outputs as a task wants them.
+func withPointers(
+    _ q: [Float], _ rows: [PagedAttention.Row], _ tables: [Int32], _ out: inout [Float],
+    _ body: (
+        UnsafePointer<Float>, UnsafeBufferPointer<PagedAttention.Row>, UnsafeMutablePointer<Float>, UnsafePointer<Int32>
+    ) -> Void
+) {
+    q.withUnsafeBufferPointer { q in
+        rows.withUnsafeBufferPointer { rows in
+            tables.withUnsafeBufferPointer { tables in
+                out.withUnsafeMutableBufferPointer { out in
+                    guard let q = q.baseAddress, let tables = tables.baseAddress, let out = out.baseAddress else { return }
+                    body(q, rows, out, tables)
+                }
+            }
+        }
     }
 }

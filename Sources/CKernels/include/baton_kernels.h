@@ -47,15 +47,15 @@ typedef enum {
 } bk_isa;
 
 /*
- * Attention of `row_count` token rows of one sequence over one KV head.
+ * Attention of `row_count` token rows over one KV head.
  *
  * The KV pool of a layer is an array of blocks of `block_stride` bytes, each
  *     K [kv_heads][block_size / 16][head_dim][16]   then   V [kv_heads][block_size][head_dim]
  * of `kv_type`. BK_BFLOAT16_PAIRS, which only "dpbf16" kernels know and only for a head_dim of whole vectors of 16, has
  *     K [kv_heads][block_size / 16][head_dim / 2][16][2]   and   V [kv_heads][block_size / 2][head_dim][2]
  * in bf16. BK_INT8 adds   K scales [kv_heads][block_size]   and   V scales [kv_heads][block_size]   in float32.
- * Position p of the sequence lives in slot p % block_size of block table[p / block_size].
- * Row r sees positions max(0, positions[r] - window + 1) ... positions[r]; window 0 means no window.
+ * Position p of a row's sequence lives in slot p % block_size of block tables[row.table + p / block_size].
+ * A row sees positions max(0, position - window + 1) ... position; window 0 means no window.
  *
  * Positions are split into partitions [256 i, 256 i + 256). Per query and partition, over its visible positions:
  *     s_j = scale * fold_d fma(q[d], k[d][j], acc);   m = max s_j;   p_j = exp(s_j - m);
@@ -67,15 +67,28 @@ typedef enum {
  *     M' = max(M, m), a = exp(M - M'), b = exp(m - M'), L' = (L * a) + (l * b), O' = (O * a) + (o * b),
  * every product and every sum rounded on its own. The output is O / L. Slots that are not visible are never read into
  * an addition or a maximum, so their contents (even NaN) do not matter.
+ *
+ * Rows may be of several sequences. Where neighbours have a partition in the same blocks, K and V of it are read once for
+ * all of them; that changes no sum.
  */
 typedef struct {
-    const float *q;           /* [rows][ldq]; head h of a row at h * head_dim */
-    float *out;               /* [rows][ldo]; same layout */
+    uint32_t query, out; /* which rows of q and of out are its own */
+    uint32_t table;      /* where its block table begins in `tables` */
+    int32_t position;
+    /* Leading partitions that lie in the same blocks as those of the row before it, whole and seen to their end by both;
+     * BK_SAME_SEQUENCE for the next row of the same sequence, at a higher position. Of the first row it means nothing. */
+    uint32_t shared;
+} bk_attention_row;
+#define BK_SAME_SEQUENCE UINT32_MAX
+
+typedef struct {
+    const float *q;           /* [...][ldq]; head h of a row at h * head_dim */
+    float *out;               /* [...][ldo]; same layout */
     size_t ldq, ldo;
     const unsigned char *pool; /* block 0 of the layer */
     size_t block_stride;
-    const int32_t *table;     /* block ids of the sequence */
-    const int32_t *positions; /* [rows] */
+    const int32_t *tables;    /* block ids of the sequences */
+    const bk_attention_row *rows;
     size_t row_count;
     size_t block_size;        /* 16, 32, 64, 128 or 256 */
     size_t kv_heads, kv_head; /* of the pool; the one to read */
