@@ -6,6 +6,8 @@ public enum JobError: Error, Sendable, Hashable {
     case full(String)
     /// The database cannot be read or written. Nothing was changed.
     case unavailable(String)
+    /// Another process has the store.
+    case inUse(String)
     /// One of ``JobLimits`` would be passed.
     case tooMuch(String)
     case noFile(String)
@@ -33,7 +35,7 @@ public enum JobError: Error, Sendable, Hashable {
 extension JobError: CustomStringConvertible {
     public var description: String {
         switch self {
-        case .full(let text), .unavailable(let text), .tooMuch(let text), .conflict(let text): text
+        case .full(let text), .unavailable(let text), .inUse(let text), .tooMuch(let text), .conflict(let text): text
         case .noFile(let id): "there is no file \(id)"
         case .noBatch(let id): "there is no batch \(id)"
         }

@@ -5,9 +5,9 @@ extension JobRunner {
         guard !ready.isEmpty, trouble == nil else { return try await probe() }
         let most = if let concurrency = settings.concurrency { concurrency } else { await desk.concurrency() }
         for batch in ready {
-            let free = most - running.count
-            guard free > 0 else { return }
-            for line in try await store.waitingLines(of: batch, after: cursors[batch.number], limit: free) {
+            let (free, room) = (most - running.count, settings.mostHeldBytes - heldBytes)
+            guard free > 0, room > 0 else { return }
+            for line in try await store.waitingLines(of: batch, after: cursors[batch.number], limit: free, mostBytes: room) {
                 cursors[batch.number] = line.rank
                 begin(line)
             }
@@ -17,14 +17,16 @@ extension JobRunner {
     /// Whether the store can be written again. What waits to be written tries by itself; without any, this does.
     private func probe() async throws(JobError) {
         guard trouble != nil, running.isEmpty else { return }
-        try await store.record([])
+        try await store.probe()
         trouble = nil
     }
 
     private func begin(_ line: JobLine) {
+        heldBytes += line.request.count
         running[LineKey(batch: line.batch, number: line.number)] = Task {
             await work(on: line)
             running[LineKey(batch: line.batch, number: line.number)] = nil
+            heldBytes -= line.request.count
             wake()
         }
     }

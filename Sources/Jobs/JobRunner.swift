@@ -9,6 +9,8 @@ public actor JobRunner {
     public struct Settings: Sendable {
         /// Lines under way at the same time; `nil`: as the desk says.
         public var concurrency: Int?
+        /// Bytes of the lines under way; one more always begins.
+        public var mostHeldBytes = 64 << 20
         /// Before a line is asked again; doubled each time.
         public var shortestPause = Duration.milliseconds(500)
         public var longestPause = Duration.seconds(30)
@@ -36,6 +38,8 @@ public actor JobRunner {
     private let wakeUps: AsyncStream<Void>
     private let waker: AsyncStream<Void>.Continuation
     var running: [LineKey: Task<Void, Never>] = [:]
+    /// Bytes of the requests of ``running``.
+    var heldBytes = 0
     /// Of each batch, the rank of the line that was begun last.
     var cursors: [Int64: Int64] = [:]
     /// The batch whose file is being read or whose lines are being planned.
@@ -161,7 +165,7 @@ public actor JobRunner {
         switch error {
         // Cancelled or deleted meanwhile: the next look sees it.
         case .conflict, .noBatch, .noFile: return
-        case .full, .unavailable, .tooMuch: break
+        case .full, .unavailable, .inUse, .tooMuch: break
         }
         if trouble != error { logger.error("jobs wait: \(error)") }
         trouble = error

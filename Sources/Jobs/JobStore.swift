@@ -13,7 +13,7 @@ public final class JobStore: Sendable {
     /// Opens the store, and makes it and its directory if they are not there. Nobody but this user can read it: it holds
     /// what clients asked.
     ///
-    /// - Throws: ``JobError/unavailable(_:)`` or ``JobError/full(_:)`` with the reason.
+    /// - Throws: ``JobError/unavailable(_:)``, ``JobError/inUse(_:)`` or ``JobError/full(_:)`` with the reason.
     public init(path: String, limits: JobLimits = JobLimits()) throws(JobError) {
         self.path = path
         self.limits = limits
@@ -34,6 +34,19 @@ public final class JobStore: Sendable {
             let problem = JobError(error)
             if case .unavailable(let reason) = problem { throw .unavailable("\(path): \(reason)") }
             throw problem
+        }
+    }
+
+    /// Opens the store, and waits for a process that has it and is about to end.
+    public static func open(path: String, limits: JobLimits = JobLimits(), patience: Duration) async throws(JobError) -> JobStore {
+        let deadline = ContinuousClock.now + patience
+        while true {
+            do throws(JobError) {
+                return try JobStore(path: path, limits: limits)
+            } catch {
+                guard case .inUse = error, ContinuousClock.now < deadline else { throw error }
+            }
+            try? await Task.sleep(for: .milliseconds(100))
         }
     }
 
@@ -65,6 +78,13 @@ public final class JobStore: Sendable {
         } catch {
             throw JobError(error)
         }
+    }
+
+    /// Writes something that changes nothing.
+    ///
+    /// - Throws: what keeps it from being written.
+    func probe() async throws(JobError) {
+        try await write { db in try db.execute(sql: "UPDATE batch SET total = total WHERE number = (SELECT max(number) FROM batch)") }
     }
 
     /// Whether there is room for more.

@@ -5,13 +5,13 @@ import Foundation
 final class StoreLock: Sendable {
     private let descriptor: Int32
 
-    /// - Throws: ``JobError/unavailable(_:)`` if another process has it.
+    /// - Throws: ``JobError/inUse(_:)`` if another process has it.
     init(path: String) throws(JobError) {
         descriptor = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw .unavailable("cannot open \(path): \(String(cString: strerror(errno)))") }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             close(descriptor)
-            throw .unavailable("\(path) is locked: another process uses this job store")
+            throw .inUse("\(path) is locked: another process uses this job store")
         }
     }
 

@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 environment=.venv-clients
-clients=(openai litellm)
+clients=(openai batch litellm)
 packages=('openai>=2,<3' 'litellm>=1.70,<2')
 if [ "${1:-}" = --all ]; then
     clients+=(llm locust)
@@ -17,9 +17,10 @@ fi
 "$environment/bin/python" -m pip install --quiet --disable-pip-version-check "${packages[@]}"
 
 log=$(mktemp)
-.build/release/baton up --model Models/baton-tiny --port 0 --rpc "ipc://$(mktemp -u)" --decode-workers 1 2>"$log" &
+jobs=$(mktemp -d)
+.build/release/baton up --model Models/baton-tiny --port 0 --rpc "ipc://$(mktemp -u)" --decode-workers 1 --job-store "$jobs/jobs.sqlite" 2>"$log" &
 cluster=$!
-trap 'kill "$cluster" 2>/dev/null || true; wait "$cluster" 2>/dev/null || true; rm -f "$log"' EXIT
+trap 'kill "$cluster" 2>/dev/null || true; wait "$cluster" 2>/dev/null || true; rm -rf "$log" "$jobs"' EXIT
 base=
 for _ in $(seq 300); do
     base=$(sed -n 's#.*API at \(http://[^/]*\)/v1.*#\1#p' "$log")
