@@ -56,7 +56,7 @@ public final class Gateway: Sendable {
     static func runner(for jobs: JobAccess, backend: any ServingBackend, chat: ChatFormatting?, logger: Logger) -> JobRunner? {
         guard case .open(let store, let settings) = jobs else { return nil }
         let desk = LineAnswering(desk: ServingDesk(backend: backend, chat: chat, version: ""), logger: logger)
-        return JobRunner(store: store, desk: desk, settings: settings, logger: logger)
+        return JobRunner(store: store, desk: desk, planner: PrefixPlanner(), settings: settings, logger: logger)
     }
 
     /// Accepts no more connections and ends those that are open when their requests have been answered.
