@@ -5,7 +5,7 @@ import Testing
 @Suite struct MultipartReaderTests {
     private static let type = #"multipart/form-data; boundary="a b:c""#
 
-    private func events(_ body: String, pieces size: Int, type: String = type) throws(APIError) -> (events: [MultipartReader.Event], isDone: Bool) {
+    private func events(_ body: String, pieces size: Int, type: String = MultipartReaderTests.type) throws(APIError) -> (events: [MultipartReader.Event], isDone: Bool) {
         var reader = try MultipartReader(contentType: type)
         let bytes = Array(body.utf8)
         var events: [MultipartReader.Event] = []

@@ -26,7 +26,7 @@ struct EchoDesk: LineDesk {
 
 let arguments = CommandLine.arguments
 guard arguments.count == 4, let count = Int(arguments[2]) else { exit(2) }
-let store = try JobStore(path: arguments[1])
+let store = try await JobStore.open(path: arguments[1], patience: .seconds(5))
 if !FileManager.default.fileExists(atPath: arguments[3]) { _ = FileManager.default.createFile(atPath: arguments[3], contents: nil) }
 guard let log = FileHandle(forUpdatingAtPath: arguments[3]) else { exit(2) }
 try log.seekToEnd()

@@ -32,7 +32,7 @@ import Testing
             let lines = ((try? String(contentsOf: log, encoding: .utf8)) ?? "").split(separator: "\n")
             asked.append(Array(lines[min(seen, lines.count)...]))
             seen = lines.count
-            let store = try place.open()
+            let store = try await JobStore.open(path: place.path, patience: .seconds(5))
             let batch = try await store.batches(after: nil, limit: 1).elements.first
             if let batch { ended.append(try await check(batch, in: store)) } else { ended.append([]) }
             if code == 0 { break }

@@ -75,7 +75,11 @@ struct BatchCommand: AsyncParsableCommand {
         let record = try files.record(of: scan)
         try record.save(files)
 
-        let work = Task { try await work(on: scan, files, record, progress) }
+        let plan = try model.map { try clusterPlan(model: $0, files) }
+        let job = BatchJob(
+            server: BatchServer(url: plan?.http?.url ?? baseUrl ?? "", apiKey: apiKey), scan: scan, files: files, window: completionWindow,
+            inputOrder: inputOrder, progress: progress)
+        let work = Task { try await Self.run(job, record, on: plan) }
         let signals = [SIGINT, SIGTERM].map { number in SignalWatch(number) { work.cancel() } }
         defer { for signal in signals { signal.stop() } }
         let summary: BatchSummary
@@ -95,26 +99,23 @@ struct BatchCommand: AsyncParsableCommand {
         if summary.answered < summary.lines { throw ExitCode(1) }
     }
 
-    private func work(on scan: InputScan, _ files: BatchFiles, _ record: BatchRecord, _ progress: BatchProgress) async throws -> BatchSummary {
-        guard let model else {
-            return try await BatchJob(
-                server: BatchServer(url: baseUrl ?? "", apiKey: apiKey), scan: scan, files: files, window: completionWindow,
-                inputOrder: inputOrder, progress: progress
-            ).run(record)
-        }
+    /// A cluster whose coordinator keeps the job beside the output.
+    private func clusterPlan(model: String, _ files: BatchFiles) throws -> ClusterPlan {
         var plan = try cluster.plan(model: model, rpc: try freeLoopbackEndpoint(), logs: files.directory.appendingPathComponent("logs"))
-        let http = HTTPAddress(port: try freeLoopbackPort())
-        plan.http = http
-        plan.coordinatorArguments += ["--job-store", files.directory.appendingPathComponent("jobs.sqlite").path]
+        plan.http = HTTPAddress(port: try freeLoopbackPort())
+        plan.coordinatorArguments += ["--jobs", "on", "--job-store", files.directory.appendingPathComponent("jobs.sqlite").path]
         if let servedModelName { plan.coordinatorArguments += ["--served-model-name", servedModelName] }
+        return plan
+    }
+
+    /// - Parameter plan: of a cluster that is there as long as the job runs; `nil`: the server is.
+    private static func run(_ job: BatchJob, _ record: BatchRecord, on plan: ClusterPlan?) async throws -> BatchSummary {
+        guard let plan else { return try await job.run(record) }
+        job.progress.say("starting \(plan.processNames.count) processes; logs in \(plan.logs.path)")
         let cluster = LocalCluster(plan: plan)
-        progress.say("starting \(plan.processNames.count) processes; logs in \(plan.logs.path)")
         do {
             try await cluster.startAll()
-            let job = BatchJob(
-                server: BatchServer(url: http.url, apiKey: nil), scan: scan, files: files, window: completionWindow, inputOrder: inputOrder,
-                progress: progress)
-            let summary = try await withThrowingTaskGroup(of: BatchSummary.self) { [plan] group in
+            let summary = try await withThrowingTaskGroup(of: BatchSummary.self) { group in
                 group.addTask {
                     try await Readiness.wait(for: plan)
                     return try await job.run(record)

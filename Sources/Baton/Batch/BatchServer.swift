@@ -121,7 +121,7 @@ struct BatchServer: Sendable {
         prepare(&request)
         let deadline = ContinuousClock.now + Self.patience
         while true {
-            let problem: BatchFailure
+            var problem: BatchFailure
             do {
                 let response = try await HTTPClient.shared.execute(request, timeout: timeout)
                 let body = Array(buffer: try await response.body.collect(upTo: 256 << 20))
