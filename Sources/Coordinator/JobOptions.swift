@@ -26,7 +26,7 @@ struct JobOptions: ParsableArguments {
     }
 
     /// How long a coordinator that is ending may still have the store.
-    private static let patience = Duration.seconds(5)
+    private static let patience = Duration.seconds(10)
 
     /// Opens the store. One that cannot be opened keeps nobody from serving: jobs are refused, and say why.
     func access(logger: Logger) async -> JobAccess {
