@@ -166,8 +166,9 @@ import Testing
         #expect(done.counts == Batch.Counts(total: 3, completed: 2, failed: 1))
         #expect(done.usage == Batch.Usage(promptTokens: 30, cachedTokens: 6, completionTokens: 9))
         // In the order in which they ended.
-        #expect(try await store.text(of: try #require(done.outputFile)) == "text 2\ntext 1\n")
-        #expect(try await store.text(of: try #require(done.errorFile)) == "text 0\n")
+        let (output, errors) = (try #require(done.outputFile), try #require(done.errorFile))
+        #expect(try await store.text(of: output) == "text 2\ntext 1\n")
+        #expect(try await store.text(of: errors) == "text 0\n")
         // Done again, nothing changes.
         try await store.finalize(batch.number, as: .completed, at: 130)
         #expect(try await store.batch(batch.id) == done)
