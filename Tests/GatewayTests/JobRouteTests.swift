@@ -136,10 +136,14 @@ private struct JobGateway {
         #expect(try batch.at("request_counts", "failed").integer == 3 && batch.at("errors").isNull && batch.at("metadata").isNull)
         #expect(try batch.at("usage", "output_tokens").integer == 6)
         let answers = try await jobs.lines(ofFile: try batch.at("output_file_id").text)
-        let answer = try answers[#require(answers.firstIndex { try $0.at("custom_id").text == "a" })]
+        func entry(_ id: String) throws -> JSONObject {
+            for answer in answers where try answer.at("custom_id").text == id { return answer }
+            throw APIError.cutBody
+        }
+        let answer = try entry("a")
         #expect(try answer.at("response", "status_code").integer == 200 && answer.at("error").isNull)
         #expect(try answer.at("response", "body", "choices", 0, "text").text == "Hello there")
-        let other = try answers[#require(answers.firstIndex { try $0.at("custom_id").text == "b \"/é" })]
+        let other = try entry("b \"/é")
         #expect(try other.at("response", "body", "choices").count == 2)
         #expect(try other.at("response", "body", "choices", 1, "text").text == "xHello there")
         let errors = try await jobs.lines(ofFile: try batch.at("error_file_id").text)
