@@ -143,7 +143,8 @@ public actor JobRunner {
     /// Reads and plans one batch at a time, beside the lines of others.
     private func prepare(_ batch: Batch) {
         guard preparing == nil, batch.model == desk.modelName else { return }
-        let task = Task {
+        // Tokenizing a large job takes minutes, and online requests need the same threads.
+        let task = Task(priority: .utility) {
             do throws(JobError) {
                 if batch.status == .validating {
                     var reader = BatchReader(store: store, batch: batch)
