@@ -128,7 +128,7 @@ let targets: [Target] = [
             "Gateway", "RequestAdmission", "Jobs", "ClusterCore", "ChatTemplate", "Tokenizer", "Inference", "JSONReader", "Generation", crypto, httpTypes,
             hummingbird, hummingbirdTesting, logging,
         ] + nio),
-    tests("Jobs", ["Jobs", "JobStoreWriter", "LocalCluster", "ClusterCore", "Generation", "JSONReader", logging]),
+    tests("Jobs", ["Jobs", "JobStoreWriter", "LocalCluster", "ClusterCore", "Generation", "JSONReader", grdb, logging]),
     tests("House", [subprocess, yams, systemPackage]),
     tests(
         "WorkerRuntime",

@@ -26,6 +26,8 @@ struct BatchReader {
             guard case .noFile(let id) = error else { throw error }
             problems.append(.init(code: "invalid_input_file", message: "there is no file \(id) any more", param: "input_file_id"))
         }
+        // Cut short it says nothing.
+        if Task.isCancelled { return }
         if lineCount == 0, problems.isEmpty {
             problems.append(.init(code: "empty_file", message: "the file has no lines", param: "input_file_id"))
         }

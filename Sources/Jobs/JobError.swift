@@ -21,7 +21,7 @@ public enum JobError: Error, Sendable, Hashable {
         case let error as JobError: self = error
         case let error as DatabaseError where error.resultCode == .SQLITE_FULL: self = .full("the disk is full: \(Self.words(error))")
         case let error as DatabaseError: self = .unavailable("the job store cannot be used: \(Self.words(error))")
-        case is CancellationError: self = .unavailable("the job store is being closed")
+        case is CancellationError: self = .conflict("nobody wants it any more")
         default: self = .unavailable("the job store cannot be used: \(error)")
         }
     }

@@ -15,6 +15,8 @@ private final class FakeDesk: LineDesk {
         var replies: [String: [Int]] = [:]
         /// Lines that are held until a test lets go.
         var isHolding = false
+        /// Bytes of each answer besides what it says.
+        var padding = 0
         var cancelled = 0
     }
 
@@ -42,12 +44,13 @@ private final class FakeDesk: LineDesk {
         }
         while state.withLock({ $0.isHolding }), !Task.isCancelled { try? await Task.sleep(for: .milliseconds(1)) }
         let isCancelled = Task.isCancelled
-        state.withLock { state in
+        let padding = state.withLock { state in
             state.running -= 1
             if isCancelled { state.cancelled += 1 }
+            return String(repeating: "x", count: state.padding)
         }
         return LineReply(
-            status: isCancelled ? 499 : status, body: Array("{\"seed\":\(line.seed)}".utf8), requestID: "req-1",
+            status: isCancelled ? 499 : status, body: Array("{\"seed\":\(line.seed),\"padding\":\"\(padding)\"}".utf8), requestID: "req-1",
             usage: Batch.Usage(promptTokens: 5, cachedTokens: 1, completionTokens: 2))
     }
 }
@@ -251,7 +254,29 @@ private struct Backwards: LinePlanner {
         }
     }
 
-    @Test(.timeLimit(.minutes(2))) func aFullDiskKeepsAnswersWaiting() async throws {
+    @Test(.timeLimit(.minutes(2))) func answersWaitForRoomOnTheDisk() async throws {
+        let place = try TestStore()
+        let store = try place.open()
+        let desk = FakeDesk()
+        desk.state.withLock { $0.padding = 30_000 }
+        let batch = try await store.addRunningBatch(lines: 20)
+        // As if the disk were full soon.
+        try await store.limitPages { $0 + 20 }
+        try await run(store, desk) { runner in
+            while desk.state.withLock({ $0.asked.count }) < 4 { try await Task.sleep(for: .milliseconds(1)) }
+            try await Task.sleep(for: .milliseconds(100))
+            let counts = try await store.batch(batch.id).counts
+            #expect(counts.ended < 4)
+            // Nothing more is begun, whatever becomes of those that are.
+            #expect(desk.state.withLock { $0.asked.count } <= Int(counts.ended) + 4)
+            try await store.limitPages { _ in 1 << 30 }
+            #expect(try await wait(store, for: batch.id).counts.completed == 20)
+        }
+        // An answer that could not be written was kept, not asked for again.
+        #expect(desk.state.withLock { $0.asked.count } == 20)
+    }
+
+    @Test(.timeLimit(.minutes(2))) func aFullStoreHoldsBatchesUp() async throws {
         let place = try TestStore()
         var limits = JobLimits()
         limits.maxStoredBytes = 2 << 20

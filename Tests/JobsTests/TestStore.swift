@@ -1,4 +1,5 @@
 import Foundation
+import GRDB
 import Testing
 
 @testable import Jobs
@@ -23,6 +24,14 @@ struct TestStore: Sendable {
 }
 
 extension JobStore {
+    /// Lets the database have so many pages, by how many it has.
+    func limitPages(_ limit: @Sendable (Int) -> Int) async throws {
+        try await write { db in
+            let count = try Int.fetchOne(db, sql: "PRAGMA page_count") ?? 0
+            _ = try Int.fetchOne(db, sql: "PRAGMA max_page_count = \(limit(count))")
+        }
+    }
+
     /// Stores `text` as a file for batches, in pieces.
     func add(_ text: String, purpose: String = "batch") async throws(JobError) -> StoredFile {
         var upload = try await beginUpload(name: "in.jsonl", purpose: purpose, at: 100)
