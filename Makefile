@@ -31,8 +31,13 @@ build: dependencies ## build programs and tests (release, testing enabled)
 dependencies: ## install the Debian/Ubuntu packages that are missing
 	@deploy/install-dependencies.sh
 
+.PHONY: test-jobs
+test-jobs: build ## a batch job through kills: LINES=10000 COORDINATOR_KILLS=3 WORKER_KILLS=5; every line answered once, as undisturbed
+	BATON_JOB_LINES=$(or $(LINES),10000) BATON_COORDINATOR_KILLS=$(or $(COORDINATOR_KILLS),3) BATON_WORKER_KILLS=$(or $(WORKER_KILLS),5) \
+	    swift test $(SWIFT_FLAGS) --skip-build --filter aJobOutlivesCoordinatorsAndWorkers
+
 .PHONY: test-clients
-test-clients: build ## unchanged clients from PyPI against a live cluster, bounded; CLIENTS= for the two that CI runs
+test-clients: build ## unchanged clients from PyPI against a live cluster, bounded; CLIENTS= for those that CI runs
 	python3 Tests/Clients/run.py $(CLIENTS)
 
 .PHONY: simulate

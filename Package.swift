@@ -18,6 +18,7 @@ let nio: [Target.Dependency] = [
     .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
     .product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras"),
 ]
+let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
 let hummingbirdTesting: Target.Dependency = .product(name: "HummingbirdTesting", package: "hummingbird")
 let hummingbirdCore: Target.Dependency = .product(name: "HummingbirdCore", package: "hummingbird")
@@ -72,12 +73,13 @@ let targets: [Target] = [
             "Inference", "Kernels", "Tokenizer", "Grammar", "ClusterCore", "LentCores", "Transport", "Wire", "Generation", logging,
         ]),
     library("BatonClient", ["Transport", "Wire", "ClusterCore", "Generation"]),
+    library("Jobs", ["ClusterCore", "Generation", "JSONReader", grdb, logging]),
     library("RequestAdmission", ["ClusterCore", "Tokenizer", "ChatTemplate", "Grammar", "Inference", "Generation"]),
     library(
         "Gateway",
         [
-            "RequestAdmission", "ClusterCore", "ChatTemplate", "Tokenizer", "JSONReader", "Generation", crypto, httpTypes, hummingbird, hummingbirdCore, lifecycle,
-            logging,
+            "RequestAdmission", "Jobs", "ClusterCore", "ChatTemplate", "Tokenizer", "JSONReader", "Generation", crypto, httpTypes, hummingbird, hummingbirdCore,
+            lifecycle, logging,
         ] + nio),
     library("ProgramSupport", ["Transport", "Inference", argumentParser, logging, yams, lifecycle, signals]),
     library(
@@ -96,7 +98,7 @@ let targets: [Target] = [
     program(
         "Coordinator",
         [
-            "ProgramSupport", "Gateway", "ChatTemplate", "RequestAdmission", "ClusterCore", "Transport", "ClusterTracing", "Wire", "Tokenizer", "Inference", "Generation",
+            "ProgramSupport", "Gateway", "Jobs", "ChatTemplate", "RequestAdmission", "ClusterCore", "Transport", "ClusterTracing", "Wire", "Tokenizer", "Inference", "Generation",
             argumentParser, logging, lifecycle,
         ]),
     program("Simulate", ["ClusterSimulation", argumentParser]),
@@ -106,24 +108,27 @@ let targets: [Target] = [
     program(
         "Baton",
         [
-            "ProgramSupport", "Gateway", "RequestAdmission", "BatonClient", "LocalCluster", "Experiments", "ServingExperiments", "Inference",
+            "ProgramSupport", "Gateway", "Jobs", "RequestAdmission", "BatonClient", "LocalCluster", "Experiments", "ServingExperiments", "Inference",
             "Kernels", "Tokenizer", "ChatTemplate", "Grammar", "JSONReader", "ClusterCore", "ClusterSimulation", "Generation", "Transport", "Wire",
-            argumentParser, logging, lifecycle,
-        ]),
+            argumentParser, asyncHTTPClient, crypto, logging, lifecycle,
+        ] + nio),
+    // Writes to a job store until it is killed, for the tests.
+    .executableTarget(name: "JobStoreWriter", dependencies: ["Jobs", logging], path: "Tests/JobStoreWriter", swiftSettings: swiftSettings),
 
     tests(
         "Cluster",
         [
-            "LocalCluster", "BatonClient", "Inference", "Kernels", "ClusterCore", "LentCores", "Wire", "Generation", "CZeroMQ", subprocess,
+            "LocalCluster", "Jobs", "BatonClient", "Inference", "Kernels", "ClusterCore", "LentCores", "Wire", "Generation", "CZeroMQ", subprocess,
             systemPackage,
             "Coordinator", "PrefillWorker", "DecodeWorker", "MixedWorker", "Baton",
         ]),
     tests(
         "Gateway",
         [
-            "Gateway", "RequestAdmission", "ClusterCore", "ChatTemplate", "Tokenizer", "Inference", "JSONReader", "Generation", crypto, httpTypes,
+            "Gateway", "RequestAdmission", "Jobs", "ClusterCore", "ChatTemplate", "Tokenizer", "Inference", "JSONReader", "Generation", crypto, httpTypes,
             hummingbird, hummingbirdTesting, logging,
         ] + nio),
+    tests("Jobs", ["Jobs", "JobStoreWriter", "LocalCluster", "ClusterCore", "Generation", "JSONReader", grdb, logging]),
     tests("House", [subprocess, yams, systemPackage]),
     tests(
         "WorkerRuntime",
@@ -168,6 +173,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),

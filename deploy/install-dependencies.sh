@@ -2,7 +2,7 @@
 # Installs the Debian/Ubuntu packages that Baton builds and tests with, if any is missing.
 set -euo pipefail
 
-packages=(pkg-config libzmq3-dev libprotobuf-c-dev protobuf-c-compiler libopenblas-dev libpcre2-dev)
+packages=(pkg-config libzmq3-dev libprotobuf-c-dev protobuf-c-compiler libopenblas-dev libpcre2-dev libsqlite3-dev)
 
 missing=()
 for package in "${packages[@]}"; do

@@ -12,7 +12,7 @@ struct Baton: AsyncParsableCommand {
             """,
         version: Version.current,
         subcommands: [
-            Up.self, Generate.self, Status.self, Ping.self, Tokenize.self, Template.self, SampleSchemas.self, ModelCommand.self, Bench.self,
-            Demo.self,
+            Up.self, Generate.self, BatchCommand.self, Status.self, Ping.self, Tokenize.self, Template.self, SampleSchemas.self, ModelCommand.self,
+            Bench.self, Demo.self,
         ])
 }

@@ -77,6 +77,19 @@ struct ClusterOptions: ParsableArguments {
     @Option(help: "Directory of a Hugging Face model, or a GGUF file.")
     var model: String
 
+    @OptionGroup var shape: ClusterShape
+
+    func plan(rpc: String, logs: URL) throws -> ClusterPlan { try shape.plan(model: model, rpc: rpc, logs: logs) }
+
+    /// The other programs stand beside this one.
+    static var programs: URL {
+        let own = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
+        return URL(fileURLWithPath: own).deletingLastPathComponent()
+    }
+}
+
+/// What the processes of a cluster are, whatever the model; `batch` has it too.
+struct ClusterShape: ParsableArguments {
     @Option(help: ArgumentHelp(
         "How to serve: baton, baton-dense (on prefill and decode workers), mixed, orca, orca-padded or static (on mixed workers). The answers are the same.",
         valueName: "arm"))
@@ -132,10 +145,10 @@ struct ClusterOptions: ParsableArguments {
         return (prefillWorkers ?? (isSeparated ? 1 : 0), decodeWorkers ?? (isSeparated ? 1 : 0), mixedWorkers ?? (isSeparated ? 0 : 1))
     }
 
-    func plan(rpc: String, logs: URL) throws -> ClusterPlan {
+    func plan(model: String, rpc: String, logs: URL) throws -> ClusterPlan {
         let (prefillWorkers, decodeWorkers, mixedWorkers) = workerCounts
         var plan = ClusterPlan(
-            programs: Self.programs, model: model, prefillWorkers: prefillWorkers, decodeWorkers: decodeWorkers,
+            programs: ClusterOptions.programs, model: model, prefillWorkers: prefillWorkers, decodeWorkers: decodeWorkers,
             mixedWorkers: mixedWorkers, rpc: rpc, workers: try freeLoopbackEndpoint(), threads: threads, logs: logs)
         plan.workerArguments = [
             "--dtype", dtype, "--kv-dtype", kvDtype, "--kv-cache-memory", String(kvCacheMemory.bytes),
@@ -149,12 +162,6 @@ struct ClusterOptions: ParsableArguments {
         default: coreLeases
         }
         return plan
-    }
-
-    /// The other programs stand beside this one.
-    static var programs: URL {
-        let own = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
-        return URL(fileURLWithPath: own).deletingLastPathComponent()
     }
 }
 

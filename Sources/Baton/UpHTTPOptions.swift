@@ -31,11 +31,18 @@ struct UpHTTPOptions: ParsableArguments {
     @Option(help: "Jinja template for conversations, in place of the model's own.")
     var chatTemplate: String?
 
+    @Option(help: "Batch jobs over HTTP (/v1/files, /v1/batches): on or off.")
+    var jobs = "on"
+
+    @Option(help: "SQLite file of batch jobs (default: baton/jobs.sqlite in $XDG_STATE_HOME, or else in ~/.local/state).")
+    var jobStore: String?
+
     @Flag(help: "Allow HTTP that other machines can reach without a key.")
     var insecureNetwork = false
 
     func validate() throws {
         guard (0...65_535).contains(port) else { throw ValidationError("--port must be 0 to 65535, not \(port)") }
+        guard ["on", "off"].contains(jobs) else { throw ValidationError("--jobs must be on or off, not \(jobs)") }
     }
 
     /// - Returns: `nil` if HTTP is not wanted.
@@ -49,6 +56,8 @@ struct UpHTTPOptions: ParsableArguments {
         var arguments = allowedOrigin.flatMap { ["--allowed-origin", $0] }
         if let servedModelName { arguments += ["--served-model-name", servedModelName] }
         if let chatTemplate { arguments += ["--chat-template", chatTemplate] }
+        arguments += ["--jobs", jobs]
+        if let jobStore { arguments += ["--job-store", jobStore] }
         if insecureNetwork { arguments.append("--insecure-network") }
         return arguments
     }

@@ -48,6 +48,7 @@ struct CoordinatorCommand: AsyncParsableCommand {
     var trace: String?
 
     @OptionGroup var gateway: GatewayOptions
+    @OptionGroup var jobs: JobOptions
     @OptionGroup var network: NetworkOptions
     @OptionGroup var logging: LogOptions
     @OptionGroup var parent: ParentOptions
@@ -74,18 +75,20 @@ struct CoordinatorCommand: AsyncParsableCommand {
         let shell = try CoordinatorShell(settings, logger: logger)
         try await shell.open()
         let chat = try gateway.chat(tokenizer: settings.admission.tokenizer, logger: logger)
-        let server = http.map { makeGateway($0, shell, settings, chat, logger) }
+        var server: Gateway?
+        if let http { server = makeGateway(http, shell, settings, chat, await jobs.access(logger: logger), logger) }
         try await Program.serve(CoordinatorService(shell: shell, gateway: server), logger: logger) { await shell.drain() }
     }
 
     private func makeGateway(
         _ configuration: GatewayConfiguration, _ shell: CoordinatorShell, _ settings: CoordinatorShell.Settings, _ chat: ChatFormatting?,
-        _ logger: Logger
+        _ jobs: JobAccess, _ logger: Logger
     ) -> Gateway {
         let model = ServedModel(
             name: settings.scheduler.modelName, created: Int(Date().timeIntervalSince1970), admission: settings.admission)
         return Gateway(
-            configuration, backend: GatewayBackend(shell: shell, model: model), chat: chat, version: Version.current, logger: logger
+            configuration, backend: GatewayBackend(shell: shell, model: model), chat: chat, version: Version.current, jobs: jobs,
+            logger: logger
         ) { port in logger.info("HTTP at http://\(configuration.shownHost):\(port)") }
     }
 
@@ -127,6 +130,8 @@ private struct CoordinatorService: Service {
 
     private func drainWhenAsked() async throws {
         try await gracefulShutdown()
+        // Their lines would be accepted requests, which draining waits for; the store keeps them for the next coordinator.
+        await gateway?.stopJobs()
         await shell.drain()
         await gateway?.shutDown()
         // The last words to clients and workers are still in the sockets' queues.

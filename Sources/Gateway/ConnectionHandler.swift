@@ -18,6 +18,7 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     private let connections: Connections
     private let bodyTimeout: TimeAmount
+    private let uploadTimeout: TimeAmount
     private let stallTimeout: TimeAmount
     private var watch: ConnectionWatch?
     /// Requests whose answer has not ended.
@@ -31,9 +32,10 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private var bodyDeadline: Scheduled<Void>?
     private var stallDeadline: Scheduled<Void>?
 
-    init(connections: Connections, bodyTimeout: TimeAmount, stallTimeout: TimeAmount) {
+    init(connections: Connections, bodyTimeout: TimeAmount, uploadTimeout: TimeAmount, stallTimeout: TimeAmount) {
         self.connections = connections
         self.bodyTimeout = bodyTimeout
+        self.uploadTimeout = uploadTimeout
         self.stallTimeout = stallTimeout
     }
 
@@ -70,7 +72,8 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
             if head.headerFields[.expect]?.lowercased() == "100-continue" {
                 context.writeAndFlush(wrapOutboundOut(.head(HTTPResponse(status: .continue))), promise: nil)
             }
-            bodyDeadline = context.eventLoop.assumeIsolated().scheduleTask(in: bodyTimeout) { [self] in
+            let patience = head.path?.hasPrefix("/v1/files") == true ? uploadTimeout : bodyTimeout
+            bodyDeadline = context.eventLoop.assumeIsolated().scheduleTask(in: patience) { [self] in
                 refuse(context, .slowBody)
             }
         case .body: break

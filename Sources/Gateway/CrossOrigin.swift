@@ -16,7 +16,7 @@ struct CrossOrigin: Sendable {
         guard method == "OPTIONS", !headers(origin: origin).isEmpty else { return nil }
         var reply = Reply(text: "", contentType: "text/plain")
         reply.status = 204
-        reply.headers["Access-Control-Allow-Methods"] = "GET, POST, OPTIONS"
+        reply.headers["Access-Control-Allow-Methods"] = "GET, POST, DELETE, OPTIONS"
         reply.headers["Access-Control-Allow-Headers"] = requestedHeaders ?? "authorization, content-type"
         reply.headers["Access-Control-Max-Age"] = "3600"
         return reply

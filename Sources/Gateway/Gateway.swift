@@ -1,5 +1,6 @@
 import Hummingbird
 import HummingbirdCore
+import Jobs
 import Logging
 import NIOCore
 import NIOPosix
@@ -9,19 +10,24 @@ import ServiceLifecycle
 public final class Gateway: Sendable {
     private let group: ServiceGroup
     private let threads: MultiThreadedEventLoopGroup
+    /// Works on batch jobs; `nil`: there are none.
+    private let runner: JobRunner?
 
     /// - Parameters:
     ///   - chat: `nil`: the model has no chat template, and chats are refused.
     ///   - version: told at `/version`.
+    ///   - jobs: where batch jobs are kept.
     ///   - onListening: called with the port once clients can connect.
     public init(
-        _ configuration: GatewayConfiguration, backend: any ServingBackend, chat: ChatFormatting?, version: String, logger: Logger,
-        onListening: @escaping @Sendable (Int) -> Void
+        _ configuration: GatewayConfiguration, backend: any ServingBackend, chat: ChatFormatting?, version: String,
+        jobs: JobAccess = .off, logger: Logger, onListening: @escaping @Sendable (Int) -> Void
     ) {
         // Answers are made elsewhere; to pass them on takes a few percent of one core.
         threads = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        runner = Self.runner(for: jobs, backend: backend, chat: chat, logger: logger)
         let application = Self.application(
-            configuration, backend: backend, chat: chat, version: version, threads: threads, logger: logger, onListening: onListening)
+            configuration, backend: backend, chat: chat, version: version, jobs: JobDesk(access: jobs, runner: runner), threads: threads,
+            logger: logger, onListening: onListening)
         group = ServiceGroup(configuration: .init(services: [application], logger: Self.quiet(logger)))
     }
 
@@ -29,28 +35,43 @@ public final class Gateway: Sendable {
     ///
     /// - Throws: whatever keeps the address from being bound.
     public func run() async throws {
+        let jobs = runner.map { runner in Task { await runner.run() } }
         do {
             try await group.run()
         } catch {
+            await stopJobs()
+            await jobs?.value
             try? await threads.shutdownGracefully()
             throw error
         }
+        await stopJobs()
+        await jobs?.value
         try await threads.shutdownGracefully()
+    }
+
+    /// Lets go of the lines of jobs; whoever opens their store next goes on with them.
+    public func stopJobs() async { runner?.stop() }
+
+    /// Lines are tokenized beside the requests of clients, not before them.
+    static func runner(for jobs: JobAccess, backend: any ServingBackend, chat: ChatFormatting?, logger: Logger) -> JobRunner? {
+        guard case .open(let store, let settings) = jobs else { return nil }
+        let desk = LineAnswering(desk: ServingDesk(backend: backend, chat: chat, version: ""), logger: logger)
+        return JobRunner(store: store, desk: desk, planner: PrefixPlanner(), settings: settings, logger: logger)
     }
 
     /// Accepts no more connections and ends those that are open when their requests have been answered.
     public func shutDown() async { await group.triggerGracefulShutdown() }
 
     static func application(
-        _ configuration: GatewayConfiguration, backend: any ServingBackend, chat: ChatFormatting?, version: String, threads: any EventLoopGroup,
-        logger: Logger, onListening: @escaping @Sendable (Int) -> Void
+        _ configuration: GatewayConfiguration, backend: any ServingBackend, chat: ChatFormatting?, version: String,
+        jobs: JobDesk = JobDesk(access: .off), threads: any EventLoopGroup, logger: Logger, onListening: @escaping @Sendable (Int) -> Void
     ) -> Application<GatewayResponder> {
         let connections = Connections()
-        let desk = ServingDesk(backend: backend, chat: chat, version: version)
+        let desk = ServingDesk(backend: backend, chat: chat, version: version, jobs: jobs)
         let channel = HTTP1Channel.Configuration(
             additionalChannelHandlers: [
                 ConnectionHandler(
-                    connections: connections, bodyTimeout: .init(configuration.bodyTimeout),
+                    connections: connections, bodyTimeout: .init(configuration.bodyTimeout), uploadTimeout: .init(configuration.uploadTimeout),
                     stallTimeout: .init(configuration.stallTimeout))
             ],
             idleTimeout: .init(configuration.idleTimeout),

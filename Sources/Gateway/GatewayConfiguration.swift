@@ -18,6 +18,8 @@ public struct GatewayConfiguration: Sendable {
     public var idleTimeout = Duration.seconds(120)
     /// How long a body may take.
     public var bodyTimeout = Duration.seconds(60)
+    /// How long the upload of a file may take.
+    public var uploadTimeout = Duration.seconds(3600)
     /// How long a client may leave what it is sent unread.
     public var stallTimeout = Duration.seconds(60)
 

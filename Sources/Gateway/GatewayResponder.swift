@@ -62,6 +62,8 @@ struct GatewayResponder: HTTPResponder {
         if route.isProtected {
             guard configuration.apiKeys.admit(authorization: request.headers[.authorization]) else { throw .missingKey }
         }
+        // A batch is made from a JSON body, as an answer is; the rest of jobs is not.
+        if case .jobs(let job) = route, job != .createBatch { return try await reply(to: job, request) }
         guard route.method == "POST" else { return try await desk.reply(to: route, body: nil, exchange) }
         guard isJSON(request.headers[.contentType]) else { throw .notJSON }
         return try await withBody(of: request, exchange) { bytes throws(APIError) in

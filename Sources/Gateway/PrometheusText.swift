@@ -8,11 +8,12 @@ struct PrometheusText {
     private(set) var text = ""
     private let model: String
 
-    init(metrics: ServingMetrics, status: ClusterStatus, model: String) {
+    init(metrics: ServingMetrics, status: ClusterStatus, jobs: JobMeasurements? = nil, model: String) {
         self.model = model
         write(status)
         write(status.workers)
         write(metrics)
+        if let jobs { write(jobs) }
     }
 
     // MARK: Families
@@ -76,11 +77,11 @@ struct PrometheusText {
 
     // MARK: Lines
 
-    private mutating func family(_ name: String, _ type: String, _ help: String) {
+    mutating func family(_ name: String, _ type: String, _ help: String) {
         text += "# HELP baton:\(name) \(help)\n# TYPE baton:\(name) \(type)\n"
     }
 
-    private mutating func sample(_ name: String, _ labels: [(String, String)], _ value: Double) {
+    mutating func sample(_ name: String, _ labels: [(String, String)], _ value: Double) {
         let all = [("model_name", model)] + labels
         text += "baton:\(name){\(all.map { "\($0)=\"\(Self.escape($1))\"" }.joined(separator: ","))} \(Self.shown(value))\n"
     }
@@ -90,7 +91,7 @@ struct PrometheusText {
         sample(name, [], value)
     }
 
-    private mutating func counter(_ name: String, _ help: String, _ value: UInt64) {
+    mutating func counter(_ name: String, _ help: String, _ value: UInt64) {
         family(name, "counter", help)
         sample(name, [], Double(value))
     }

@@ -11,10 +11,15 @@ enum Route: Hashable, Sendable {
     case readiness
     case version
     case metrics
+    case jobs(JobRoute)
 
     /// - Parameter path: without the query.
     /// - Throws: ``APIError`` 404 or 405.
     init(method: String, path: String) throws(APIError) {
+        if let jobs = try JobRoute(method: method, path: Self.withoutLastSlash(path)) {
+            self = .jobs(jobs)
+            return
+        }
         guard let route = Self.route(of: path) else { throw .noRoute(path) }
         // HEAD is GET without the body.
         guard route.method == method || (method == "HEAD" && route.method == "GET") else {
@@ -23,9 +28,13 @@ enum Route: Hashable, Sendable {
         self = route
     }
 
+    /// One slash at the end makes no difference.
+    private static func withoutLastSlash(_ path: String) -> String {
+        path.utf8.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
+    }
+
     private static func route(of path: String) -> Route? {
-        // One slash at the end makes no difference.
-        let path = path.utf8.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
+        let path = withoutLastSlash(path)
         switch path {
         case "/v1/models": return .models
         case "/v1/completions": return .completions
@@ -49,6 +58,7 @@ enum Route: Hashable, Sendable {
         switch self {
         case .completions, .chatCompletions, .tokenize, .detokenize: "POST"
         case .models, .model, .health, .liveness, .readiness, .version, .metrics: "GET"
+        case .jobs(let route): route.method
         }
     }
 

@@ -12,13 +12,15 @@ struct ServingDesk: Sendable {
     let chat: ChatFormatting?
     /// Of all programs, for `/version`.
     let version: String
-    private let encoder: PromptEncoder
+    let jobs: JobDesk
+    let encoder: PromptEncoder
     private let lengths: LengthCheck
 
-    init(backend: any ServingBackend, chat: ChatFormatting?, version: String) {
+    init(backend: any ServingBackend, chat: ChatFormatting?, version: String, jobs: JobDesk = JobDesk(access: .off)) {
         self.backend = backend
         self.chat = chat
         self.version = version
+        self.jobs = jobs
         encoder = PromptEncoder(tokenizer: backend.model.admission.tokenizer)
         lengths = LengthCheck(limit: backend.model.admission.maxModelLength)
     }
@@ -38,13 +40,14 @@ struct ServingDesk: Sendable {
         case (.health, _), (.readiness, _): try await readiness()
         case (.version, _): Reply(["version": .string(version)])
         case (.metrics, _): await metrics()
-        case (.completions, nil), (.chatCompletions, nil), (.tokenize, nil), (.detokenize, nil): throw .cutBody
+        case (.jobs, let body?): try await jobs.create(body, model: backend.model.name)
+        case (.completions, nil), (.chatCompletions, nil), (.tokenize, nil), (.detokenize, nil), (.jobs, nil): throw .cutBody
         }
     }
 
     // MARK: Generation
 
-    private func complete(_ request: CompletionRequest, _ exchange: Exchange) async throws(APIError) -> Reply {
+    func complete(_ request: CompletionRequest, _ exchange: Exchange) async throws(APIError) -> Reply {
         try check(model: request.shared.model)
         let reception = try await enter()
         var prompts: [[TokenID]] = []
@@ -67,7 +70,7 @@ struct ServingDesk: Sendable {
         return try await deliver(submissions, format, streams: request.shared.streams, exchange)
     }
 
-    private func chat(_ request: ChatRequest, _ exchange: Exchange) async throws(APIError) -> Reply {
+    func chat(_ request: ChatRequest, _ exchange: Exchange) async throws(APIError) -> Reply {
         try check(model: request.shared.model)
         let reception = try await enter()
         let chat = try formatting()
@@ -91,7 +94,7 @@ struct ServingDesk: Sendable {
         return streams ? try await delivery.stream(format) : try await delivery.whole(format)
     }
 
-    private func formatting() throws(APIError) -> ChatFormatting {
+    func formatting() throws(APIError) -> ChatFormatting {
         guard let chat else {
             throw APIError(400, "this model has no chat template", parameter: "messages", code: "no_chat_template")
         }
@@ -180,7 +183,8 @@ struct ServingDesk: Sendable {
 
     private func metrics() async -> Reply {
         let text = PrometheusText(
-            metrics: await backend.measurements(), status: await backend.status(), model: backend.model.name)
+            metrics: await backend.measurements(), status: await backend.status(), jobs: await jobs.measurements(),
+            model: backend.model.name)
         return Reply(text: text.text, contentType: PrometheusText.contentType)
     }
 }

@@ -17,7 +17,8 @@ def live_cluster(model, *options):
     """`baton up` with a model and further options; gives the address of its API, without a path."""
     with tempfile.TemporaryDirectory(prefix="baton-clients-") as folder:
         log = pathlib.Path(folder, "log")
-        command = [str(BATON), "up", "--model", str(model), "--port", "0", "--rpc", f"ipc://{folder}/rpc", *options]
+        command = [str(BATON), "up", "--model", str(model), "--port", "0", "--rpc", f"ipc://{folder}/rpc",
+                   "--job-store", f"{folder}/jobs.sqlite", *options]
         with log.open("w") as output:
             process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         try:

@@ -47,6 +47,7 @@ class Client:
 
 CLIENTS = [
     Client("openai", "sdk", "about 80 requests", is_quick=True),
+    Client("batch", "sdk", "a few batch jobs", is_quick=True),
     Client("litellm", "sdk", "5 requests", is_quick=True),
     Client("llm", "tools", "2 requests"),
     Client("locust", "tools", "10 users for 10 seconds"),

@@ -32,7 +32,8 @@ struct TestCluster {
         if http { plan.http = HTTPAddress(port: try freeLoopbackPort()) }
         plan.arm = arm
         plan.workerArguments = ["--kv-cache-memory", "64MiB"] + workerArguments
-        plan.coordinatorArguments = coordinatorArguments
+        let keepsJobs = coordinatorArguments.contains("--job-store")
+        plan.coordinatorArguments = coordinatorArguments + (http && !keepsJobs ? ["--jobs", "off"] : [])
         let cluster = TestCluster(processes: LocalCluster(plan: plan))
         do {
             try await cluster.processes.startAll()
