@@ -1,5 +1,6 @@
 import Foundation
 import LocalCluster
+import Subprocess
 import Testing
 
 /// `baton batch`, from file to file.

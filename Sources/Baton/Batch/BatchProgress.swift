@@ -1,4 +1,5 @@
 import Foundation
+import Jobs
 
 /// When a run began, and what was done before it.
 struct BatchRun: Sendable {
