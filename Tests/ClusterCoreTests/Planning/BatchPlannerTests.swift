@@ -38,7 +38,7 @@ import Testing
             }
             return most
         }
-        return best(prompts.indices[...], [])
+        return best(Array(prompts.indices)[...], [])
     }
 
     /// Tokens of all prompts less the different prefixes that they have.
