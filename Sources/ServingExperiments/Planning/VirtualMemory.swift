@@ -18,7 +18,7 @@ struct VirtualMemory {
     private var states: [State]
     private var usedCount = 0
     private var unusedCount = 0
-    /// Prompts still to begin that have the block, where more than one does.
+    /// Prompts still to begin that have the block, and whether several prompts of the job do.
     private var awaited: [Int]
     private let isShared: [Bool]
     // Unused named blocks from the least to the most recently used, as a ring: the last element is its anchor.
