@@ -11,7 +11,7 @@ struct PlanningOutcome: Sendable, Hashable, Codable {
     var preemptions = 0
     var peakBlocks = 0
     var evictions = 0
-    /// Of blocks that a prompt still to come would have had.
+    /// Of blocks that several prompts have and one still to come would have used.
     var prematureEvictions = 0
     /// Planned ones with two members or more.
     var groupCount = 0

@@ -5,7 +5,7 @@ struct VirtualMemory {
     private(set) var privateCount = 0
     /// Most blocks that were in use at once, unused named ones apart.
     private(set) var peak = 0
-    /// Named blocks that gave way, and those of them that a prompt still to come would have had.
+    /// Named blocks that gave way, and those of them that several prompts have and one still to come would have used.
     private(set) var evictions = 0
     private(set) var prematureEvictions = 0
 
@@ -18,8 +18,9 @@ struct VirtualMemory {
     private var states: [State]
     private var usedCount = 0
     private var unusedCount = 0
-    /// Prompts still to begin that have the block.
+    /// Prompts still to begin that have the block, and whether several prompts of the job do.
     private var awaited: [Int]
+    private let isShared: [Bool]
     // Unused named blocks from the least to the most recently used, as a ring: the last element is its anchor.
     private var after: [Int]
     private var before: [Int]
@@ -31,6 +32,7 @@ struct VirtualMemory {
         self.capacity = capacity
         states = Array(repeating: .absent, count: users.count)
         awaited = users
+        isShared = users.map { $0 > 1 }
         after = Array(0...users.count)
         before = after
     }
@@ -112,7 +114,7 @@ struct VirtualMemory {
             unlink(name)
             states[name] = .absent
             evictions += 1
-            if awaited[name] > 0 { prematureEvictions += 1 }
+            if isShared[name], awaited[name] > 0 { prematureEvictions += 1 }
         }
     }
 

@@ -20,8 +20,8 @@ import Testing
         var predictor = AnswerLengthPredictor(), random = PlanningRandom(seed: 1)
         for _ in 0..<4000 { feed(&predictor, 20 + random.below(81), limit: 1000) }
         #expect((57...63).contains(predictor.remaining(after: 0, limit: 1000)))
-        // Of those that came to 80, ends lie evenly in what is left.
-        #expect((8...12).contains(predictor.remaining(after: 80, limit: 1000)))
+        // Of those that came to 80, ends lie evenly in what is left, but for the doubt that any ends before the limit.
+        #expect((8...15).contains(predictor.remaining(after: 80, limit: 1000)))
         // The limit cuts.
         #expect(predictor.remaining(after: 0, limit: 10) == 10)
     }
