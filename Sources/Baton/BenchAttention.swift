@@ -25,8 +25,8 @@ struct BenchAttention: ParsableCommand {
     @Option(help: "Rows of the batch.")
     var batch = NumberList([1, 2, 4, 8, 16, 32, 64])
 
-    @Option(help: "Tokens of each row's own.")
-    var tail = 16
+    @Option(help: "Tokens of each row's own, the one that the step computes among them.")
+    var tail = 1
 
     @Option(help: "Number format of KV.")
     var kvDtype = KVFormat.bfloat16
