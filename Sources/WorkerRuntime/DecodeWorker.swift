@@ -108,7 +108,8 @@ extension DecodeWorker {
                 geometry: facts.geometry, blockCount: facts.kv.blockCount, maxSequences: configuration.maxSequences,
                 maxModelLength: facts.maxModelLength, parking: configuration.parking,
                 scaling: configuration.scaling,
-                layout: configuration.scheduling == .batonDense ? .dense : .blockTables))
+                layout: configuration.scheduling == .batonDense ? .dense : .blockTables,
+                cachesPrefixes: configuration.cachesPrefixes))
         let hello = KVHello(worker: configuration.worker, epoch: cluster, modelHash: facts.identity.modelHash)
         sender = KVSender(
             thread: thread, hello: hello, logger: logger,
