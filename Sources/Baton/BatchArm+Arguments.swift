@@ -1,14 +1,13 @@
 import ServingExperiments
 
 extension BatchArm {
-    /// What the workers of a cluster are told for the arm; `nil` for one that this build cannot serve. Workers here keep no
-    /// prefixes, so that grouping, order and admission are only those of the requests' submission.
-    var workerArguments: [String]? {
+    /// What the workers of a cluster are told for the arm. Groups are named by the order in which requests are sent: members of
+    /// one follow one another, and find their prefix in the cache of the first.
+    var workerArguments: [String] {
         switch self {
-        case .none, .grouped, .reordered, .memory: []
-        case .lru, .shared: nil
+        case .none: ["--prefix-cache", "off", "--shared-attention", "off"]
+        case .lru, .grouped, .reordered, .memory: ["--prefix-cache", "on", "--shared-attention", "off"]
+        case .shared: ["--prefix-cache", "on", "--shared-attention", "auto"]
         }
     }
-
-    static var served: Set<BatchArm> { Set(allCases.filter { $0.workerArguments != nil }) }
 }

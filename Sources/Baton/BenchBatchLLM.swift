@@ -84,7 +84,7 @@ struct BenchBatchLLM: AsyncParsableCommand {
         let launcher = BenchLauncher(model: model, cores: Array(ThreadTeam.allowedCores.prefix(2)), logs: logs)
         let bench = try BatchBench(model: model, launcher: launcher, results: store.directory)
         let session = BatchSession(
-            plan: try plan(), arms: BatchArm.served, store: store, build: bench.build, bench: bench,
+            plan: try plan(), arms: Set(BatchArm.allCases), store: store, build: bench.build, bench: bench,
             now: { began.duration(to: .now) / .seconds(1) }, report: Self.show)
         // A cell is begun only if it will end in time; stopping and the report take some seconds.
         let minutes = budget ?? (short ? 5 : nil)

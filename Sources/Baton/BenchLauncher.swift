@@ -45,7 +45,9 @@ struct BenchLauncher: ClusterLauncher {
         plan.cores = cores
         plan.arm = Arm(settings.arm)
         if settings.arm == .batonLent { plan.coreLeases = plan.logs.appendingPathComponent("core-leases").path }
-        plan.workerArguments = ["--dtype", settings.weights, "--kv-dtype", settings.kv] + (settings.batchArm?.workerArguments ?? [])
+        // Every arm computes every prompt, as those who described them did, unless it is about just that.
+        plan.workerArguments =
+            ["--dtype", settings.weights, "--kv-dtype", settings.kv] + (settings.batchArm?.workerArguments ?? ["--prefix-cache", "off"])
         plan.roleArguments = [
             "prefill": ["--kv-cache-memory", String(settings.prefillKVBytes), "--max-num-seqs", "16"],
             "decode": ["--kv-cache-memory", String(settings.decodeKVBytes), "--max-num-seqs", String(settings.rows)],

@@ -64,6 +64,7 @@ struct StatusReport: Encodable {
         var batch: Batch
         var parking: Parking
         var coreLeases: CoreLeases
+        var prefixCache: PrefixCache
 
         /// Queries that gave way and wait with their KV in the worker's parking store.
         struct Parking: Encodable {
@@ -101,6 +102,7 @@ struct StatusReport: Encodable {
         enum CodingKeys: String, CodingKey {
             case name, role, state, endpoint, rows, waiting, blocks, steps, parking, scheduling, idle, batch
             case coreLeases = "core_leases"
+            case prefixCache = "prefix_cache"
             case maxRows = "max_rows"
             case rowLimit = "row_limit"
             case memoryShort = "memory_short"
@@ -135,6 +137,44 @@ struct StatusReport: Encodable {
             waits = counters.waits
             waitSeconds = Double(counters.waitNanoseconds) / 1e9
             overdueWaits = counters.overdueWaits
+        }
+    }
+
+    /// As ``PrefixCacheCounters`` says.
+    struct PrefixCache: Encodable {
+        var queriedTokens: UInt64
+        var hitTokens: UInt64
+        var transferBlocks: UInt64
+        var heldBlocks: UInt64
+        var cachedBlocks: Int
+        var pinnedBlocks: Int
+        var evictions: UInt64
+        var prematureEvictions: UInt64
+        /// Tokens found, of those looked for; nothing before the first.
+        var hitRate: Double?
+        /// Blocks that were there, of those to be received; nothing before the first.
+        var transferHitRate: Double?
+
+        enum CodingKeys: String, CodingKey {
+            case evictions
+            case queriedTokens = "queried_tokens"
+            case hitTokens = "hit_tokens"
+            case transferBlocks = "transfer_blocks"
+            case heldBlocks = "held_blocks"
+            case cachedBlocks = "cached_blocks"
+            case pinnedBlocks = "pinned_blocks"
+            case prematureEvictions = "premature_evictions"
+            case hitRate = "hit_rate"
+            case transferHitRate = "transfer_hit_rate"
+        }
+
+        init(_ counters: PrefixCacheCounters) {
+            (queriedTokens, hitTokens) = (counters.queriedTokens, counters.hitTokens)
+            (transferBlocks, heldBlocks) = (counters.transferBlocks, counters.heldBlocks)
+            (cachedBlocks, pinnedBlocks) = (counters.cachedBlocks, counters.pinnedBlocks)
+            (evictions, prematureEvictions) = (counters.evictions, counters.prematureEvictions)
+            hitRate = queriedTokens == 0 ? nil : Double(hitTokens) / Double(queriedTokens)
+            transferHitRate = transferBlocks == 0 ? nil : Double(heldBlocks) / Double(transferBlocks)
         }
     }
 
@@ -219,7 +259,7 @@ struct StatusReport: Encodable {
                 prefillTokens: worker.load.work.prefillTokens, decodeTokens: worker.load.work.decodeTokens,
                 scheduling: worker.load.scheduling?.rawValue, idle: Idle(worker.load.work),
                 batch: Batch(worker.load.work.batch), parking: Worker.Parking(worker.load.parking),
-                coreLeases: CoreLeases(worker.load.coreLeases))
+                coreLeases: CoreLeases(worker.load.coreLeases), prefixCache: PrefixCache(worker.load.prefixCache))
         }
     }
 

@@ -1,4 +1,5 @@
 import ArgumentParser
+import ClusterCore
 import Foundation
 import Kernels
 import LocalCluster
@@ -125,7 +126,18 @@ struct ClusterShape: ParsableArguments {
     @Option(help: "Tokens in one step of a prefill or mixed worker.")
     var maxNumBatchedTokens = 512
 
+    @Option(help: "Whether workers keep KV after its last use, for prompts that begin with the same tokens: on or off. The answers are the same.")
+    var prefixCache = "on"
+
+    @Option(help: "How workers are chosen: prefix (where the prompt's beginning is, unless that costs more than it saves), least-loaded or round-robin.")
+    var placement = "prefix"
+
     func validate() throws {
+        guard ["on", "off"].contains(prefixCache) else { throw ValidationError("--prefix-cache must be on or off") }
+        guard PlacementPolicy(rawValue: placement) != nil else {
+            let names = PlacementPolicy.allCases.map(\.rawValue).joined(separator: ", ")
+            throw ValidationError("--placement must be one of \(names), not \(placement)")
+        }
         let (prefillWorkers, decodeWorkers, mixedWorkers) = workerCounts
         guard prefillWorkers >= 0, decodeWorkers >= 0, mixedWorkers >= 0 else {
             throw ValidationError("--prefill-workers, --decode-workers and --mixed-workers must not be negative")
@@ -153,7 +165,9 @@ struct ClusterShape: ParsableArguments {
         plan.workerArguments = [
             "--dtype", dtype, "--kv-dtype", kvDtype, "--kv-cache-memory", String(kvCacheMemory.bytes),
             "--max-num-seqs", String(maxNumSeqs), "--max-num-batched-tokens", String(maxNumBatchedTokens),
+            "--prefix-cache", prefixCache,
         ]
+        plan.coordinatorArguments += ["--placement", placement]
         plan.arm = arm
         plan.cores = ThreadTeam.allowedCores
         plan.coreLeases = switch coreLeases {

@@ -277,6 +277,51 @@ void   baton__parking__free_unpacked
   assert(message->base.descriptor == &baton__parking__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   baton__prefix_cache__init
+                     (Baton__PrefixCache         *message)
+{
+  static const Baton__PrefixCache init_value = BATON__PREFIX_CACHE__INIT;
+  *message = init_value;
+}
+size_t baton__prefix_cache__get_packed_size
+                     (const Baton__PrefixCache *message)
+{
+  assert(message->base.descriptor == &baton__prefix_cache__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t baton__prefix_cache__pack
+                     (const Baton__PrefixCache *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &baton__prefix_cache__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t baton__prefix_cache__pack_to_buffer
+                     (const Baton__PrefixCache *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &baton__prefix_cache__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Baton__PrefixCache *
+       baton__prefix_cache__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Baton__PrefixCache *)
+     protobuf_c_message_unpack (&baton__prefix_cache__descriptor,
+                                allocator, len, data);
+}
+void   baton__prefix_cache__free_unpacked
+                     (Baton__PrefixCache *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &baton__prefix_cache__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   baton__core_leases__init
                      (Baton__CoreLeases         *message)
 {
@@ -765,7 +810,7 @@ const ProtobufCMessageDescriptor baton__geometry__descriptor =
   (ProtobufCMessageInit) baton__geometry__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor baton__load__field_descriptors[15] =
+static const ProtobufCFieldDescriptor baton__load__field_descriptors[16] =
 {
   {
     "referenced_blocks",
@@ -924,6 +969,18 @@ static const ProtobufCFieldDescriptor baton__load__field_descriptors[15] =
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "prefix_cache",
+    23,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Load, prefix_cache),
+    &baton__prefix_cache__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "row_limit",
     30,
     PROTOBUF_C_LABEL_NONE,
@@ -954,11 +1011,12 @@ static const unsigned baton__load__field_indices_by_name[] = {
   6,   /* field[6] = decode_tokens */
   8,   /* field[8] = idle */
   11,   /* field[11] = iteration_microseconds */
-  14,   /* field[14] = memory_short */
+  15,   /* field[15] = memory_short */
   10,   /* field[10] = parking */
   5,   /* field[5] = prefill_tokens */
+  13,   /* field[13] = prefix_cache */
   0,   /* field[0] = referenced_blocks */
-  13,   /* field[13] = row_limit */
+  14,   /* field[14] = row_limit */
   1,   /* field[1] = rows */
   7,   /* field[7] = scheduling */
   4,   /* field[4] = shared_steps */
@@ -969,8 +1027,8 @@ static const ProtobufCIntRange baton__load__number_ranges[3 + 1] =
 {
   { 1, 0 },
   { 20, 10 },
-  { 30, 13 },
-  { 0, 15 }
+  { 30, 14 },
+  { 0, 16 }
 };
 const ProtobufCMessageDescriptor baton__load__descriptor =
 {
@@ -980,7 +1038,7 @@ const ProtobufCMessageDescriptor baton__load__descriptor =
   "Baton__Load",
   "baton",
   sizeof(Baton__Load),
-  15,
+  16,
   baton__load__field_descriptors,
   baton__load__field_indices_by_name,
   3,  baton__load__number_ranges,
@@ -1088,6 +1146,135 @@ const ProtobufCMessageDescriptor baton__parking__descriptor =
   baton__parking__field_indices_by_name,
   1,  baton__parking__number_ranges,
   (ProtobufCMessageInit) baton__parking__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor baton__prefix_cache__field_descriptors[8] =
+{
+  {
+    "queried_tokens",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__PrefixCache, queried_tokens),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "hit_tokens",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__PrefixCache, hit_tokens),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "transfer_blocks",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__PrefixCache, transfer_blocks),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "held_blocks",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__PrefixCache, held_blocks),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "evictions",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__PrefixCache, evictions),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "premature_evictions",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__PrefixCache, premature_evictions),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "cached_blocks",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Baton__PrefixCache, cached_blocks),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "pinned_blocks",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Baton__PrefixCache, pinned_blocks),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned baton__prefix_cache__field_indices_by_name[] = {
+  6,   /* field[6] = cached_blocks */
+  4,   /* field[4] = evictions */
+  3,   /* field[3] = held_blocks */
+  1,   /* field[1] = hit_tokens */
+  7,   /* field[7] = pinned_blocks */
+  5,   /* field[5] = premature_evictions */
+  0,   /* field[0] = queried_tokens */
+  2,   /* field[2] = transfer_blocks */
+};
+static const ProtobufCIntRange baton__prefix_cache__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 8 }
+};
+const ProtobufCMessageDescriptor baton__prefix_cache__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "baton.PrefixCache",
+  "PrefixCache",
+  "Baton__PrefixCache",
+  "baton",
+  sizeof(Baton__PrefixCache),
+  8,
+  baton__prefix_cache__field_descriptors,
+  baton__prefix_cache__field_indices_by_name,
+  1,  baton__prefix_cache__number_ranges,
+  (ProtobufCMessageInit) baton__prefix_cache__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor baton__core_leases__field_descriptors[5] =

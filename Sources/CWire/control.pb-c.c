@@ -97,6 +97,51 @@ void   baton__registration__free_unpacked
   assert(message->base.descriptor == &baton__registration__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   baton__prefill_started__init
+                     (Baton__PrefillStarted         *message)
+{
+  static const Baton__PrefillStarted init_value = BATON__PREFILL_STARTED__INIT;
+  *message = init_value;
+}
+size_t baton__prefill_started__get_packed_size
+                     (const Baton__PrefillStarted *message)
+{
+  assert(message->base.descriptor == &baton__prefill_started__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t baton__prefill_started__pack
+                     (const Baton__PrefillStarted *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &baton__prefill_started__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t baton__prefill_started__pack_to_buffer
+                     (const Baton__PrefillStarted *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &baton__prefill_started__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Baton__PrefillStarted *
+       baton__prefill_started__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Baton__PrefillStarted *)
+     protobuf_c_message_unpack (&baton__prefill_started__descriptor,
+                                allocator, len, data);
+}
+void   baton__prefill_started__free_unpacked
+                     (Baton__PrefillStarted *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &baton__prefill_started__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   baton__work_failure__init
                      (Baton__WorkFailure         *message)
 {
@@ -320,6 +365,96 @@ void   baton__scored__free_unpacked
   if(!message)
     return;
   assert(message->base.descriptor == &baton__scored__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   baton__prefixes_changed__init
+                     (Baton__PrefixesChanged         *message)
+{
+  static const Baton__PrefixesChanged init_value = BATON__PREFIXES_CHANGED__INIT;
+  *message = init_value;
+}
+size_t baton__prefixes_changed__get_packed_size
+                     (const Baton__PrefixesChanged *message)
+{
+  assert(message->base.descriptor == &baton__prefixes_changed__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t baton__prefixes_changed__pack
+                     (const Baton__PrefixesChanged *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &baton__prefixes_changed__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t baton__prefixes_changed__pack_to_buffer
+                     (const Baton__PrefixesChanged *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &baton__prefixes_changed__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Baton__PrefixesChanged *
+       baton__prefixes_changed__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Baton__PrefixesChanged *)
+     protobuf_c_message_unpack (&baton__prefixes_changed__descriptor,
+                                allocator, len, data);
+}
+void   baton__prefixes_changed__free_unpacked
+                     (Baton__PrefixesChanged *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &baton__prefixes_changed__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   baton__release_group__init
+                     (Baton__ReleaseGroup         *message)
+{
+  static const Baton__ReleaseGroup init_value = BATON__RELEASE_GROUP__INIT;
+  *message = init_value;
+}
+size_t baton__release_group__get_packed_size
+                     (const Baton__ReleaseGroup *message)
+{
+  assert(message->base.descriptor == &baton__release_group__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t baton__release_group__pack
+                     (const Baton__ReleaseGroup *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &baton__release_group__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t baton__release_group__pack_to_buffer
+                     (const Baton__ReleaseGroup *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &baton__release_group__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Baton__ReleaseGroup *
+       baton__release_group__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Baton__ReleaseGroup *)
+     protobuf_c_message_unpack (&baton__release_group__descriptor,
+                                allocator, len, data);
+}
+void   baton__release_group__free_unpacked
+                     (Baton__ReleaseGroup *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &baton__release_group__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
 void   baton__leaving__init
@@ -907,7 +1042,7 @@ void   baton__pong__free_unpacked
   assert(message->base.descriptor == &baton__pong__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor baton__control_header__field_descriptors[30] =
+static const ProtobufCFieldDescriptor baton__control_header__field_descriptors[32] =
 {
   {
     "version",
@@ -976,7 +1111,7 @@ static const ProtobufCFieldDescriptor baton__control_header__field_descriptors[3
     PROTOBUF_C_TYPE_MESSAGE,
     offsetof(Baton__ControlHeader, body_case),
     offsetof(Baton__ControlHeader, prefill_started),
-    &baton__attempt__descriptor,
+    &baton__prefill_started__descriptor,
     NULL,
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
@@ -1126,6 +1261,18 @@ static const ProtobufCFieldDescriptor baton__control_header__field_descriptors[3
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "prefixes_changed",
+    24,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Baton__ControlHeader, body_case),
+    offsetof(Baton__ControlHeader, prefixes_changed),
+    &baton__prefixes_changed__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "registered",
     30,
     PROTOBUF_C_LABEL_NONE,
@@ -1234,6 +1381,18 @@ static const ProtobufCFieldDescriptor baton__control_header__field_descriptors[3
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "release_group",
+    39,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Baton__ControlHeader, body_case),
+    offsetof(Baton__ControlHeader, release_group),
+    &baton__release_group__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "heartbeat_hello",
     40,
     PROTOBUF_C_LABEL_NONE,
@@ -1271,44 +1430,45 @@ static const ProtobufCFieldDescriptor baton__control_header__field_descriptors[3
   },
 };
 static const unsigned baton__control_header__field_indices_by_name[] = {
-  24,   /* field[24] = cancel */
+  25,   /* field[25] = cancel */
   1,   /* field[1] = cluster_epoch */
   13,   /* field[13] = decode_failed */
   10,   /* field[10] = embedded */
-  23,   /* field[23] = grant */
-  27,   /* field[27] = heartbeat_hello */
+  24,   /* field[24] = grant */
+  29,   /* field[29] = heartbeat_hello */
   9,   /* field[9] = kv_whole */
   14,   /* field[14] = leaving */
   12,   /* field[12] = left */
   15,   /* field[15] = parked */
-  28,   /* field[28] = ping */
-  29,   /* field[29] = pong */
-  25,   /* field[25] = preempt */
-  21,   /* field[21] = prefill */
+  30,   /* field[30] = ping */
+  31,   /* field[31] = pong */
+  26,   /* field[26] = preempt */
+  22,   /* field[22] = prefill */
   8,   /* field[8] = prefill_failed */
   6,   /* field[6] = prefill_finished */
   5,   /* field[5] = prefill_started */
+  18,   /* field[18] = prefixes_changed */
   16,   /* field[16] = prompt_forked */
   17,   /* field[17] = prompt_scored */
-  20,   /* field[20] = register_again */
-  18,   /* field[18] = registered */
+  21,   /* field[21] = register_again */
+  19,   /* field[19] = registered */
   4,   /* field[4] = registration */
-  19,   /* field[19] = registration_refused */
-  26,   /* field[26] = resume */
-  22,   /* field[22] = retarget */
+  20,   /* field[20] = registration_refused */
+  28,   /* field[28] = release_group */
+  27,   /* field[27] = resume */
+  23,   /* field[23] = retarget */
   3,   /* field[3] = sequence */
   11,   /* field[11] = tokens */
   7,   /* field[7] = transfer_finished */
   0,   /* field[0] = version */
   2,   /* field[2] = worker_epoch */
 };
-static const ProtobufCIntRange baton__control_header__number_ranges[4 + 1] =
+static const ProtobufCIntRange baton__control_header__number_ranges[3 + 1] =
 {
   { 1, 0 },
   { 10, 4 },
-  { 30, 18 },
-  { 40, 27 },
-  { 0, 30 }
+  { 30, 19 },
+  { 0, 32 }
 };
 const ProtobufCMessageDescriptor baton__control_header__descriptor =
 {
@@ -1318,10 +1478,10 @@ const ProtobufCMessageDescriptor baton__control_header__descriptor =
   "Baton__ControlHeader",
   "baton",
   sizeof(Baton__ControlHeader),
-  30,
+  32,
   baton__control_header__field_descriptors,
   baton__control_header__field_indices_by_name,
-  4,  baton__control_header__number_ranges,
+  3,  baton__control_header__number_ranges,
   (ProtobufCMessageInit) baton__control_header__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
@@ -1465,6 +1625,57 @@ const ProtobufCMessageDescriptor baton__registration__descriptor =
   baton__registration__field_indices_by_name,
   1,  baton__registration__number_ranges,
   (ProtobufCMessageInit) baton__registration__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor baton__prefill_started__field_descriptors[2] =
+{
+  {
+    "attempt",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Baton__PrefillStarted, attempt),
+    &baton__attempt__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "cached_count",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Baton__PrefillStarted, cached_count),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned baton__prefill_started__field_indices_by_name[] = {
+  0,   /* field[0] = attempt */
+  1,   /* field[1] = cached_count */
+};
+static const ProtobufCIntRange baton__prefill_started__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor baton__prefill_started__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "baton.PrefillStarted",
+  "PrefillStarted",
+  "Baton__PrefillStarted",
+  "baton",
+  sizeof(Baton__PrefillStarted),
+  2,
+  baton__prefill_started__field_descriptors,
+  baton__prefill_started__field_indices_by_name,
+  1,  baton__prefill_started__number_ranges,
+  (ProtobufCMessageInit) baton__prefill_started__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor baton__work_failure__field_descriptors[3] =
@@ -1735,6 +1946,95 @@ const ProtobufCMessageDescriptor baton__scored__descriptor =
   (ProtobufCMessageInit) baton__scored__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
+static const ProtobufCFieldDescriptor baton__prefixes_changed__field_descriptors[2] =
+{
+  {
+    "evicted",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Baton__PrefixesChanged, evicted),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "stored",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Baton__PrefixesChanged, stored),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned baton__prefixes_changed__field_indices_by_name[] = {
+  0,   /* field[0] = evicted */
+  1,   /* field[1] = stored */
+};
+static const ProtobufCIntRange baton__prefixes_changed__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor baton__prefixes_changed__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "baton.PrefixesChanged",
+  "PrefixesChanged",
+  "Baton__PrefixesChanged",
+  "baton",
+  sizeof(Baton__PrefixesChanged),
+  2,
+  baton__prefixes_changed__field_descriptors,
+  baton__prefixes_changed__field_indices_by_name,
+  1,  baton__prefixes_changed__number_ranges,
+  (ProtobufCMessageInit) baton__prefixes_changed__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor baton__release_group__field_descriptors[1] =
+{
+  {
+    "group",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__ReleaseGroup, group),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned baton__release_group__field_indices_by_name[] = {
+  0,   /* field[0] = group */
+};
+static const ProtobufCIntRange baton__release_group__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor baton__release_group__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "baton.ReleaseGroup",
+  "ReleaseGroup",
+  "Baton__ReleaseGroup",
+  "baton",
+  sizeof(Baton__ReleaseGroup),
+  1,
+  baton__release_group__field_descriptors,
+  baton__release_group__field_indices_by_name,
+  1,  baton__release_group__number_ranges,
+  (ProtobufCMessageInit) baton__release_group__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
 #define baton__leaving__field_descriptors NULL
 #define baton__leaving__field_indices_by_name NULL
 #define baton__leaving__number_ranges NULL
@@ -1827,7 +2127,7 @@ const ProtobufCMessageDescriptor baton__register_again__descriptor =
   (ProtobufCMessageInit) baton__register_again__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor baton__sequence__field_descriptors[15] =
+static const ProtobufCFieldDescriptor baton__sequence__field_descriptors[18] =
 {
   {
     "attempt",
@@ -2009,11 +2309,50 @@ static const ProtobufCFieldDescriptor baton__sequence__field_descriptors[15] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "cache_salt",
+    16,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Sequence, cache_salt),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "group",
+    17,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Sequence, group),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "group_prefix_count",
+    18,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Sequence, group_prefix_count),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned baton__sequence__field_indices_by_name[] = {
   0,   /* field[0] = attempt */
+  15,   /* field[15] = cache_salt */
   14,   /* field[14] = constraint_kind */
   5,   /* field[5] = end_tokens */
+  16,   /* field[16] = group */
+  17,   /* field[17] = group_prefix_count */
   9,   /* field[9] = has_logprobs */
   11,   /* field[11] = has_scoring */
   10,   /* field[10] = logprobs */
@@ -2030,7 +2369,7 @@ static const unsigned baton__sequence__field_indices_by_name[] = {
 static const ProtobufCIntRange baton__sequence__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 15 }
+  { 0, 18 }
 };
 const ProtobufCMessageDescriptor baton__sequence__descriptor =
 {
@@ -2040,7 +2379,7 @@ const ProtobufCMessageDescriptor baton__sequence__descriptor =
   "Baton__Sequence",
   "baton",
   sizeof(Baton__Sequence),
-  15,
+  18,
   baton__sequence__field_descriptors,
   baton__sequence__field_indices_by_name,
   1,  baton__sequence__number_ranges,

@@ -1171,7 +1171,7 @@ const ProtobufCMessageDescriptor baton__kvabort__descriptor =
   (ProtobufCMessageInit) baton__kvabort__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor baton__kvcredit__field_descriptors[1] =
+static const ProtobufCFieldDescriptor baton__kvcredit__field_descriptors[2] =
 {
   {
     "limit",
@@ -1185,14 +1185,27 @@ static const ProtobufCFieldDescriptor baton__kvcredit__field_descriptors[1] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "held",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Baton__KVCredit, held),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned baton__kvcredit__field_indices_by_name[] = {
+  1,   /* field[1] = held */
   0,   /* field[0] = limit */
 };
 static const ProtobufCIntRange baton__kvcredit__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 1 }
+  { 0, 2 }
 };
 const ProtobufCMessageDescriptor baton__kvcredit__descriptor =
 {
@@ -1202,7 +1215,7 @@ const ProtobufCMessageDescriptor baton__kvcredit__descriptor =
   "Baton__KVCredit",
   "baton",
   sizeof(Baton__KVCredit),
-  1,
+  2,
   baton__kvcredit__field_descriptors,
   baton__kvcredit__field_indices_by_name,
   1,  baton__kvcredit__number_ranges,

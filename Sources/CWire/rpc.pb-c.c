@@ -1377,7 +1377,7 @@ const ProtobufCMessageDescriptor baton__client_hello__descriptor =
   (ProtobufCMessageInit) baton__client_hello__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor baton__submit__field_descriptors[20] =
+static const ProtobufCFieldDescriptor baton__submit__field_descriptors[25] =
 {
   {
     "key",
@@ -1619,10 +1619,75 @@ static const ProtobufCFieldDescriptor baton__submit__field_descriptors[20] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "cache_salt",
+    21,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Submit, cache_salt),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "has_group",
+    22,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Submit, has_group),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "group",
+    23,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Submit, group),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "group_prefix_count",
+    24,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Submit, group_prefix_count),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "group_member_count",
+    25,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Submit, group_member_count),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned baton__submit__field_indices_by_name[] = {
+  20,   /* field[20] = cache_salt */
   14,   /* field[14] = choices */
   19,   /* field[19] = constraint_kind */
+  22,   /* field[22] = group */
+  24,   /* field[24] = group_member_count */
+  23,   /* field[23] = group_prefix_count */
+  21,   /* field[21] = has_group */
   15,   /* field[15] = has_logprobs */
   10,   /* field[10] = has_max_tokens */
   17,   /* field[17] = has_prompt_logprobs */
@@ -1645,7 +1710,7 @@ static const unsigned baton__submit__field_indices_by_name[] = {
 static const ProtobufCIntRange baton__submit__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 20 }
+  { 0, 25 }
 };
 const ProtobufCMessageDescriptor baton__submit__descriptor =
 {
@@ -1655,7 +1720,7 @@ const ProtobufCMessageDescriptor baton__submit__descriptor =
   "Baton__Submit",
   "baton",
   sizeof(Baton__Submit),
-  20,
+  25,
   baton__submit__field_descriptors,
   baton__submit__field_indices_by_name,
   1,  baton__submit__number_ranges,

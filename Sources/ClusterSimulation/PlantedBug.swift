@@ -49,6 +49,14 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case shapingMovesNothing
     /// Choices that share a prompt's last block write to it together.
     case sharedBlockNotCopied
+    /// A block that a prompt shares is given to others while it is being read.
+    case leasedBlockEvicted
+    /// A prompt goes on in a block of which only a part is its own, and that part is not there.
+    case partOfBlockNotCopied
+    /// Workers share KV between salts.
+    case saltSkipped
+    /// A decode worker claims to have a block that it lost.
+    case heldOverstated
     /// All choices of a request draw the same random numbers.
     case choicesDrawAlike
     /// The client's stream gets the scores of a prompt twice.

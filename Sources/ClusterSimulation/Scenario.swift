@@ -34,6 +34,8 @@ struct Scenario {
         var choices: Int32 = 1
         var logprobs: Int32?
         var promptLogprobs: Int32?
+        var cacheSalt = ""
+        var group: PrefixGroup?
     }
 
     var geometry: KVGeometry
@@ -49,6 +51,9 @@ struct Scenario {
     var priorityHeadStart: Duration
     var workers: [Worker]
     var requests: [Request]
+    /// Workers keep prefixes, and prompts have some in common.
+    var cachesPrefixes = false
+    var placement = PlacementPolicy.prefix
     var clientCount: Int
     var maxQueuedRequests: Int
     /// Of heartbeats and KV, and of control links, where a lost message costs a registration.
@@ -150,6 +155,7 @@ struct Scenario {
             return request
         }
         drawFeatures(random)
+        drawPrefixes(random)
     }
 
     /// Several choices, scores of prompts, a least length: for some of the requests of half of all seeds. Drawn apart, so that
@@ -166,6 +172,46 @@ struct Scenario {
             if requests[index].promptLogprobs != nil, features.chance(0.4) {
                 requests[index].stop.maxTokens = 0
                 requests[index].choices = 1
+            }
+        }
+    }
+
+    /// Beginnings that prompts have in common, some of which begin alike in turn: in two of three seeds. Drawn apart like the
+    /// features.
+    private mutating func drawPrefixes(_ random: Random) {
+        var draws = random
+        draws = Random(seed: draws.next() ^ 0x9F1E)
+        guard draws.chance(0.67) else { return }
+        cachesPrefixes = true
+        placement = draws.pick([.prefix, .prefix, .prefix, .leastLoaded, .roundRobin])
+        var stems: [[TokenID]] = []
+        for _ in 0..<draws.draw(1...4) {
+            let begin = stems.isEmpty || draws.chance(0.5) ? [] : draws.pick(stems)
+            let count = draws.draw(1...max(1, maxModelLength / 2))
+            stems.append(Array(begin.prefix(count / 2)) + (0..<count).map { _ in TokenID(draws.below(model.vocabulary)) })
+        }
+        let isSalted = draws.chance(0.3)
+        for index in requests.indices where draws.chance(0.8) {
+            let stem = draws.pick(stems), count = min(stem.count, requests[index].prompt.count)
+            requests[index].prompt.replaceSubrange(0..<count, with: stem.prefix(count))
+            if isSalted { requests[index].cacheSalt = draws.pick(["", "a", "b"]) }
+        }
+        if draws.chance(0.5) { drawGroups(stems, &draws) }
+    }
+
+    /// Requests that begin with the same stem are a group of their client; sometimes more members are announced than come.
+    private mutating func drawGroups(_ stems: [[TokenID]], _ draws: inout Random) {
+        for (number, stem) in stems.enumerated() {
+            for client in 0..<clientCount {
+                let members = requests.indices.filter {
+                    requests[$0].client == client && requests[$0].cacheSalt.isEmpty && requests[$0].prompt.starts(with: stem)
+                }
+                guard !members.isEmpty else { continue }
+                let announced = members.count + (draws.chance(0.2) ? 1 : 0)
+                for index in members where requests[index].group == nil {
+                    requests[index].group = PrefixGroup(
+                        id: UInt64(number), prefixCount: Int32(stem.count), memberCount: Int32(announced))
+                }
             }
         }
     }

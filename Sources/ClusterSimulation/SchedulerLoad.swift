@@ -41,7 +41,8 @@ private struct LoadedCluster {
         running = Array(repeating: [], count: workers)
         scheduler = Scheduler(
             configuration: Scheduler.Configuration(
-                modelName: "load", maxModelLength: 4096, maxQueuedRequests: queued * 2),
+                modelName: "load", maxModelLength: 4096, maxQueuedRequests: queued * 2,
+                placement: .leastLoaded),
             clusterEpoch: ClusterEpoch(1))
         for index in 0..<workers { register(index) }
         for _ in 0..<queued + decodeCount * 10 { submit() }

@@ -49,7 +49,8 @@ extension Simulation {
             .submitted(ClientRequest(
                 key: key(index), prompt: request.prompt, sampling: request.sampling, stop: request.stop,
                 choices: request.choices, logprobs: request.logprobs, promptLogprobs: request.promptLogprobs,
-                priority: request.priority, deadline: deadline)))
+                priority: request.priority, cacheSalt: request.cacheSalt, group: request.group,
+                deadline: deadline)))
     }
 
     private func receive(_ message: WorkerMessage, _ envelope: Envelope, on connection: ConnectionID) {

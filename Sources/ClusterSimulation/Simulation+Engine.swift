@@ -18,7 +18,10 @@ extension Simulation {
     }
 
     private func start(_ step: PrefillStep, _ worker: WorkerProcess) {
-        for chunk in step.chunks { checkWork(chunk.attempt, worker) }
+        for chunk in step.chunks {
+            checkWork(chunk.attempt, worker)
+            checkStart(of: chunk, worker)
+        }
         checkSize(step.tokenCount, worker)
         worker.step = .prefill(step)
         let layerTime = random.microseconds(200...2_000) * worker.slowness + .microseconds(20 * step.tokenCount)
@@ -39,6 +42,7 @@ extension Simulation {
 
     private func start(_ step: MixedStep, _ worker: WorkerProcess) {
         for attempt in step.rows.map(\.attempt) + step.chunks.map(\.attempt) { checkWork(attempt, worker) }
+        for chunk in step.chunks { checkStart(of: chunk, worker) }
         if worker.shape.scheduling == .mixed { checkSize(step.tokenCount, worker) }
         if !step.rows.isEmpty, !step.chunks.isEmpty { report.sharedSteps += 1 }
         report.idleTokens += step.paddingCount
@@ -194,7 +198,7 @@ extension Simulation {
     }
 
     /// The blocks that a table means. Only a planted bug makes a role believe in more than there are.
-    private func real(_ table: [BlockID], _ worker: WorkerProcess) -> [BlockID] {
+    func real(_ table: [BlockID], _ worker: WorkerProcess) -> [BlockID] {
         plant == .promptBlocksUncounted ? table.map { real($0, worker) } : table
     }
 

@@ -108,7 +108,8 @@ extension Simulation {
             configuration: Scheduler.Configuration(
                 modelName: "simulated", maxModelLength: scenario.maxModelLength,
                 maxQueuedRequests: scenario.maxQueuedRequests, growthBlocks: scenario.growthBlocks,
-                priorityHeadStart: scenario.priorityHeadStart),
+                priorityHeadStart: scenario.priorityHeadStart, placement: scenario.placement,
+                prefixIndexCapacity: 64, groupLinger: .seconds(2)),
             clusterEpoch: coordinator.epoch)
     }
 

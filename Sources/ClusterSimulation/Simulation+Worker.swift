@@ -82,7 +82,7 @@ extension Simulation {
         case .becameRegistered(let cluster, let epoch):
             tell("\(worker.id) is registered as \(cluster) \(epoch)")
             worker.epochs = (cluster, epoch)
-            worker.orders = [:]
+            (worker.orders, worker.known, worker.begun) = ([:], [], [])
             if !worker.hasRole { worker.makeRole(cluster, epoch, plant: plant) }
         case .deliver(let message): deliver(message, worker)
         case .reset(let reason):
@@ -111,13 +111,16 @@ extension Simulation {
     private func deliver(_ message: CoordinatorMessage, _ worker: WorkerProcess) {
         switch message {
         case .grant(let grant):
+            learn(grant.sequence, worker)
             for attempt in [grant.sequence.attempt] + grant.sequence.forks.map(\.attempt) {
                 worker.orders[attempt] = grant.sequence.tokens
             }
-        case .prefill(let order): worker.orders[order.sequence.attempt] = order.sequence.tokens
+        case .prefill(let order):
+            learn(order.sequence, worker)
+            worker.orders[order.sequence.attempt] = order.sequence.tokens
         case .retarget(let from, let to, _): worker.orders[to] = worker.orders[from]
         case .cancel(let attempt): if drops(cancelOf: attempt) { return }
-        case .registered, .registrationRefused, .registerAgain, .preempt, .resume: break
+        case .registered, .registrationRefused, .registerAgain, .preempt, .resume, .releaseGroup: break
         }
         carryOut(worker.prefill?.handle(.message(message), at: now), worker)
         carryOut(worker.decode?.handle(.message(message), at: now), worker)
@@ -144,6 +147,9 @@ extension Simulation {
     func carryOut(_ actions: [PrefillRole.Action]?, _ worker: WorkerProcess) {
         for action in actions ?? [] {
             switch action {
+            case .copyBlock(let from, let to):
+                guard plant != .partOfBlockNotCopied else { break }
+                worker.kv.copyBlock(from: from, to: to, layerCount: scenario.geometry.layerCount)
             case .sendBlocks(_, _, let lease, _) where worker.isReleasing:
                 // Nothing is sent any more, but the lease has to come back.
                 carryOut(worker.prefill?.handle(.sent(lease), at: now), worker)
@@ -196,6 +202,7 @@ extension Simulation {
             switch action {
             case .report(let message): report(message, worker)
             case .copyBlock(let from, let to):
+                guard plant != .partOfBlockNotCopied else { break }
                 worker.kv.copyBlock(
                     from: real(from, worker), to: real(to, worker), layerCount: scenario.geometry.layerCount)
             case .park(let kv): enqueue(.park(kv), worker)
@@ -259,7 +266,12 @@ extension Simulation {
     }
 
     private func send(_ reply: KVReply, to peer: PeerID, _ worker: WorkerProcess) {
-        if case .credit(let epoch, let attempt, let limit) = reply { ledger.allow(limit, epoch, attempt) }
+        var reply = reply
+        if case .credit(let epoch, let attempt, let limit, let held) = reply {
+            ledger.allow(limit, epoch, attempt)
+            checkHeld(held, of: attempt, worker)
+            if plant == .heldOverstated { reply = .credit(epoch, attempt, limit: limit, held: held + 1) }
+        }
         let target = Int(peer.rawValue >> 32)
         let path = Network.Path(kind: .kv, from: worker.index, to: target)
         for time in network.arrivals(on: path, at: now, &random) {

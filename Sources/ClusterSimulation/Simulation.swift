@@ -235,6 +235,7 @@ public final class Simulation {
             if load.referencedBlocks != 0 || load.rows != 0 || load.waiting != 0 || load.parking.queries != 0 {
                 violate("\(worker.id) still has \(load)")
             }
+            if load.prefixCache.pinnedBlocks != 0 { violate("\(worker.id) keeps \(load.prefixCache.pinnedBlocks) blocks for groups") }
             if !worker.store.isEmpty { violate("\(worker.id) still has KV of \(worker.store.count) queries parked") }
             if !worker.isQuiescent { violate("\(worker.id) still works") }
         }
@@ -277,6 +278,9 @@ public struct SimulationReport: Sendable, Equatable {
     public var idleTokens = 0
     /// To shape dense batches.
     public var blocksCopied = 0
+    /// Tokens of prompts whose KV was there, and blocks that did not have to be sent.
+    public var reusedTokens = 0
+    public var heldBlocks = 0
     /// Of everything that happened, in order.
     public var digest: UInt64 = 0
 
@@ -309,6 +313,8 @@ public struct SimulationReport: Sendable, Equatable {
         sharedSteps += other.sharedSteps
         idleTokens += other.idleTokens
         blocksCopied += other.blocksCopied
+        reusedTokens += other.reusedTokens
+        heldBlocks += other.heldBlocks
         digest = SplitMix.mix(digest, other.digest)
     }
 }

@@ -65,14 +65,15 @@ extension Simulation {
         switch plant {
         case .attemptReused: return rename(message)
         case .replayForgetsTokens: return forgetTokens(message)
+        case .saltSkipped: return forgetSalt(message)
         default: return message
         }
     }
 
     func tamper(_ reply: KVReply) -> KVReply? {
-        guard plant == .creditAdded, case .credit(let epoch, let attempt, let limit) = reply else { return reply }
+        guard plant == .creditAdded, case .credit(let epoch, let attempt, let limit, let held) = reply else { return reply }
         tampering.credit[attempt, default: 0] += limit
-        return .credit(epoch, attempt, limit: tampering.credit[attempt, default: 0])
+        return .credit(epoch, attempt, limit: tampering.credit[attempt, default: 0], held: held)
     }
 
     func tamper(_ message: KVMessage, _ worker: WorkerProcess) -> KVMessage {
@@ -145,7 +146,7 @@ extension Simulation {
         case .cancel(let attempt): return .cancel(outer(attempt))
         case .preempt(let attempt): return .preempt(outer(attempt))
         case .resume(let attempt, let budget): return .resume(outer(attempt), budget: budget)
-        case .registered, .registrationRefused, .registerAgain: return message
+        case .registered, .registrationRefused, .registerAgain, .releaseGroup: return message
         }
     }
 
@@ -154,8 +155,8 @@ extension Simulation {
             TokenEvent(attempt: self.inner(event.attempt), index: event.index, token: event.token, logprobs: event.logprobs)
         }
         return switch message {
-        case .register, .leaving: message
-        case .prefillStarted(let attempt): .prefillStarted(self.inner(attempt))
+        case .register, .leaving, .prefixesChanged: message
+        case .prefillStarted(let attempt, let cached): .prefillStarted(self.inner(attempt), cachedCount: cached)
         case .prefillFinished(let attempt, let token): .prefillFinished(self.inner(attempt), inner(token))
         case .promptForked(let attempt, let tokens): .promptForked(self.inner(attempt), tokens.map(inner))
         case .promptScored(let attempt, let scores): .promptScored(self.inner(attempt), scores)
@@ -167,6 +168,18 @@ extension Simulation {
         case .parked(let attempt): .parked(self.inner(attempt))
         case .left(let attempt, let row): .left(self.inner(attempt), row: row)
         case .decodeFailed(let attempt, let failure): .decodeFailed(self.inner(attempt), failure)
+        }
+    }
+
+    private func forgetSalt(_ message: CoordinatorMessage) -> CoordinatorMessage {
+        switch message {
+        case .prefill(var order):
+            order.sequence.cacheSalt = ""
+            return .prefill(order)
+        case .grant(var grant):
+            grant.sequence.cacheSalt = ""
+            return .grant(grant)
+        default: return message
         }
     }
 

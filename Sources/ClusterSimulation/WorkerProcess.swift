@@ -4,6 +4,13 @@ import Generation
 /// One worker of the simulated cluster: the real session and role, a fake engine and a fake transport. The object
 /// stays; `life` tells the processes that it has been apart.
 final class WorkerProcess {
+    /// Tokens whose KV comes here, and for whom.
+    struct KnownSequence {
+        var attempt: AttemptID
+        var salt: String
+        var tokens: [TokenID]
+    }
+
     enum Step {
         case prefill(PrefillStep)
         case decode(DecodeIteration)
@@ -35,6 +42,10 @@ final class WorkerProcess {
     var epochs: (cluster: ClusterEpoch, worker: WorkerEpoch)?
     /// The sequences that this registration was given.
     var orders: [AttemptID: [TokenID]] = [:]
+    /// What it may have KV of.
+    var known: [KnownSequence] = []
+    /// Attempts that have been seen to use KV.
+    var begun: Set<AttemptID> = []
 
     var sessionWake: Instant?
     var scheduledWake: Instant?
@@ -73,7 +84,7 @@ final class WorkerProcess {
         backlog = []
         slowness = 1
         session = WorkerSession(Self.registration(id, shape, scenario, nonce: nonce))
-        (prefill, decode, mixed, step, epochs, isReleasing, orders) = (nil, nil, nil, nil, nil, false, [:])
+        (prefill, decode, mixed, step, epochs, isReleasing, orders, known) = (nil, nil, nil, nil, nil, false, [:], [])
         kv = FakeKV(
             layerCount: scenario.geometry.layerCount, blockCount: shape.blockCount,
             blockSize: scenario.geometry.blockSize, seed: nonce)
@@ -87,14 +98,15 @@ final class WorkerProcess {
             blockCount: shape.blockCount * (plant == .promptBlocksUncounted && shape.role == .mixed ? 2 : 1),
             maxSequences: shape.maxSequences, maxModelLength: scenario.maxModelLength,
             creditWindow: scenario.creditWindow, parking: scenario.parking, scaling: scenario.scaling,
-            layout: shape.scheduling == .batonDense ? .dense : .blockTables)
+            layout: shape.scheduling == .batonDense ? .dense : .blockTables, cachesPrefixes: scenario.cachesPrefixes)
         switch shape.role {
         case .prefill:
             prefill = PrefillRole(
                 PrefillRole.Configuration(
                     clusterEpoch: cluster, workerEpoch: worker, modelHash: Simulation.numerics.modelHash,
                     geometry: scenario.geometry, blockCount: shape.blockCount, maxSequences: shape.maxSequences,
-                    maxBatchedTokens: tokenBudget, maxModelLength: scenario.maxModelLength))
+                    maxBatchedTokens: tokenBudget, maxModelLength: scenario.maxModelLength,
+                    cachesPrefixes: scenario.cachesPrefixes))
         case .decode: decode = DecodeRole(decodeConfiguration)
         case .mixed:
             let forgotten = plant == .budgetForgetsRows ? shape.maxSequences : 0

@@ -44,6 +44,9 @@ struct CoordinatorCommand: AsyncParsableCommand {
     @Option(help: "Seconds between two looks at whether a query should move from one decode worker to another; 0: never.")
     var rebalanceInterval: Double = 1
 
+    @Option(help: "How workers are chosen: prefix (where the prompt's beginning is, unless that costs more than it saves), least-loaded or round-robin.")
+    var placement = PlacementPolicy.prefix
+
     @Option(help: "File for a trace of requests, prompts, KV and rows, for ui.perfetto.dev or chrome://tracing.")
     var trace: String?
 
@@ -104,7 +107,7 @@ struct CoordinatorCommand: AsyncParsableCommand {
                 modelName: servedModelName ?? URL(fileURLWithPath: model).standardizedFileURL.lastPathComponent, maxModelLength: admission.maxModelLength,
                 maxQueuedRequests: maxQueuedRequests,
                 rebalanceInterval: rebalanceInterval > 0 ? .seconds(rebalanceInterval) : nil,
-                priorityHeadStart: .seconds(priorityHeadStart)),
+                priorityHeadStart: .seconds(priorityHeadStart), placement: placement),
             trace: trace, measures: gateway.http)
     }
 }

@@ -70,7 +70,8 @@ extension CoordinatorShell {
             let request = ClientRequest(
                 key: key, prompt: admitted.prompt, sampling: admitted.sampling, stop: admitted.stop,
                 choices: admitted.choices, logprobs: admitted.logprobs, promptLogprobs: admitted.promptLogprobs,
-                constraint: admitted.constraint, priority: submission.priority, deadline: deadline)
+                constraint: admitted.constraint, priority: submission.priority, cacheSalt: submission.cacheSalt,
+                group: submission.group, deadline: deadline)
             var events: [Scheduler.Event] = []
             for action in scheduler.handle(.submitted(request), at: .now) {
                 if case .accepted(_, let id) = action {

@@ -48,6 +48,36 @@ struct PrometheusText {
         perWorker("idle_computation_ratio", "gauge", "Token rows computed for nothing, of all.", workers) {
             $0.load.work.idleRatio ?? 0
         }
+        writePrefixCaches(of: workers)
+    }
+
+    /// Those of tokens by workers that compute prompts, those of blocks by workers to which KV is sent.
+    private mutating func writePrefixCaches(of workers: [WorkerStatus]) {
+        let computing = workers.filter(\.role.computesPrompts), receiving = workers.filter { $0.role == .decode }
+        perWorker("prefix_cache_queries_total", "counter", "Tokens of prompts that were looked for in the prefix cache.", computing) {
+            Double($0.load.prefixCache.queriedTokens)
+        }
+        perWorker("prefix_cache_hits_total", "counter", "Tokens of them that were there and did not have to be computed.", computing) {
+            Double($0.load.prefixCache.hitTokens)
+        }
+        perWorker("kv_transfer_blocks_total", "counter", "Blocks of KV that were to be received.", receiving) {
+            Double($0.load.prefixCache.transferBlocks)
+        }
+        perWorker("kv_transfer_held_blocks_total", "counter", "Blocks of them that were there and did not have to be sent.", receiving) {
+            Double($0.load.prefixCache.heldBlocks)
+        }
+        perWorker("prefix_cache_blocks", "gauge", "Blocks that hold a prefix and can make room.", workers) {
+            Double($0.load.prefixCache.cachedBlocks)
+        }
+        perWorker("prefix_cache_pinned_blocks", "gauge", "Blocks that stay for groups of requests.", workers) {
+            Double($0.load.prefixCache.pinnedBlocks)
+        }
+        perWorker("prefix_cache_evictions_total", "counter", "Blocks of prefixes that made room.", workers) {
+            Double($0.load.prefixCache.evictions)
+        }
+        perWorker("prefix_cache_premature_evictions_total", "counter", "Blocks of groups that had to go before their end.", workers) {
+            Double($0.load.prefixCache.prematureEvictions)
+        }
     }
 
     private mutating func write(_ metrics: ServingMetrics) {

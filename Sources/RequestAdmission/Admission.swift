@@ -84,6 +84,10 @@ public struct Admission: Sendable {
         if let size = submission.constraint?.source.utf8.count, size > Constraint.maxByteCount {
             throw Self.invalid("constraint: \(size) bytes, at most \(Constraint.maxByteCount) are allowed")
         }
+        if submission.cacheSalt.utf8.count > Submission.maxCacheSaltBytes {
+            throw Self.invalid(
+                "cache_salt: \(submission.cacheSalt.utf8.count) bytes, at most \(Submission.maxCacheSaltBytes) are allowed")
+        }
         if let constraint = submission.constraint { try checkConstraint(constraint, of: submission) }
     }
 

@@ -68,6 +68,7 @@ import ClusterSimulation
                 + "evictions \(total.evictions), registrations \(total.registrations), "
                 + "steps with rows and chunks \(total.sharedSteps), "
                 + "token rows of padding \(total.idleTokens), blocks moved by shaping \(total.blocksCopied)")
+        print("prefixes: tokens not computed again \(total.reusedTokens), blocks not sent again \(total.heldBlocks)")
         let faults = zip(FaultKind.allCases, total.faults).map { "\($0.rawValue) \($1)" }
         print("faults: " + faults.joined(separator: ", "))
         print(

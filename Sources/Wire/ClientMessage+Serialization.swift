@@ -62,6 +62,9 @@ extension ClientMessage: FramedMessage {
         if let bad = submission.sampling.logitBias.first(where: { $0.token < 0 || !$0.bias.isFinite }) {
             throw .value(message: "client message", field: "logit_bias", value: "\(bad.bias) for token \(bad.token)")
         }
+        try check(submission.cacheSalt.utf8.count, "cache_salt", in: 0...Submission.maxCacheSaltBytes)
+        try check(submission.group.map { Int($0.prefixCount) }, "group_prefix_count", in: 1...Int(Int32.max))
+        try check(submission.group.map { Int($0.memberCount) }, "group_member_count", in: 1...Int(Int32.max))
         try checkStops(submission.stopStrings)
     }
 
@@ -135,6 +138,13 @@ extension Arena {
             $0.has_prompt_logprobs = submission.promptLogprobs == nil ? 0 : 1
             $0.prompt_logprobs = UInt32(clamping: submission.promptLogprobs ?? 0)
             $0.constraint_kind = submission.constraint?.kind.wireValue ?? 0
+            $0.cache_salt = text(submission.cacheSalt)
+            if let group = submission.group {
+                $0.has_group = 1
+                $0.group = group.id
+                $0.group_prefix_count = UInt32(clamping: group.prefixCount)
+                $0.group_member_count = UInt32(clamping: group.memberCount)
+            }
             $0.n_stop_strings = submission.stopStrings.count
             $0.stop_strings = array(submission.stopStrings.map { text($0) })
             $0.ignore_end_tokens = submission.ignoreEndTokens ? 1 : 0
@@ -187,6 +197,7 @@ extension FieldReader {
             promptLogprobs: submit.has_prompt_logprobs == 0
                 ? nil : Int32(try topCount(submit.prompt_logprobs, "prompt_logprobs")),
             constraint: try constraint(submit.constraint_kind, payload[2]), priority: try priority(submit.priority),
-            timeout: timeout)
+            cacheSalt: try text(submit.cache_salt, "cache_salt", maxBytes: Submission.maxCacheSaltBytes),
+            group: submit.has_group == 0 ? nil : try prefixGroup(submit), timeout: timeout)
     }
 }

@@ -54,6 +54,7 @@ extension Arena {
             $0.batch = batch(load.work.batch)
             $0.parking = parking(load.parking)
             $0.iteration_microseconds = load.iterationTime?.microseconds ?? 0
+            $0.prefix_cache = prefixCache(load.prefixCache)
             $0.core_leases = coreLeases(load.coreLeases)
             $0.row_limit = UInt32(clamping: load.rowLimit ?? 0)
             $0.memory_short = load.isMemoryShort ? 1 : 0
@@ -145,7 +146,7 @@ extension FieldReader {
             work: WorkCounters(
                 steps: load.steps, sharedSteps: load.shared_steps, prefillTokens: load.prefill_tokens,
                 decodeTokens: load.decode_tokens, idle: try idle(load.idle), batch: try batch(load.batch)),
-            coreLeases: try coreLeases(load.core_leases), scheduling: try scheduling(load.scheduling))
+            prefixCache: try prefixCache(load.prefix_cache), coreLeases: try coreLeases(load.core_leases), scheduling: try scheduling(load.scheduling))
     }
 
     private func coreLeases(_ pointer: UnsafeMutablePointer<Baton__CoreLeases>?) throws(WireError) -> CoreLeaseCounters {

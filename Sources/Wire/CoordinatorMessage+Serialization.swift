@@ -54,6 +54,9 @@ extension Baton__ControlHeader {
                 $0.attempt = arena.attempt(attempt)
                 $0.budget = UInt32(clamping: budget)
             }
+        case .releaseGroup(let group):
+            body_case = BATON__CONTROL_HEADER__BODY_RELEASE_GROUP
+            release_group = arena.make(baton__release_group__init) { $0.group = group.rawValue }
         }
         return []
     }
@@ -92,6 +95,8 @@ extension CoordinatorMessage {
         case BATON__CONTROL_HEADER__BODY_RESUME:
             let resume = try reader.required(header.resume, "resume").pointee
             self = .resume(try reader.attempt(resume.attempt), budget: try reader.count(resume.budget, "budget"))
+        case BATON__CONTROL_HEADER__BODY_RELEASE_GROUP:
+            self = .releaseGroup(GroupID(try reader.required(header.release_group, "release_group").pointee.group))
         default: return nil
         }
         try reader.frameCount(payload, 0)
@@ -121,6 +126,9 @@ extension Arena {
                 $0.scoring_first = UInt32(clamping: scoring.first)
             }
             $0.constraint_kind = order.constraint?.kind.wireValue ?? 0
+            $0.cache_salt = text(order.cacheSalt)
+            $0.group = order.group?.group.rawValue ?? 0
+            $0.group_prefix_count = UInt32(clamping: order.group?.prefixCount ?? 0)
         }
     }
 
@@ -159,7 +167,8 @@ extension FieldReader {
                 endTokens: endTokens),
             logprobs: sequence.has_logprobs == 0 ? nil : try topCount(sequence.logprobs, "logprobs"), scoring: scoring,
             constraint: try constraint(sequence.constraint_kind, payload[3]), forks: try ForkRecords.forks(payload[2]),
-            priority: try priority(sequence.priority), precedence: sequence.precedence)
+            cacheSalt: try text(sequence.cache_salt, "cache_salt", maxBytes: Submission.maxCacheSaltBytes),
+            group: try group(sequence.group, prefixCount: sequence.group_prefix_count), priority: try priority(sequence.priority), precedence: sequence.precedence)
     }
 
     fileprivate func destination(

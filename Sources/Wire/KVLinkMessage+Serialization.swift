@@ -209,7 +209,9 @@ extension KVReceiving: FramedMessage {
         case BATON__KVHEADER__BODY_CREDIT:
             let credit = try reader.required(header.credit, "credit").pointee
             self = .reply(
-                .credit(epoch, try reader.attempt(header.attempt), limit: try reader.count(credit.limit, "limit")))
+                .credit(
+                    epoch, try reader.attempt(header.attempt), limit: try reader.count(credit.limit, "limit"),
+                    held: try reader.count(credit.held, "held")))
         case BATON__KVHEADER__BODY_MISSING:
             let missing = try reader.required(header.missing, "missing").pointee
             var ranges: [LayerBlockRange] = []
@@ -228,10 +230,13 @@ extension KVReceiving: FramedMessage {
 extension Baton__KVHeader {
     fileprivate mutating func set(_ reply: KVReply, _ arena: Arena) {
         switch reply {
-        case .credit(let epoch, let attempt, let limit):
+        case .credit(let epoch, let attempt, let limit, let held):
             address(epoch, attempt, arena)
             body_case = BATON__KVHEADER__BODY_CREDIT
-            credit = arena.make(baton__kvcredit__init) { $0.limit = UInt32(clamping: limit) }
+            credit = arena.make(baton__kvcredit__init) {
+                $0.limit = UInt32(clamping: limit)
+                $0.held = UInt32(clamping: held)
+            }
         case .missing(let epoch, let attempt, let ranges):
             address(epoch, attempt, arena)
             body_case = BATON__KVHEADER__BODY_MISSING

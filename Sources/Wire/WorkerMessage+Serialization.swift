@@ -10,9 +10,12 @@ extension Baton__ControlHeader {
         case .register(let value):
             body_case = BATON__CONTROL_HEADER__BODY_REGISTRATION
             registration = arena.registration(value)
-        case .prefillStarted(let attempt):
+        case .prefillStarted(let attempt, let cachedCount):
             body_case = BATON__CONTROL_HEADER__BODY_PREFILL_STARTED
-            prefill_started = arena.attempt(attempt)
+            prefill_started = arena.make(baton__prefill_started__init) {
+                $0.attempt = arena.attempt(attempt)
+                $0.cached_count = UInt32(clamping: cachedCount)
+            }
         case .prefillFinished(_, let event):
             body_case = BATON__CONTROL_HEADER__BODY_PREFILL_FINISHED
             prefill_finished = arena.tokenEvent(event)
@@ -57,6 +60,13 @@ extension Baton__ControlHeader {
         case .parked(let attempt):
             body_case = BATON__CONTROL_HEADER__BODY_PARKED
             parked = arena.attempt(attempt)
+        case .prefixesChanged(let changes):
+            body_case = BATON__CONTROL_HEADER__BODY_PREFIXES_CHANGED
+            prefixes_changed = arena.make(baton__prefixes_changed__init) {
+                $0.evicted = UInt32(clamping: changes.evicted.count)
+                $0.stored = UInt32(clamping: changes.stored.count)
+            }
+            return PrefixNames.frames(changes)
         case .leaving:
             body_case = BATON__CONTROL_HEADER__BODY_LEAVING
             leaving = arena.make(baton__leaving__init)
@@ -91,6 +101,10 @@ extension WorkerMessage {
             try reader.frameCount(payload, 1)
             self = try reader.scored(header.prompt_scored, payload[0])
             return
+        case BATON__CONTROL_HEADER__BODY_PREFIXES_CHANGED:
+            try reader.frameCount(payload, 2)
+            self = .prefixesChanged(try reader.prefixes(header.prefixes_changed, payload))
+            return
         default: break
         }
         guard let message = try Self.withoutPayload(header, reader) else { return nil }
@@ -103,7 +117,7 @@ extension WorkerMessage {
     ) throws(WireError) -> WorkerMessage? {
         switch header.body_case {
         case BATON__CONTROL_HEADER__BODY_REGISTRATION: .register(try reader.registration(header.registration))
-        case BATON__CONTROL_HEADER__BODY_PREFILL_STARTED: .prefillStarted(try reader.attempt(header.prefill_started))
+        case BATON__CONTROL_HEADER__BODY_PREFILL_STARTED: try reader.started(header.prefill_started)
         case BATON__CONTROL_HEADER__BODY_TRANSFER_FINISHED:
             .transferFinished(try reader.attempt(header.transfer_finished))
         case BATON__CONTROL_HEADER__BODY_PREFILL_FAILED:

@@ -81,6 +81,9 @@ public struct WorkerOptions: ParsableArguments {
         valueName: "arm"))
     public var scheduling: Scheduling?
 
+    @Option(help: "Whether KV stays after its last use, for prompts that begin with the same tokens: on or off. The answers are the same.")
+    public var prefixCache = PrefixCaching.on
+
     @OptionGroup public var network: NetworkOptions
     @OptionGroup public var logging: LogOptions
     @OptionGroup public var parent: ParentOptions
@@ -137,7 +140,7 @@ public struct WorkerOptions: ParsableArguments {
             weightCache: weightCache, kvCacheBytes: kvCacheMemory.bytes,
             parking: ParkingLot.Limits(memory: parkingMemory.bytes, file: parkingDir == nil ? 0 : parkingDisk.bytes),
             parkingDirectory: parkingDir, scaling: scaling.configuration(for: scheduling), blockSize: blockSize, maxSequences: maxNumSeqs,
-            maxBatchedTokens: maxNumBatchedTokens, maxModelLength: maxModelLen, scheduling: scheduling)
+            maxBatchedTokens: maxNumBatchedTokens, maxModelLength: maxModelLen, scheduling: scheduling, cachesPrefixes: prefixCache == .on)
         if coreLeases != "off" { configuration.lendingStretch = lendingStretch }
         return configuration
     }

@@ -74,7 +74,8 @@ extension MixedWorker {
                         clusterEpoch: cluster, workerEpoch: worker, modelHash: facts.identity.modelHash,
                         geometry: facts.geometry, blockCount: facts.kv.blockCount,
                         maxSequences: configuration.maxSequences, maxModelLength: facts.maxModelLength,
-                        parking: configuration.parking, scaling: configuration.scaling),
+                        parking: configuration.parking, scaling: configuration.scaling,
+                        cachesPrefixes: configuration.cachesPrefixes),
                     maxBatchedTokens: configuration.maxBatchedTokens, scheduling: configuration.scheduling ?? .mixed))
             noteRegistration(cluster, worker)
         case .deliver(let message):

@@ -81,7 +81,8 @@ extension PrefillWorker {
             PrefillRole.Configuration(
                 clusterEpoch: cluster, workerEpoch: worker, modelHash: facts.identity.modelHash,
                 geometry: facts.geometry, blockCount: facts.kv.blockCount, maxSequences: configuration.maxSequences,
-                maxBatchedTokens: configuration.maxBatchedTokens, maxModelLength: facts.maxModelLength))
+                maxBatchedTokens: configuration.maxBatchedTokens, maxModelLength: facts.maxModelLength,
+                cachesPrefixes: configuration.cachesPrefixes))
         let hello = KVHello(worker: configuration.worker, epoch: cluster, modelHash: facts.identity.modelHash)
         sender = KVSender(
             thread: thread, hello: hello, logger: logger,
@@ -112,6 +113,8 @@ extension PrefillWorker {
         var reports: [WorkerMessage] = []
         for action in actions {
             switch action {
+            case .copyBlock(let source, let target):
+                facts.kv.copyBlock(Int32(source.rawValue), to: Int32(target.rawValue))
             case .send(let message, let destination): sender?.send(message, to: destination)
             case .sendBlocks(let blocks, let sources, let lease, let destination):
                 send(blocks, sources, lease, to: destination)

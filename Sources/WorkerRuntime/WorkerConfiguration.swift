@@ -50,6 +50,8 @@ public struct WorkerConfiguration: Sendable {
     public var maxModelLength: Int?
     /// How steps are filled (decode, mixed).
     public var scheduling: Scheduling?
+    /// KV blocks stay after their last use, for prompts that begin with the same tokens.
+    public var cachesPrefixes: Bool
 
     public init(
         worker: WorkerID, role: WorkerRole, coordinator: Endpoint, listen: Endpoint, advertise: Endpoint?,
@@ -58,7 +60,8 @@ public struct WorkerConfiguration: Sendable {
         maxThreads: Int? = nil, weightCache: WeightCache = .off,
         kvCacheBytes: Int, parking: ParkingLot.Limits = .none, parkingDirectory: String? = nil,
         scaling: BatchScale.Configuration = .init(policy: .threshold), blockSize: Int,
-        maxSequences: Int, maxBatchedTokens: Int, maxModelLength: Int?, scheduling: Scheduling? = nil
+        maxSequences: Int, maxBatchedTokens: Int, maxModelLength: Int?, scheduling: Scheduling? = nil,
+        cachesPrefixes: Bool = true
     ) {
         self.worker = worker
         self.role = role
@@ -84,6 +87,7 @@ public struct WorkerConfiguration: Sendable {
         self.maxBatchedTokens = maxBatchedTokens
         self.maxModelLength = maxModelLength
         self.scheduling = scheduling ?? .standard(for: role)
+        self.cachesPrefixes = cachesPrefixes
     }
 }
 

@@ -48,5 +48,6 @@ import Testing
         #expect(total.attempts > total.finished)
         #expect(total.sharedSteps > 100)
         #expect(total.idleTokens > 50 && total.blocksCopied > 100)
+        #expect(total.reusedTokens > 100 && total.heldBlocks > 50)
     }
 }

@@ -12,7 +12,8 @@ extension ClusterTests {
     /// Chunks of a few tokens beside the rows, or of several prompts at once: nobody's tokens may depend on it.
     @Test(arguments: [8, 64]) func aMixedWorkerAloneAnswersLikeTheRequestAlone(tokenBudget: Int) async throws {
         let workload = try await Workload(count: 40, seed: 11)
-        let arguments = ["--max-num-seqs", "8", "--max-num-batched-tokens", String(tokenBudget)]
+        // Each token is to be counted; two prompts may begin with the same one.
+        let arguments = ["--max-num-seqs", "8", "--max-num-batched-tokens", String(tokenBudget), "--prefix-cache", "off"]
         try await TestCluster.run(
             prefillWorkers: 0, decodeWorkers: 0, mixedWorkers: 1, workerArguments: arguments
         ) { cluster in

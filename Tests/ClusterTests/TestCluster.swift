@@ -101,12 +101,17 @@ struct Workload {
         var expected: [TokenID]
     }
 
-    let items: [Item]
+    var items: [Item]
 
     /// - Parameters:
     ///   - seed: equal seeds give equal requests.
     ///   - maxTokens: greatest length of an answer.
-    init(count: Int, seed: UInt64, maxTokens: Int32 = 60, kvFormat: KVFormat = .auto) async throws {
+    ///   - stems: every prompt begins with the first tokens of one of so many sequences, at least `common` of them; 0: they
+    ///     have nothing in common.
+    init(
+        count: Int, seed: UInt64, maxTokens: Int32 = 60, kvFormat: KVFormat = .auto, stems: Int = 0,
+        common: Int = 0
+    ) async throws {
         items = try await Self.onThread {
             let team = try ThreadTeam(maxThreads: 1)
             let model = try Model(
@@ -114,8 +119,15 @@ struct Workload {
                 team: team, threads: 1)
             let local = LocalGeneration(engine: try Engine(model: model, team: team), threads: 1, kvFormat: kvFormat)
             var random = SplitMix(state: seed)
+            let vocabulary = model.configuration.vocabularySize
+            let stems = (0..<stems).map { _ in (0..<300).map { _ in TokenID(random.next() % UInt64(vocabulary)) } }
             return try (0..<count).map { number in
-                let submission = Self.submission(number, vocabulary: model.configuration.vocabularySize, maxTokens, &random)
+                var submission = Self.submission(number, vocabulary: vocabulary, maxTokens, &random)
+                if let stem = stems.isEmpty ? nil : stems[Int(random.next() % UInt64(stems.count))],
+                    case .tokens(let own) = submission.prompt {
+                    let count = common + Int(random.next() % UInt64(stem.count - common + 1))
+                    submission.prompt = .tokens(Array(stem.prefix(count) + own.prefix(40)))
+                }
                 return Item(submission: submission, expected: try Self.answer(submission, local))
             }
         }

@@ -21,7 +21,7 @@ extension SeededGenerator {
     mutating func kvReceiving() -> [KVReceiving] {
         [
             .welcome(KVWelcome(worker: worker(), epoch: epoch(), modelHash: text(0...64), isRegistered: flag())),
-            .reply(.credit(epoch(), attempt(), limit: int(0...Int(Int32.max)))),
+            .reply(.credit(epoch(), attempt(), limit: int(0...Int(Int32.max)), held: int(0...Int(Int32.max)))),
             .reply(.missing(epoch(), attempt(), (0..<int(0...5)).map { _ in range(count: int(1...9)) })),
             .reply(.complete(epoch(), attempt())), .reply(.refused(epoch(), attempt(), text(0...200))),
         ]
@@ -54,10 +54,11 @@ extension SeededGenerator {
     private mutating func workerMessages() -> [WorkerMessage] {
         let failures: [WorkFailure] = [.transferLost, .evicted, .refused(text(0...150)), .computation(text(0...150))]
         return [
-            .register(registration()), .prefillStarted(attempt()), .transferFinished(attempt()), .kvWhole(attempt()),
+            .register(registration()), .prefillStarted(attempt(), cachedCount: count()), .transferFinished(attempt()), .kvWhole(attempt()),
             .embedded(attempt(), row: count()), .left(attempt(), row: count()), .leaving, .parked(attempt()),
             .tokens((0..<int(0...40)).map { _ in tokenEvent() }),
             .promptForked(attempt(), (0..<int(0...40)).map { _ in tokenEvent() }),
+            .prefixesChanged(PrefixChanges(evicted: prefixNames(), stored: prefixNames())),
             .promptScored(
                 attempt(), PromptScores(first: count(), tokens: (0..<int(0...40)).map { _ in logprobs() })),
         ] + [tokenEvent()].map { .prefillFinished($0.attempt, $0) }
@@ -70,7 +71,7 @@ extension SeededGenerator {
             .prefill(PrefillOrder(sequence: sequence(), destination: flag() ? destination() : nil)),
             .retarget(from: attempt(), to: attempt(), destination()),
             .grant(Grant(sequence: sequence(), budget: count())), .cancel(attempt()), .preempt(attempt()),
-            .resume(attempt(), budget: count()),
+            .resume(attempt(), budget: count()), .releaseGroup(GroupID(next())),
         ]
     }
 
@@ -98,6 +99,8 @@ extension SeededGenerator {
             scoring: flag() ? PromptScoring(top: int(0...20), first: int(1...Int(Int32.max))) : nil,
             constraint: constraint(),
             forks: (0..<int(0...5)).map { _ in Fork(attempt: attempt(), choice: UInt32(truncatingIfNeeded: next())) },
+            cacheSalt: text(0...30),
+            group: flag() ? GroupMembership(group: GroupID(next() | 1), prefixCount: int(1...Int(Int32.max))) : nil,
             priority: pick(Priority.allCases), precedence: Int64(bitPattern: next()))
     }
 
@@ -163,7 +166,8 @@ extension SeededGenerator {
             stopTokens: tokens(0...64), ignoreEndTokens: flag(), choices: Int32(int(1...128)),
             logprobs: flag() ? Int32(int(0...20)) : nil, promptLogprobs: flag() ? Int32(int(0...20)) : nil,
             constraint: constraint(),
-            priority: pick(Priority.allCases), timeout: flag() ? .milliseconds(int(0...1 << 40)) : nil
+            priority: pick(Priority.allCases), cacheSalt: text(0...30),
+            group: flag() ? PrefixGroup(id: next(), prefixCount: index() | 1, memberCount: index() | 1) : nil, timeout: flag() ? .milliseconds(int(0...1 << 40)) : nil
         ).seeded(flag())
     }
 
@@ -232,10 +236,15 @@ extension SeededGenerator {
             work: WorkCounters(
                 steps: next(), sharedSteps: next(), prefillTokens: next(), decodeTokens: next(),
                 idle: IdleCounters(padding: next(), finishedRows: next(), waitingRows: next()), batch: batchCounters()),
+            prefixCache: PrefixCacheCounters(
+                queriedTokens: next(), hitTokens: next(), transferBlocks: next(), heldBlocks: next(), evictions: next(),
+                prematureEvictions: next(), cachedBlocks: count(), pinnedBlocks: count()),
             coreLeases: CoreLeaseCounters(
                 borrowed: next(), borrowedNanoseconds: next(), waits: next(), waitNanoseconds: next(), overdueWaits: next()),
             scheduling: flag() ? pick(Scheduling.allCases) : nil)
     }
+
+    private mutating func prefixNames() -> [PrefixName] { (0..<int(0...40)).map { _ in PrefixName(next()) } }
 
     private mutating func batchCounters() -> BatchCounters {
         BatchCounters(

@@ -21,6 +21,7 @@ typedef struct Baton__Numerics Baton__Numerics;
 typedef struct Baton__Geometry Baton__Geometry;
 typedef struct Baton__Load Baton__Load;
 typedef struct Baton__Parking Baton__Parking;
+typedef struct Baton__PrefixCache Baton__PrefixCache;
 typedef struct Baton__CoreLeases Baton__CoreLeases;
 typedef struct Baton__IdleCounters Baton__IdleCounters;
 typedef struct Baton__BatchCounters Baton__BatchCounters;
@@ -106,6 +107,7 @@ struct  Baton__Load
    */
   uint64_t iteration_microseconds;
   Baton__CoreLeases *core_leases;
+  Baton__PrefixCache *prefix_cache;
   /*
    * 0: only that of the registration.
    */
@@ -114,7 +116,7 @@ struct  Baton__Load
 };
 #define BATON__LOAD__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&baton__load__descriptor) \
-    , 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL, 0, NULL, 0, 0 }
+    , 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL, 0, NULL, NULL, 0, 0 }
 
 
 struct  Baton__Parking
@@ -130,6 +132,23 @@ struct  Baton__Parking
 #define BATON__PARKING__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&baton__parking__descriptor) \
     , 0, 0, 0, 0, 0, 0 }
+
+
+struct  Baton__PrefixCache
+{
+  ProtobufCMessage base;
+  uint64_t queried_tokens;
+  uint64_t hit_tokens;
+  uint64_t transfer_blocks;
+  uint64_t held_blocks;
+  uint64_t evictions;
+  uint64_t premature_evictions;
+  uint32_t cached_blocks;
+  uint32_t pinned_blocks;
+};
+#define BATON__PREFIX_CACHE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&baton__prefix_cache__descriptor) \
+    , 0, 0, 0, 0, 0, 0, 0, 0 }
 
 
 struct  Baton__CoreLeases
@@ -317,6 +336,25 @@ Baton__Parking *
 void   baton__parking__free_unpacked
                      (Baton__Parking *message,
                       ProtobufCAllocator *allocator);
+/* Baton__PrefixCache methods */
+void   baton__prefix_cache__init
+                     (Baton__PrefixCache         *message);
+size_t baton__prefix_cache__get_packed_size
+                     (const Baton__PrefixCache   *message);
+size_t baton__prefix_cache__pack
+                     (const Baton__PrefixCache   *message,
+                      uint8_t             *out);
+size_t baton__prefix_cache__pack_to_buffer
+                     (const Baton__PrefixCache   *message,
+                      ProtobufCBuffer     *buffer);
+Baton__PrefixCache *
+       baton__prefix_cache__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   baton__prefix_cache__free_unpacked
+                     (Baton__PrefixCache *message,
+                      ProtobufCAllocator *allocator);
 /* Baton__CoreLeases methods */
 void   baton__core_leases__init
                      (Baton__CoreLeases         *message);
@@ -413,6 +451,9 @@ typedef void (*Baton__Load_Closure)
 typedef void (*Baton__Parking_Closure)
                  (const Baton__Parking *message,
                   void *closure_data);
+typedef void (*Baton__PrefixCache_Closure)
+                 (const Baton__PrefixCache *message,
+                  void *closure_data);
 typedef void (*Baton__CoreLeases_Closure)
                  (const Baton__CoreLeases *message,
                   void *closure_data);
@@ -437,6 +478,7 @@ extern const ProtobufCMessageDescriptor baton__numerics__descriptor;
 extern const ProtobufCMessageDescriptor baton__geometry__descriptor;
 extern const ProtobufCMessageDescriptor baton__load__descriptor;
 extern const ProtobufCMessageDescriptor baton__parking__descriptor;
+extern const ProtobufCMessageDescriptor baton__prefix_cache__descriptor;
 extern const ProtobufCMessageDescriptor baton__core_leases__descriptor;
 extern const ProtobufCMessageDescriptor baton__idle_counters__descriptor;
 extern const ProtobufCMessageDescriptor baton__batch_counters__descriptor;

@@ -18,11 +18,14 @@ PROTOBUF_C__BEGIN_DECLS
 
 typedef struct Baton__ControlHeader Baton__ControlHeader;
 typedef struct Baton__Registration Baton__Registration;
+typedef struct Baton__PrefillStarted Baton__PrefillStarted;
 typedef struct Baton__WorkFailure Baton__WorkFailure;
 typedef struct Baton__Row Baton__Row;
 typedef struct Baton__TokenRecords Baton__TokenRecords;
 typedef struct Baton__Forked Baton__Forked;
 typedef struct Baton__Scored Baton__Scored;
+typedef struct Baton__PrefixesChanged Baton__PrefixesChanged;
+typedef struct Baton__ReleaseGroup Baton__ReleaseGroup;
 typedef struct Baton__Leaving Baton__Leaving;
 typedef struct Baton__Registered Baton__Registered;
 typedef struct Baton__RegistrationRefused Baton__RegistrationRefused;
@@ -59,6 +62,7 @@ typedef enum {
   BATON__CONTROL_HEADER__BODY_PARKED = 21,
   BATON__CONTROL_HEADER__BODY_PROMPT_FORKED = 22,
   BATON__CONTROL_HEADER__BODY_PROMPT_SCORED = 23,
+  BATON__CONTROL_HEADER__BODY_PREFIXES_CHANGED = 24,
   BATON__CONTROL_HEADER__BODY_REGISTERED = 30,
   BATON__CONTROL_HEADER__BODY_REGISTRATION_REFUSED = 31,
   BATON__CONTROL_HEADER__BODY_REGISTER_AGAIN = 32,
@@ -68,6 +72,7 @@ typedef enum {
   BATON__CONTROL_HEADER__BODY_CANCEL = 36,
   BATON__CONTROL_HEADER__BODY_PREEMPT = 37,
   BATON__CONTROL_HEADER__BODY_RESUME = 38,
+  BATON__CONTROL_HEADER__BODY_RELEASE_GROUP = 39,
   BATON__CONTROL_HEADER__BODY_HEARTBEAT_HELLO = 40,
   BATON__CONTROL_HEADER__BODY_PING = 41,
   BATON__CONTROL_HEADER__BODY_PONG = 42
@@ -87,7 +92,7 @@ struct  Baton__ControlHeader
      * From workers.
      */
     Baton__Registration *registration;
-    Baton__Attempt *prefill_started;
+    Baton__PrefillStarted *prefill_started;
     /*
      * Followed by a frame of log-probabilities.
      */
@@ -113,6 +118,10 @@ struct  Baton__ControlHeader
      */
     Baton__Scored *prompt_scored;
     /*
+     * Followed by a frame of names that left and a frame of names that came, 64 bits each, little-endian.
+     */
+    Baton__PrefixesChanged *prefixes_changed;
+    /*
      * From the coordinator.
      */
     Baton__Registered *registered;
@@ -130,6 +139,7 @@ struct  Baton__ControlHeader
     Baton__Attempt *cancel;
     Baton__Attempt *preempt;
     Baton__Resume *resume;
+    Baton__ReleaseGroup *release_group;
     /*
      * On the heartbeat connection.
      */
@@ -159,6 +169,17 @@ struct  Baton__Registration
 #define BATON__REGISTRATION__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&baton__registration__descriptor) \
     , {0,NULL}, 0, 0, {0,NULL}, NULL, NULL, 0, 0, 0 }
+
+
+struct  Baton__PrefillStarted
+{
+  ProtobufCMessage base;
+  Baton__Attempt *attempt;
+  uint32_t cached_count;
+};
+#define BATON__PREFILL_STARTED__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&baton__prefill_started__descriptor) \
+    , NULL, 0 }
 
 
 struct  Baton__WorkFailure
@@ -215,6 +236,27 @@ struct  Baton__Scored
 #define BATON__SCORED__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&baton__scored__descriptor) \
     , NULL, 0, 0 }
+
+
+struct  Baton__PrefixesChanged
+{
+  ProtobufCMessage base;
+  uint32_t evicted;
+  uint32_t stored;
+};
+#define BATON__PREFIXES_CHANGED__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&baton__prefixes_changed__descriptor) \
+    , 0, 0 }
+
+
+struct  Baton__ReleaseGroup
+{
+  ProtobufCMessage base;
+  uint64_t group;
+};
+#define BATON__RELEASE_GROUP__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&baton__release_group__descriptor) \
+    , 0 }
 
 
 struct  Baton__Leaving
@@ -279,10 +321,16 @@ struct  Baton__Sequence
    * 0: none.
    */
   uint32_t constraint_kind;
+  ProtobufCBinaryData cache_salt;
+  /*
+   * 0: none.
+   */
+  uint64_t group;
+  uint32_t group_prefix_count;
 };
 #define BATON__SEQUENCE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&baton__sequence__descriptor) \
-    , NULL, 0, 0, NULL, 0, 0,NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+    , NULL, 0, 0, NULL, 0, 0,NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, {0,NULL}, 0, 0 }
 
 
 struct  Baton__Destination
@@ -413,6 +461,25 @@ Baton__Registration *
 void   baton__registration__free_unpacked
                      (Baton__Registration *message,
                       ProtobufCAllocator *allocator);
+/* Baton__PrefillStarted methods */
+void   baton__prefill_started__init
+                     (Baton__PrefillStarted         *message);
+size_t baton__prefill_started__get_packed_size
+                     (const Baton__PrefillStarted   *message);
+size_t baton__prefill_started__pack
+                     (const Baton__PrefillStarted   *message,
+                      uint8_t             *out);
+size_t baton__prefill_started__pack_to_buffer
+                     (const Baton__PrefillStarted   *message,
+                      ProtobufCBuffer     *buffer);
+Baton__PrefillStarted *
+       baton__prefill_started__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   baton__prefill_started__free_unpacked
+                     (Baton__PrefillStarted *message,
+                      ProtobufCAllocator *allocator);
 /* Baton__WorkFailure methods */
 void   baton__work_failure__init
                      (Baton__WorkFailure         *message);
@@ -507,6 +574,44 @@ Baton__Scored *
                       const uint8_t       *data);
 void   baton__scored__free_unpacked
                      (Baton__Scored *message,
+                      ProtobufCAllocator *allocator);
+/* Baton__PrefixesChanged methods */
+void   baton__prefixes_changed__init
+                     (Baton__PrefixesChanged         *message);
+size_t baton__prefixes_changed__get_packed_size
+                     (const Baton__PrefixesChanged   *message);
+size_t baton__prefixes_changed__pack
+                     (const Baton__PrefixesChanged   *message,
+                      uint8_t             *out);
+size_t baton__prefixes_changed__pack_to_buffer
+                     (const Baton__PrefixesChanged   *message,
+                      ProtobufCBuffer     *buffer);
+Baton__PrefixesChanged *
+       baton__prefixes_changed__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   baton__prefixes_changed__free_unpacked
+                     (Baton__PrefixesChanged *message,
+                      ProtobufCAllocator *allocator);
+/* Baton__ReleaseGroup methods */
+void   baton__release_group__init
+                     (Baton__ReleaseGroup         *message);
+size_t baton__release_group__get_packed_size
+                     (const Baton__ReleaseGroup   *message);
+size_t baton__release_group__pack
+                     (const Baton__ReleaseGroup   *message,
+                      uint8_t             *out);
+size_t baton__release_group__pack_to_buffer
+                     (const Baton__ReleaseGroup   *message,
+                      ProtobufCBuffer     *buffer);
+Baton__ReleaseGroup *
+       baton__release_group__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   baton__release_group__free_unpacked
+                     (Baton__ReleaseGroup *message,
                       ProtobufCAllocator *allocator);
 /* Baton__Leaving methods */
 void   baton__leaving__init
@@ -763,6 +868,9 @@ typedef void (*Baton__ControlHeader_Closure)
 typedef void (*Baton__Registration_Closure)
                  (const Baton__Registration *message,
                   void *closure_data);
+typedef void (*Baton__PrefillStarted_Closure)
+                 (const Baton__PrefillStarted *message,
+                  void *closure_data);
 typedef void (*Baton__WorkFailure_Closure)
                  (const Baton__WorkFailure *message,
                   void *closure_data);
@@ -777,6 +885,12 @@ typedef void (*Baton__Forked_Closure)
                   void *closure_data);
 typedef void (*Baton__Scored_Closure)
                  (const Baton__Scored *message,
+                  void *closure_data);
+typedef void (*Baton__PrefixesChanged_Closure)
+                 (const Baton__PrefixesChanged *message,
+                  void *closure_data);
+typedef void (*Baton__ReleaseGroup_Closure)
+                 (const Baton__ReleaseGroup *message,
                   void *closure_data);
 typedef void (*Baton__Leaving_Closure)
                  (const Baton__Leaving *message,
@@ -825,11 +939,14 @@ typedef void (*Baton__Pong_Closure)
 
 extern const ProtobufCMessageDescriptor baton__control_header__descriptor;
 extern const ProtobufCMessageDescriptor baton__registration__descriptor;
+extern const ProtobufCMessageDescriptor baton__prefill_started__descriptor;
 extern const ProtobufCMessageDescriptor baton__work_failure__descriptor;
 extern const ProtobufCMessageDescriptor baton__row__descriptor;
 extern const ProtobufCMessageDescriptor baton__token_records__descriptor;
 extern const ProtobufCMessageDescriptor baton__forked__descriptor;
 extern const ProtobufCMessageDescriptor baton__scored__descriptor;
+extern const ProtobufCMessageDescriptor baton__prefixes_changed__descriptor;
+extern const ProtobufCMessageDescriptor baton__release_group__descriptor;
 extern const ProtobufCMessageDescriptor baton__leaving__descriptor;
 extern const ProtobufCMessageDescriptor baton__registered__descriptor;
 extern const ProtobufCMessageDescriptor baton__registration_refused__descriptor;

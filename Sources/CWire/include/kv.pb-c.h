@@ -185,10 +185,14 @@ struct  Baton__KVCredit
 {
   ProtobufCMessage base;
   uint32_t limit;
+  /*
+   * First blocks that are there already.
+   */
+  uint32_t held;
 };
 #define BATON__KVCREDIT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&baton__kvcredit__descriptor) \
-    , 0 }
+    , 0, 0 }
 
 
 struct  Baton__KVMissing

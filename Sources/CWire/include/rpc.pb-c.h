@@ -127,10 +127,15 @@ struct  Baton__Submit
    * 0: none.
    */
   uint32_t constraint_kind;
+  ProtobufCBinaryData cache_salt;
+  protobuf_c_boolean has_group;
+  uint64_t group;
+  uint32_t group_prefix_count;
+  uint32_t group_member_count;
 };
 #define BATON__SUBMIT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&baton__submit__descriptor) \
-    , 0, 0, NULL, 0, 0, 0,NULL, 0, 0, 0, 0, 0, 0, 0, 0,NULL, 0, 0, 0, 0, 0, 0 }
+    , 0, 0, NULL, 0, 0, 0,NULL, 0, 0, 0, 0, 0, 0, 0, 0,NULL, 0, 0, 0, 0, 0, 0, {0,NULL}, 0, 0, 0, 0 }
 
 
 struct  Baton__ClientCancel

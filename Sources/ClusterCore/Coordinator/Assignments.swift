@@ -29,6 +29,8 @@ struct DecodeAssignments: Sendable {
     private(set) var chargedBlocks = PriorityTally()
     /// Those whose KV lies in its parking store, for itself or on its way to another worker.
     var parked: OrderedSet<RequestID> = []
+    /// Of prompts whose KV is whole there.
+    var shared = SharedBlocks()
 
     mutating func insert(_ rank: Rank, blocks: Int) {
         requests.append(rank.request)

@@ -30,6 +30,7 @@ extension Scheduler {
     /// What workers are told of a request, a prompt's choices included.
     func order(for slot: Int) -> SequenceOrder {
         var order = requests[slot].order
+        order.group = membership(in: requests[slot].group)
         order.forks = followers(of: slot).map { Fork(attempt: requests[$0].attempt, choice: requests[$0].sampling.choice) }
         return order
     }
@@ -43,7 +44,7 @@ extension Scheduler {
     /// The prompt's KV is whole on the decode side: its choices have gone on as rows that share its blocks.
     mutating func divide(_ prompt: Int, on route: ServingRequest.Route, at now: Instant, into actions: inout [Action]) {
         guard let decode = route.decode, let geometry = membership.geometry else { preconditionFailure("\(route) has no KV") }
-        vacateDecode(route, requests[prompt].rank)
+        vacateDecode(route, prompt)
         let record = requests[prompt].record
         for (index, slot) in followers(of: prompt).enumerated() {
             requests[slot].sharing = index == 0 ? .keeps : .shares
@@ -52,7 +53,7 @@ extension Scheduler {
             let own = ServingRequest.Route(source: nil, decode: decode, charge: min(now + configuration.growthBlocks, most))
             requests[slot].phase = .decoding(ServingRequest.Decoding(route: own))
             requests[slot].record.kvWhole = requests[slot].record.kvWhole ?? record.kvWhole
-            occupyDecode(own, with: requests[slot].rank)
+            occupyDecode(own, with: slot)
             let (choice, worker) = (requests[slot], membership.members.key(at: decode))
             observe(choice.id, .submitted(promptCount: choice.promptCount, choice.rank.priority), into: &actions)
             observe(choice.id, .assigned(prefill: record.prefillWorker ?? worker, decode: worker), into: &actions)
@@ -116,6 +117,7 @@ extension Scheduler {
         }
         if let prompt = requests.slot(of: requests[slot].family) {
             requests[slot].record.prefillStarted = requests[prompt].record.prefillStarted
+            requests[slot].record.cachedCount = requests[prompt].record.cachedCount
         }
         emit(tokens, slot, at: now, into: &actions)
     }

@@ -23,9 +23,9 @@ extension Scheduler {
     /// Makes a request, or the parts of one that has several choices.
     /// - Returns: the slot of the request, or of its prompt.
     private mutating func insert(_ request: ClientRequest, as id: RequestID, at now: Instant) -> Int {
-        let precedence = configuration.precedence(of: request, at: now)
+        let precedence = configuration.precedence(of: request, at: now), group = join(request)
         guard request.choices > 1, request.stop.maxTokens > 0 else {
-            return requests.insert(ServingRequest(request, id: id, precedence: precedence, at: now), for: id)
+            return requests.insert(ServingRequest(request, id: id, group: group, precedence: precedence, at: now), for: id)
         }
         var choices: [RequestID] = []
         for index in 0..<UInt32(request.choices) {
@@ -34,12 +34,13 @@ extension Scheduler {
             var own = request
             own.sampling.choice = index
             own.promptLogprobs = nil
-            var part = ServingRequest(own, id: choice, part: .choice(of: id), precedence: precedence, at: now)
+            var part = ServingRequest(own, id: choice, part: .choice(of: id), group: group, precedence: precedence, at: now)
             part.phase = .following
             _ = requests.insert(part, for: choice)
             choices.append(choice)
         }
-        var prompt = ServingRequest(request, id: id, part: .prompt(choices: choices), precedence: precedence, at: now)
+        var prompt = ServingRequest(
+            request, id: id, part: .prompt(choices: choices), group: group, precedence: precedence, at: now)
         prompt.openChoices = choices.count
         return requests.insert(prompt, for: id)
     }
@@ -55,6 +56,12 @@ extension Scheduler {
         }
         if request.choices < 1 || request.choices > Submission.maxChoices {
             return invalid("n is \(request.choices), must be 1 to \(Submission.maxChoices)")
+        }
+        if let group = request.group {
+            if group.prefixCount < 1 || Int(group.prefixCount) > request.prompt.count {
+                return invalid("a group's prefix of \(group.prefixCount) tokens in a prompt of \(request.prompt.count)")
+            }
+            if group.memberCount < 1 { return invalid("a group of \(group.memberCount) members") }
         }
         let length = request.prompt.count + Int(request.stop.maxTokens)
         if length > lengthLimit {
@@ -117,7 +124,7 @@ extension Scheduler {
             preconditionFailure("\(request) was finished by nobody")
         }
         let summary = RequestSummary(
-            reason: reason, tokenCount: Int32(request.emittedCount),
+            reason: reason, tokenCount: Int32(request.emittedCount), cachedTokenCount: Int32(clamping: request.record.cachedCount),
             timings: request.record.timings(tokenCount: request.emittedCount), prefillWorker: prefillWorker,
             decodeWorker: request.record.decodeWorker, attempts: request.ordinal)
         actions.append(.finish(request.family, choice: Int32(request.sampling.choice), summary))
@@ -149,6 +156,7 @@ extension Scheduler {
             requestOfKey[request.key] = nil
             let open = openCount[request.key.client, default: 1] - 1
             openCount[request.key.client] = open > 0 ? open : nil
+            leave(request.group, into: &actions)
         }
         switch phase {
         case .queued:

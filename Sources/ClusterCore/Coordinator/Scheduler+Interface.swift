@@ -73,6 +73,11 @@ extension Scheduler {
         /// Pause before the attempt that follows two fruitless ones; doubles with each further one.
         public var retryPause: Duration
         public var retryPauseLimit: Duration
+        public var placement: PlacementPolicy
+        /// Blocks of prefixes whose place is remembered.
+        public var prefixIndexCapacity: Int
+        /// How long a group without open members keeps its prefix for those that are still to come.
+        public var groupLinger: Duration
         public var membership: Membership.Configuration
 
         public init(
@@ -80,6 +85,7 @@ extension Scheduler {
             prefillLookahead: Int = 2, growthBlocks: Int = 4, migrationGain: Double = 1.25, rebalanceInterval: Duration? = .seconds(1),
             priorityHeadStart: Duration = .seconds(300), deadlineLead: Duration = .seconds(30), maxFruitlessAttempts: Int = 16,
             retryPause: Duration = .milliseconds(50), retryPauseLimit: Duration = .seconds(2),
+            placement: PlacementPolicy = .prefix, prefixIndexCapacity: Int = 1 << 20, groupLinger: Duration = .seconds(10),
             membership: Membership.Configuration = Membership.Configuration()
         ) {
             self.modelName = modelName
@@ -95,6 +101,9 @@ extension Scheduler {
             self.maxFruitlessAttempts = maxFruitlessAttempts
             self.retryPause = retryPause
             self.retryPauseLimit = retryPauseLimit
+            self.placement = placement
+            self.prefixIndexCapacity = prefixIndexCapacity
+            self.groupLinger = groupLinger
             self.membership = membership
         }
     }
@@ -132,13 +141,16 @@ public struct ClientRequest: Sendable, Hashable {
     public var promptLogprobs: Int32?
     public var constraint: Constraint?
     public var priority: Priority
+    /// See ``Submission/cacheSalt``.
+    public var cacheSalt: String
+    public var group: PrefixGroup?
     /// `nil` waits for ever.
     public var deadline: Instant?
 
     public init(
         key: ClientRequestKey, prompt: [TokenID], sampling: SamplingParameters, stop: StopConditions,
         choices: Int32 = 1, logprobs: Int32? = nil, promptLogprobs: Int32? = nil, constraint: Constraint? = nil,
-        priority: Priority = .normal, deadline: Instant? = nil
+        priority: Priority = .normal, cacheSalt: String = "", group: PrefixGroup? = nil, deadline: Instant? = nil
     ) {
         self.key = key
         self.prompt = prompt
@@ -149,6 +161,8 @@ public struct ClientRequest: Sendable, Hashable {
         self.promptLogprobs = promptLogprobs
         self.constraint = constraint
         self.priority = priority
+        self.cacheSalt = cacheSalt
+        self.group = group
         self.deadline = deadline
     }
 }

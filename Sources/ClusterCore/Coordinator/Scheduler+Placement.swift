@@ -18,7 +18,11 @@ extension Scheduler {
                 setAside.append(id)
                 continue
             }
-            guard let route = placement(of: request) else { return }
+            if requests[slot].prefixNames.isEmpty {
+                requests[slot].prefixNames = prefixNames(
+                    of: requests[slot].tokens.prefix(requests[slot].promptCount), salt: requests[slot].cacheSalt)
+            }
+            guard let route = placement(of: requests[slot]) else { return }
             queue.removeHead()
             assign(slot, to: route, into: &actions)
         }
@@ -42,8 +46,7 @@ extension Scheduler {
 
     /// A prefill worker alone: the KV is not needed afterwards.
     private func prefillPlacement(of request: ServingRequest) -> ServingRequest.Route? {
-        let worker = prefillOffers[request.rank.priority].lightest(
-            room: 0, reach: request.tokens.count, avoiding: request.avoided.prefill)
+        let worker = prefillWorker(for: request, names: request.prefixNames)
         return worker.map { ServingRequest.Route(source: .prefill($0), decode: nil, charge: 0) }
     }
 
@@ -52,17 +55,16 @@ extension Scheduler {
         let count = holder == nil ? request.tokens.count : request.promptCount + request.emittedBeforePrefill
         let prefill =
             request.phase.prefill
-            ?? prefillOffers[request.rank.priority].lightest(
-                room: 0, reach: request.tokens.count, avoiding: request.avoided.prefill)
+            ?? prefillWorker(for: request, names: request.prefixNames)
         guard let prefill, let budget = budget(of: request, tokens: count),
-            let decode = worker(among: decodeOffers, for: request, room: budget)
+            let decode = decodeWorker(among: decodeOffers, for: request, room: budget, names: request.prefixNames)
         else { return nil }
         return ServingRequest.Route(source: .prefill(prefill), decode: decode, charge: budget)
     }
 
     private func localPlacement(of request: ServingRequest) -> ServingRequest.Route? {
         guard greatestReach.mixed != nil, let budget = budget(of: request, tokens: request.tokens.count),
-            let worker = worker(among: mixedOffers, for: request, room: budget)
+            let worker = decodeWorker(among: mixedOffers, for: request, room: budget, names: request.prefixNames)
         else { return nil }
         return ServingRequest.Route(source: .prefill(worker), decode: worker, charge: budget)
     }
@@ -101,7 +103,7 @@ extension Scheduler {
     }
 
     /// A worker with a free row; for a request that may displace others, also one that would have a row without those.
-    private func worker(among offers: PriorityOffers, for request: ServingRequest, room: Int) -> Int? {
+    func worker(among offers: PriorityOffers, for request: ServingRequest, room: Int) -> Int? {
         let (reach, avoided) = (request.greatestLength, request.avoided.decode)
         let priority = request.rank.priority
         if priority > .low, let worker = offers[.low].lightest(room: room, reach: reach, avoiding: avoided),
@@ -133,7 +135,9 @@ extension Scheduler {
             requests[slot].record.prefillWorker = membership.members.key(at: worker)
         }
         requests[slot].phase = requests[slot].knowsFirstToken ? .transferring(route) : .prefilling(route)
-        occupyDecode(route, with: requests[slot].rank)
+        occupyDecode(route, with: slot)
+        notePrefix(requests[slot].prefixNames, on: route)
+        noteMember(of: requests[slot].group, on: route)
         beginForks(of: slot)
 
         let order = order(for: slot)
@@ -159,7 +163,7 @@ extension Scheduler {
         decodeWorkers[decode]?.parked.remove(requests[slot].id)
         requests[slot].phase = .decoding(
             ServingRequest.Decoding(route: ServingRequest.Route(source: nil, decode: decode, charge: route.charge)))
-        occupyDecode(route, with: requests[slot].rank)
+        occupyDecode(route, with: slot)
         send(.resume(requests[slot].attempt, budget: route.charge), to: decode, into: &actions)
         observe(requests[slot].id, .resumed(membership.members.key(at: decode)), into: &actions)
     }
@@ -211,7 +215,7 @@ extension Scheduler {
         let (phase, attempt) = (requests[slot].phase, requests[slot].attempt)
         if phase.route != nil {
             stopSharing(slot)
-            if let route = requests[slot].phase.route { vacateDecode(route, requests[slot].rank) }
+            if let route = requests[slot].phase.route { vacateDecode(route, slot) }
             if let decode = phase.decode {
                 // It may have forked already, without anybody here having heard of it.
                 let parts = [attempt] + followers(of: slot).map { requests[$0].attempt }
@@ -245,15 +249,17 @@ extension Scheduler {
         requests[slot].phase.forgetHolder()
     }
 
-    mutating func occupyDecode(_ route: ServingRequest.Route, with rank: Rank) {
+    mutating func occupyDecode(_ route: ServingRequest.Route, with slot: Int) {
         guard let decode = route.decode else { return }
-        decodeWorkers[decode]?.insert(rank, blocks: route.charge)
+        decodeWorkers[decode]?.insert(requests[slot].rank, blocks: route.charge)
         refreshOffer(of: decode)
     }
 
-    mutating func vacateDecode(_ route: ServingRequest.Route, _ rank: Rank) {
+    mutating func vacateDecode(_ route: ServingRequest.Route, _ slot: Int) {
         guard let decode = route.decode else { return }
-        decodeWorkers[decode]?.remove(rank, blocks: route.charge)
+        decodeWorkers[decode]?.remove(requests[slot].rank, blocks: route.charge)
+        if requests[slot].sharesBlocks { decodeWorkers[decode]?.shared.remove(requests[slot].prefixNames) }
+        requests[slot].sharesBlocks = false
         refreshOffer(of: decode)
     }
 
@@ -303,7 +309,8 @@ extension Scheduler.Configuration {
         guard let assignments else { return nil }
         let (rows, count) = (member.rowLimit, assignments.counts.atLeast(priority))
         let lookahead = member.load.isMemoryShort ? 0 : embedLookahead
-        let room = member.registration.blockCount - assignments.chargedBlocks.atLeast(priority)
+        // What several queries share is charged to each of them, but there once.
+        let room = member.registration.blockCount - assignments.chargedBlocks.atLeast(priority) + assignments.shared.savedCount
         guard member.takesNewWork, count < rows + lookahead, room > 0 else { return nil }
         let time = member.expectedIteration(rows: count, typical: typicalPace)
         return PlacementTree.Offer(load: time.nanosecondCount, room: room, reach: member.reach)

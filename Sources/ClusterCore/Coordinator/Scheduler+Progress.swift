@@ -10,9 +10,12 @@ extension Scheduler {
         case .leaving:
             membership.noteLeaving(worker)
             refreshOffer(of: worker)
-        case .prefillStarted(let attempt):
+        case .prefillStarted(let attempt, let cachedCount):
             guard let slot = request(attempt, prefilledBy: worker) else { return }
-            requests[slot].record.prefillStarted = requests[slot].record.prefillStarted ?? now
+            if requests[slot].record.prefillStarted == nil {
+                requests[slot].record.prefillStarted = now
+                requests[slot].record.cachedCount = min(cachedCount, requests[slot].promptCount)
+            }
             observe(attempt.request, .prefillStarted(name(worker)), into: &actions)
         case .prefillFinished(let attempt, let first):
             guard let slot = request(attempt, prefilledBy: worker) else { return }
@@ -42,6 +45,7 @@ extension Scheduler {
             // A prompt with choices is never a row itself.
             guard let slot = request(attempt, decodedBy: worker), !requests[slot].isPrompt else { return }
             park(slot, at: now, into: &actions)
+        case .prefixesChanged(let changes): note(changes, at: worker)
         case .left(let attempt, let row):
             observe(attempt.request, .left(name(worker), row: row), into: &actions)
             guard let slot = request(attempt, decodedBy: worker), requests[slot].knowsFirstToken else { return }
@@ -172,7 +176,7 @@ extension Scheduler {
         }
         vacateHolder(slot)
         stopSharing(slot)
-        vacateDecode(route, requests[slot].rank)
+        vacateDecode(route, slot)
         let id = requests[slot].id
         decodeWorkers[decode]?.parked.append(id)
         requests[slot].phase = .queued(holder: .parked(decode))
@@ -191,6 +195,7 @@ extension Scheduler {
                 divide(slot, on: route, at: now, into: &actions)
             } else {
                 requests[slot].phase = .decoding(ServingRequest.Decoding(route: route))
+                shareBlocks(of: slot, on: decode)
             }
         }
     }

@@ -106,5 +106,6 @@ extension Scheduler {
         }
         prefillWorkers[slot] = nil
         decodeWorkers[slot] = nil
+        index.clear(slot)
     }
 }

@@ -1,4 +1,6 @@
+import DequeModule
 import Generation
+import OrderedCollections
 
 /// The coordinator's decisions: who prefills what, which decode batch it joins, and what happens when somebody fails.
 ///
@@ -31,6 +33,21 @@ public struct Scheduler: Sendable {
     var mixedOffers = PriorityOffers()
     var greatestReach = GreatestReach()
 
+    /// Groups that have members, or had some a moment ago.
+    var groups: OrderedDictionary<GroupID, ServingGroup> = [:]
+    var groupOfKey: [ServingGroup.Key: GroupID] = [:]
+    var lastGroup: UInt64 = 0
+    /// In order of time; those that have members again do not count.
+    var idleGroups: Deque<IdleGroup> = []
+    public internal(set) var groupsEnded: UInt64 = 0
+    public internal(set) var groupMembersEnded: UInt64 = 0
+
+    var index: PrefixIndex
+    /// Whom a prompt and a row went to last.
+    var lastPrefill = -1
+    var lastDecode = -1
+    /// Of the event that is being handled.
+    var time = Instant(nanoseconds: 0)
     /// When decode workers are compared next.
     var nextRebalance = Instant(nanoseconds: 0)
     var isWatched = false
@@ -45,11 +62,13 @@ public struct Scheduler: Sendable {
                 && configuration.prefillLookahead >= 0 && configuration.maxFruitlessAttempts > 0, "\(configuration)")
         self.configuration = configuration
         self.clusterEpoch = clusterEpoch
+        index = PrefixIndex(capacity: configuration.prefixIndexCapacity)
         membership = Membership(configuration.membership, clusterEpoch: clusterEpoch)
     }
 
     public mutating func handle(_ event: Event, at now: Instant) -> [Action] {
         var actions: [Action] = []
+        time = now
         switch event {
         case .submitted(let request): submit(request, at: now, into: &actions)
         case .cancelled(let key): cancel(key, into: &actions)
@@ -81,6 +100,7 @@ public struct Scheduler: Sendable {
         for slot in round.newlySuspect { refreshOffer(of: slot) }
         for (slot, reason) in round.lost { lose(slot, reason, at: now, into: &actions) }
         while let timer = timers.popDue(at: now) { fire(timer, into: &actions) }
+        endIdleGroups(at: now, into: &actions)
     }
 
     private mutating func fire(_ timer: TimerQueue.Timer, into actions: inout [Action]) {
@@ -102,7 +122,7 @@ public struct Scheduler: Sendable {
     }
 
     private mutating func announceWakeUp(into actions: inout [Action]) {
-        let next = [membership.nextWakeUp, timers.nextDue].compactMap { $0 }.min()
+        let next = [membership.nextWakeUp, timers.nextDue, idleGroups.first?.due].compactMap { $0 }.min()
         guard let next, next != announcedWakeUp else { return }
         announcedWakeUp = next
         actions.append(.wakeAt(next))
@@ -119,6 +139,8 @@ public struct Scheduler: Sendable {
     /// Requests without a worker.
     public var waitingCount: Int { queue.count + pausingCount + setAside.count }
     public var openRequestCount: Int { requestOfKey.count }
+    /// Groups whose prefix is kept.
+    public var openGroupCount: Int { groups.count }
 
     /// What the workers' arithmetic has in common; `nil` before the first of them came.
     public var numerics: NumericsClass? { membership.numerics }
@@ -138,6 +160,7 @@ public struct Scheduler: Sendable {
         mixedOffers.checkInvariants()
         checkRequests()
         checkAssignments()
+        checkGroups()
     }
 
     private func checkRequests() {

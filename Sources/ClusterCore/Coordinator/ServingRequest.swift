@@ -34,6 +34,8 @@ struct ServingRequest: Sendable {
     /// The prompt is to be scored, with so many of the most probable tokens in each place.
     let promptLogprobs: Int?
     let constraint: Constraint?
+    let cacheSalt: String
+    let group: GroupID?
     var rank: Rank
     private let priority: Priority
     let deadline: Instant?
@@ -57,9 +59,16 @@ struct ServingRequest: Sendable {
     var fruitlessAttempts = 0
     /// Whom the next attempt should rather not meet again.
     var avoided: (prefill: Int?, decode: Int?) = (nil, nil)
+    /// Whole blocks of its prompt, once it has been in line; for placement.
+    var prefixNames: [PrefixName] = []
+    /// Its decode worker counts them once for all queries that have them.
+    var sharesBlocks = false
     var record: ServingRecord
 
-    init(_ request: ClientRequest, id: RequestID, part: Part = .whole, precedence: Int64 = 0, at now: Instant) {
+    init(
+        _ request: ClientRequest, id: RequestID, part: Part = .whole, group: GroupID? = nil, precedence: Int64 = 0,
+        at now: Instant
+    ) {
         self.id = id
         self.part = part
         key = request.key
@@ -70,6 +79,8 @@ struct ServingRequest: Sendable {
         logprobs = request.logprobs.map(Int.init)
         promptLogprobs = request.promptLogprobs.map(Int.init)
         constraint = request.constraint
+        cacheSalt = request.cacheSalt
+        self.group = group
         priority = request.priority
         rank = Rank(precedence: precedence, priority: request.priority, request: id)
         deadline = request.deadline
@@ -143,7 +154,7 @@ struct ServingRequest: Sendable {
             attempt: attempt, tokens: Array(tokens[..<(promptCount + emittedBeforePrefill)]), promptCount: promptCount,
             sampling: sampling, stop: stop, logprobs: logprobs,
             scoring: awaitsScores ? promptLogprobs.map { PromptScoring(top: $0, first: max(1, scoredCount)) } : nil,
-            constraint: constraint, priority: rank.priority, precedence: rank.precedence)
+            constraint: constraint, cacheSalt: cacheSalt, priority: rank.priority, precedence: rank.precedence)
     }
 
     /// Blocks of the decode worker for a sequence of `count` tokens: its KV now and some room to grow, but not more
@@ -248,6 +259,8 @@ extension ServingRequest.Phase {
 struct ServingRecord: Sendable {
     let submitted: Instant
     var prefillStarted: Instant?
+    /// Tokens of the prompt whose KV was there then.
+    var cachedCount = 0
     var firstToken: Instant?
     var kvWhole: Instant?
     var lastToken: Instant?

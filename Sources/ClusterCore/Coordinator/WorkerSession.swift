@@ -113,7 +113,7 @@ public struct WorkerSession: Sendable {
         case .registerAgain:
             guard case .registered(let link, _) = state, link.belongs(envelope) else { return }
             startOver("the coordinator does not know this registration", at: now, into: &actions)
-        case .prefill, .retarget, .grant, .preempt, .resume, .cancel:
+        case .prefill, .retarget, .grant, .preempt, .resume, .cancel, .releaseGroup:
             receiveOrder(message, envelope, at: now, into: &actions)
         }
     }

@@ -43,17 +43,25 @@ public struct Submission: Sendable, Hashable {
     /// What the answers must conform to.
     public var constraint: Constraint?
     public var priority: Priority
+    /// Prefixes are shared only among requests of the same salt; empty for those without one. At most
+    /// ``maxCacheSaltBytes``.
+    public var cacheSalt: String
+    /// Requests of a planned batch that begin with the same tokens.
+    public var group: PrefixGroup?
     /// From acceptance to the last token; `nil` waits for ever.
     public var timeout: Duration?
 
     public static let maxChoices: Int32 = 128
     public static let maxStopTokens = 64
+    /// In UTF-8.
+    public static let maxCacheSaltBytes = 128
 
     public init(
         prompt: Prompt, sampling: SamplingParameters, seed: UInt64? = nil, maxTokens: Int32? = nil,
         minTokens: Int32 = 0, stopStrings: [String] = [], includesStopString: Bool = false, stopTokens: [TokenID] = [],
         ignoreEndTokens: Bool = false, choices: Int32 = 1, logprobs: Int32? = nil, promptLogprobs: Int32? = nil,
-        constraint: Constraint? = nil, priority: Priority = .normal, timeout: Duration? = nil
+        constraint: Constraint? = nil, priority: Priority = .normal, cacheSalt: String = "", group: PrefixGroup? = nil,
+        timeout: Duration? = nil
     ) {
         self.prompt = prompt
         self.sampling = sampling
@@ -69,6 +77,8 @@ public struct Submission: Sendable, Hashable {
         self.promptLogprobs = promptLogprobs
         self.constraint = constraint
         self.priority = priority
+        self.cacheSalt = cacheSalt
+        self.group = group
         self.timeout = timeout
     }
 }

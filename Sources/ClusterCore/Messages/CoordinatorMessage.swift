@@ -22,6 +22,8 @@ public enum CoordinatorMessage: Sendable, Hashable {
     case resume(AttemptID, budget: Int)
     /// Stop working on the attempt and free what it holds. Unknown attempts are ignored.
     case cancel(AttemptID)
+    /// All members of a group have ended, or nobody waits for it any more: its prefix may go.
+    case releaseGroup(GroupID)
 }
 
 /// The tokens to continue and how: everything an answer depends on but the model.
@@ -41,6 +43,9 @@ public struct SequenceOrder: Sendable, Hashable {
     /// Not empty: the sequence is the prompt alone, and goes on as each of these, which share its KV. It has no token of
     /// its own.
     public var forks: [Fork]
+    /// KV is shared only with sequences of the same salt.
+    public var cacheSalt: String
+    public var group: GroupMembership?
     public var priority: Priority
     /// As in ``Rank``.
     public var precedence: Int64
@@ -48,7 +53,7 @@ public struct SequenceOrder: Sendable, Hashable {
     public init(
         attempt: AttemptID, tokens: [TokenID], promptCount: Int, sampling: SamplingParameters, stop: StopConditions,
         logprobs: Int? = nil, scoring: PromptScoring? = nil, constraint: Constraint? = nil, forks: [Fork] = [],
-        priority: Priority, precedence: Int64 = 0
+        cacheSalt: String = "", group: GroupMembership? = nil, priority: Priority, precedence: Int64 = 0
     ) {
         self.attempt = attempt
         self.tokens = tokens
@@ -59,6 +64,8 @@ public struct SequenceOrder: Sendable, Hashable {
         self.scoring = scoring
         self.constraint = constraint
         self.forks = forks
+        self.cacheSalt = cacheSalt
+        self.group = group
         self.priority = priority
         self.precedence = precedence
     }
@@ -67,6 +74,9 @@ public struct SequenceOrder: Sendable, Hashable {
     public var firstIndex: Int32 { Int32(tokens.count - promptCount) }
     /// Nothing is decoded from the KV: the token that the prefill samples, if any, is the last.
     public var endsWithPrefill: Bool { firstIndex + 1 >= stop.maxTokens }
+    /// First tokens whose KV may be taken from elsewhere: something has to be left to sample from, and a score comes from
+    /// the row before its token.
+    var reusableCount: Int { min(tokens.count, scoring?.first ?? tokens.count) - 1 }
     public var rank: Rank { Rank(precedence: precedence, priority: priority, request: attempt.request) }
 }
 

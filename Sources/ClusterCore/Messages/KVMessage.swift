@@ -16,8 +16,9 @@ public enum KVMessage: Sendable, Hashable {
 /// What travels back.
 public enum KVReply: Sendable, Hashable {
     /// The sender may have sent, in total since `open`, `limit` layer blocks. Absolute, so that a repeated, lost or
-    /// reordered reply neither adds nor loses credit.
-    case credit(ClusterEpoch, AttemptID, limit: Int)
+    /// reordered reply neither adds nor loses credit. `held` first blocks of the sequence are there already, in every layer:
+    /// they must not be sent. The same in every reply to an attempt.
+    case credit(ClusterEpoch, AttemptID, limit: Int, held: Int = 0)
     /// These layer blocks did not arrive whole: send them again (they use credit of their own).
     case missing(ClusterEpoch, AttemptID, [LayerBlockRange])
     /// The KV is whole; the sender may free its own.

@@ -4,8 +4,8 @@ import Generation
 public enum WorkerMessage: Sendable, Hashable {
     /// First message of a connection; everything the worker held before is already freed.
     case register(Registration)
-    /// The first chunk of the prompt went into a step.
-    case prefillStarted(AttemptID)
+    /// The first chunk of the prompt went into a step; the KV of so many first tokens was there already.
+    case prefillStarted(AttemptID, cachedCount: Int = 0)
     /// The prompt is computed and the next token sampled from it.
     case prefillFinished(AttemptID, TokenEvent)
     /// The same for a prompt with ``SequenceOrder/forks``: the first token of each. A fork may go by a newer attempt now.
@@ -32,6 +32,8 @@ public enum WorkerMessage: Sendable, Hashable {
     /// The decode side gives the attempt up, or a mixed worker does: the request has to be prefilled again, here or
     /// elsewhere.
     case decodeFailed(AttemptID, WorkFailure)
+    /// What the worker's prefix cache holds has changed. Not everything is told: it serves placement, which only guesses.
+    case prefixesChanged(PrefixChanges)
 }
 
 /// A token and its place in the answer.
@@ -129,6 +131,7 @@ public struct WorkerLoad: Sendable, Hashable {
     public var parking: ParkingLoad
     /// What its engine has done.
     public var work: WorkCounters
+    public var prefixCache: PrefixCacheCounters
     public var coreLeases: CoreLeaseCounters
     /// How it fills its steps, as its shell was told; `nil` for prefill workers.
     public var scheduling: Scheduling?
@@ -136,7 +139,7 @@ public struct WorkerLoad: Sendable, Hashable {
     public init(
         referencedBlocks: Int = 0, rows: Int = 0, waiting: Int = 0, iterationTime: Duration? = nil, rowLimit: Int? = nil,
         isMemoryShort: Bool = false, parking: ParkingLoad = ParkingLoad(), work: WorkCounters = WorkCounters(),
-        coreLeases: CoreLeaseCounters = CoreLeaseCounters(), scheduling: Scheduling? = nil
+        prefixCache: PrefixCacheCounters = PrefixCacheCounters(), coreLeases: CoreLeaseCounters = CoreLeaseCounters(), scheduling: Scheduling? = nil
     ) {
         self.referencedBlocks = referencedBlocks
         self.rows = rows
@@ -146,6 +149,7 @@ public struct WorkerLoad: Sendable, Hashable {
         self.isMemoryShort = isMemoryShort
         self.parking = parking
         self.work = work
+        self.prefixCache = prefixCache
         self.coreLeases = coreLeases
         self.scheduling = scheduling
     }

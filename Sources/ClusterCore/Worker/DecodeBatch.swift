@@ -19,8 +19,12 @@ struct DecodeRow: Sendable {
     var logprobs: Int?
     var constraint: Constraint?
     var promptCount: Int
-    /// Kept only for sampling that looks back.
-    var history: [TokenID]?
+    /// Prompt and answer so far, `input` included.
+    var tokens: [TokenID]
+    /// Sampling depends on more than the logits.
+    let looksBack: Bool
+    let cacheSalt: String
+    var history: [TokenID]? { looksBack ? tokens : nil }
     /// When the KV became whole; `nil` once a token has been decoded from it.
     var wholeAt: Instant?
     /// A boundary has passed it by.
@@ -46,7 +50,9 @@ struct DecodeRow: Sendable {
         logprobs = query.order.logprobs
         constraint = query.order.constraint
         promptCount = query.order.promptCount
-        history = query.order.looksBack ? query.order.tokens + [next.token] : nil
+        tokens = query.order.tokens + [next.token]
+        looksBack = query.order.looksBack
+        cacheSalt = query.order.cacheSalt
     }
 }
 
@@ -251,7 +257,7 @@ extension DecodeRow {
         input = token
         position += 1
         index += 1
-        history?.append(token)
+        tokens.append(token)
     }
 }
 

@@ -6,6 +6,12 @@ struct DecodeQuery: Sendable {
     var blocks: [BlockID]
     /// Blocks set aside in the pool.
     var reserved: Int
+    /// First blocks whose KV was here already: others' too, never to be written.
+    var sharedCount = 0
+    /// Of a prompt that is computed here: a step has taken of it.
+    var hasBegun = false
+    /// Tokens of it whose KV is there.
+    var computed = 0
 
     var rank: Rank { order.rank }
 }

@@ -11,6 +11,9 @@ extension DecodeRole {
         case .preempt(let attempt): preempt(attempt)
         case .resume(let attempt, let budget): resume(attempt, budget: budget, into: &actions)
         case .retarget(let from, let to, let destination): retarget(from, as: to, to: destination, into: &actions)
+        case .releaseGroup(let group):
+            pool.unpin(group)
+            takeDeferredGrants(at: now, into: &actions)
         case .prefill(let order):
             actions.append(.report(.prefillFailed(order.sequence.attempt, .refused("this is a decode worker"))))
         case .registered, .registrationRefused, .registerAgain: break  // The control link's business.
@@ -62,8 +65,8 @@ extension DecodeRole {
         let reserved = max(0, min(grant.budget, useful) - needed)
         let attempt = grant.sequence.attempt
         let rank = grant.sequence.rank
-        guard let blocks = try? pool.allocate(needed, reserving: reserved) else {
-            guard awaitsBlocks || canDisplace(rank) || pool.isFrozen else {
+        guard let claim = claim(needed, reserving: reserved, for: grant.sequence) else {
+            guard canWait(rank) else {
                 refuse(grant, .refused("\(needed) + \(reserved) blocks wanted: \(pool)"), into: &actions)
                 return
             }
@@ -71,7 +74,9 @@ extension DecodeRole {
             holdings[attempt.request] = Holding(attempt: attempt, rank: rank, place: .deferred)
             return
         }
-        let query = DecodeQuery(order: grant.sequence, blocks: blocks, reserved: reserved)
+        let query = DecodeQuery(
+            order: grant.sequence, blocks: claim.blocks, reserved: reserved, sharedCount: claim.sharedCount,
+            computed: claim.tokenCount)
         holdings[attempt.request] = Holding(attempt: attempt, rank: rank, place: computesPrompts ? .prompt : .transfer)
         if computesPrompts {
             prompts.insert(query)
@@ -80,9 +85,12 @@ extension DecodeRole {
         }
     }
 
+    /// There will be room, without anybody being turned away.
+    func canWait(_ rank: Rank) -> Bool { awaitsBlocks || canDisplace(rank) || pool.isFrozen }
+
     /// Blocks come free when what the engine computes now is over, when the store has copied others, or when the batch's
     /// padding goes.
-    private var awaitsBlocks: Bool {
+    var awaitsBlocks: Bool {
         batch.isIterating && batch.hasLeavingRows || prompts.hasLeavingChunks || storingCount > 0 || batch.isPadded
     }
 
@@ -156,7 +164,8 @@ extension DecodeRole {
     }
 
     mutating func removeRow(_ slot: Int) {
-        let row = takeRow(slot)
+        var row = takeRow(slot)
+        keepPrefix(of: &row)
         free(row.blockTable, reserved: row.reserved)
     }
 

@@ -9,7 +9,7 @@ extension DecodeRole {
         batch.checkInvariants()
         scale.checkInvariants()
         ended.checkInvariants()
-        var references = 0, reserved = 0, held = deferred.count
+        var references = pool.pinnedReferences, reserved = 0, held = deferred.count
         for grant in deferred { check(grant.sequence.attempt, is: .deferred) }
         for transfer in transfers.values {
             transfer.checkInvariants()

@@ -101,6 +101,8 @@ extension DecodeRole {
                 if trim(into: &boundary.actions) { continue }
                 if storingCount > 0 { return .heldBack }
                 let victim = lowestHolding(at: &boundary)
+                // Rather a group's blocks than a row that could only come back to the same.
+                if victim.rank == rank, pool.unpin(for: 1) { continue }
                 guard victim.rank != rank || mayGiveWay else { return .heldBack }
                 boundary.victims?.removeLast()
                 giveWay(victim, at: &boundary)
@@ -137,6 +139,7 @@ extension DecodeRole {
         if !tokens.isEmpty { actions.append(.report(.tokens(tokens))) }
         actions += reports
         restingSince = batch.isEmpty ? nil : now
+        reportPrefixes(into: &actions)
         takeDeferredGrants(at: now, into: &actions)
     }
 

@@ -78,8 +78,8 @@ extension DecodeRole {
             case .sending(var migration)? = parked[id]?.state
         else { return }
         switch reply {
-        case .credit(_, _, let limit):
-            migration.transfer.raiseCredit(to: limit, at: now)
+        case .credit(_, _, let limit, let held):
+            migration.transfer.raiseCredit(to: limit, held: held, at: now)
             parked[id]?.state = .sending(migration)
             advanceMigration(id, at: now, into: &actions)
         case .missing(_, _, let ranges):

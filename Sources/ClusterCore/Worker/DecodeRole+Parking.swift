@@ -85,6 +85,7 @@ extension DecodeRole {
             guard mayReadmit(entry.row) else { return }
             let needed = configuration.geometry.blockCount(forTokens: entry.row.position)
             let reserved = max(0, min(budget, pool.availableCount) - needed)
+            if batch.isEmpty, ready.isEmpty, !awaitsBlocks { pool.unpin(for: needed + reserved) }
             guard let blocks = try? pool.allocate(needed, reserving: reserved) else { return }
             parked[id]?.row.blockTable = blocks
             parked[id]?.row.reserved = reserved

@@ -71,7 +71,7 @@ extension DecodeRole {
         guard !scale.isOff, !isFirst(row.rank) else { return true }
         let restoring = parked.values.reduce(0) { $0 + ($1.isRestoring ? 1 : 0) }
         let needed = configuration.geometry.blockCount(forTokens: row.position)
-        let used = pool.blockCount - pool.freeCount + pool.reservedCount + needed
+        let used = pool.referencedCount + pool.reservedCount + needed
         return batch.count + ready.count + restoring < scale.rowLimit
             && used * 100 <= scale.configuration.blocks.high * pool.blockCount
     }

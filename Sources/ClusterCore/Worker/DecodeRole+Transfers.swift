@@ -60,6 +60,10 @@ extension DecodeRole {
                 \(transfer.blockCount) in \(transfer.layerCount) layers
                 """
         }
+        guard range.first >= transfer.query.sharedCount else {
+            // Nobody sends before he was told so; and these are others' as well.
+            return "blocks from \(range.first), but the first \(transfer.query.sharedCount) are there"
+        }
         return nil
     }
 
@@ -128,8 +132,9 @@ extension DecodeRole {
 
     private mutating func announceCredit(_ index: Int, to peer: PeerID, always: Bool, into actions: inout [Action]) {
         guard let limit = transfers.values[index].announcement(always: always) else { return }
-        let attempt = transfers.values[index].query.order.attempt
-        actions.append(.reply(peer, .credit(configuration.clusterEpoch, attempt, limit: limit)))
+        let query = transfers.values[index].query
+        actions.append(
+            .reply(peer, .credit(configuration.clusterEpoch, query.order.attempt, limit: limit, held: query.sharedCount)))
     }
 
     private mutating func keepTime(of index: Int) {
@@ -187,7 +192,11 @@ extension DecodeRole {
         let attempt = transfer.query.order.attempt
         actions.append(.reply(peer, .complete(configuration.clusterEpoch, attempt)))
         actions.append(.report(.kvWhole(attempt)))
-        makeReady(transfer.query, next, at: now, into: &actions)
+        var query = transfer.query
+        let count = query.order.tokens.count
+        keepPrefix(of: &query, upTo: count)
+        reportPrefixes(into: &actions)
+        makeReady(query, next, at: now, into: &actions)
     }
 
     mutating func store(_ blocks: KVBlocks, from peer: PeerID, at now: Instant, into actions: inout [Action]) {
@@ -243,8 +252,10 @@ extension DecodeRole {
             }
             if let limit = transfers.values[index].repeatedAnnouncement(at: now),
                 let peer = transfers.values[index].peer {
-                let attempt = transfers.values[index].query.order.attempt
-                actions.append(.reply(peer, .credit(configuration.clusterEpoch, attempt, limit: limit)))
+                let query = transfers.values[index].query
+                actions.append(
+                    .reply(
+                        peer, .credit(configuration.clusterEpoch, query.order.attempt, limit: limit, held: query.sharedCount)))
             }
             keepTime(of: index)
         }

@@ -75,13 +75,17 @@ public struct DecodeRole: Sendable {
         public var layout: BatchLayout
         /// See ``DecodeRole/lendingEnd(at:areOthersKeen:)``; at least 1, which is never.
         public var lendingStretch: Double
+        /// Blocks stay after their last use, for queries that begin with the same tokens. Not with a dense layout, which
+        /// shares none.
+        public var cachesPrefixes: Bool
 
         public init(
             clusterEpoch: ClusterEpoch, workerEpoch: WorkerEpoch, modelHash: String, geometry: KVGeometry,
             blockCount: Int, maxSequences: Int, maxModelLength: Int, creditWindow: Int = 256,
             parking: ParkingLot.Limits = .none, scaling: BatchScale.Configuration = .init(),
             timings: TransferTimings = TransferTimings(), layout: BatchLayout = .blockTables,
-            lendingStretch: Double = 1
+            lendingStretch: Double = 1,
+            cachesPrefixes: Bool = false
         ) {
             self.clusterEpoch = clusterEpoch
             self.workerEpoch = workerEpoch
@@ -96,6 +100,7 @@ public struct DecodeRole: Sendable {
             self.timings = timings
             self.layout = layout
             self.lendingStretch = lendingStretch
+            self.cachesPrefixes = cachesPrefixes
         }
     }
 
@@ -162,8 +167,10 @@ public struct DecodeRole: Sendable {
             "a sequence of \(configuration.maxModelLength) tokens does not fit \(configuration.blockCount) blocks")
         self.configuration = configuration
         self.computesPrompts = computesPrompts
-        pool = BlockPool(blockCount: configuration.blockCount)
         spacing = IterationSpacing(stretch: configuration.lendingStretch)
+        let isCaching = configuration.cachesPrefixes && configuration.layout == .blockTables
+        pool = BlockPool(
+            blockCount: configuration.blockCount, cachingBlocksOf: isCaching ? configuration.geometry.blockSize : nil)
         lot = ParkingLot(configuration.parking)
         scale = BatchScale(configuration.scaling, maxSequences: configuration.maxSequences)
         batch = DecodeBatch(maxSequences: configuration.maxSequences, blockSize: configuration.geometry.blockSize)
@@ -197,14 +204,15 @@ public struct DecodeRole: Sendable {
 
     public var load: WorkerLoad {
         WorkerLoad(
-            referencedBlocks: pool.referencedCount, rows: batch.count,
+            referencedBlocks: pool.referencedCount - pool.idlePinnedCount, rows: batch.count,
             waiting: deferred.count + transfers.count + prompts.count + ready.count,
             iterationTime: clock.average, rowLimit: scale.isOff ? nil : scale.rowLimit, isMemoryShort: scale.isMemoryShort,
             parking: ParkingLoad(
                 queries: parked.count, memoryBytes: lot.used.memory, fileBytes: lot.used.file, parks: counters.parks,
                 resumes: counters.resumes, migrations: counters.migrations),
             work: WorkCounters(
-                steps: counters.iterations, decodeTokens: counters.rows, batch: counters.batch))
+                steps: counters.iterations, decodeTokens: counters.rows, batch: counters.batch),
+            prefixCache: pool.prefixCacheCounters)
     }
 
     /// Whether the engine runs an iteration.

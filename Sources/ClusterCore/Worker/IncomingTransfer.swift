@@ -40,6 +40,10 @@ struct IncomingTransfer: Sendable {
         blockCount = query.blocks.count
         credit = TransferCredit.Receiver(window: window)
         stored = BitArray(repeating: false, count: layerCount * blockCount)
+        for layer in 0..<layerCount {
+            for block in 0..<query.sharedCount { stored[layer * blockCount + block] = true }
+        }
+        storedCount = layerCount * query.sharedCount
         lastNews = now
         interval = timings.creditInterval
     }
@@ -167,7 +171,9 @@ struct IncomingTransfer: Sendable {
 
     func checkInvariants() {
         credit.checkInvariants()
-        precondition(credit.arrived == storedCount, "\(storedCount) stored, credit for \(credit.arrived)")
+        let held = layerCount * query.sharedCount
+        precondition(
+            credit.arrived + held == storedCount, "\(storedCount) stored, credit for \(credit.arrived), \(held) held")
         precondition(stored.count == layerCount * query.blocks.count, "\(stored.count) layer blocks")
         precondition(stored.count(where: { $0 }) == storedCount, "\(storedCount) layer blocks counted as stored")
         precondition(next == nil || !isWhole, "\(query.order.attempt) is whole and committed but still receiving")

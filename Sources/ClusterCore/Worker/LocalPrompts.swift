@@ -35,35 +35,82 @@ struct LocalPrompts: Sendable {
     struct Plan: Sendable {
         /// In order of rank; every attempt at most once.
         var chunks: [PrefillStep.Chunk] = []
-        /// Those whose first chunk is among them.
-        var started: [AttemptID] = []
+        /// Those whose first chunk is among them, and tokens before it.
+        var started: [(attempt: AttemptID, cachedCount: Int)] = []
+        /// Blocks to be copied before anything is computed, in this order.
+        var copies: [BlockPool.Claim.Copy] = []
     }
 
     /// Takes prompts into a step that has `rows` token rows already, and begins to compute them.
     mutating func begin(_ share: StepPlan.Prompts, beside rows: Int, in pool: inout BlockPool) -> Plan {
         precondition(running.isEmpty, "chunks are being computed: \(running)")
         var plan = Plan()
-        for chunk in chunks(share, beside: rows) {
+        for chunk in chunks(share, beside: rows, in: &pool, copies: &plan.copies) {
             guard let query = queries[chunk.request] else { preconditionFailure("\(chunk) without a query") }
             pool.retain(query.blocks)
             running.append(RunningPrefill.Chunk(chunk, of: query.order, in: query.blocks))
             plan.chunks.append(PrefillStep.Chunk(chunk, of: query.order, in: query.blocks))
-            if chunk.range.lowerBound == 0 { plan.started.append(query.order.attempt) }
+            if !query.hasBegun { plan.started.append((query.order.attempt, chunk.range.lowerBound)) }
+            queries[chunk.request]?.hasBegun = true
         }
         return plan
     }
 
-    private mutating func chunks(_ share: StepPlan.Prompts, beside rows: Int) -> [PrefillQueue.Chunk] {
+    private mutating func chunks(
+        _ share: StepPlan.Prompts, beside rows: Int, in pool: inout BlockPool, copies: inout [BlockPool.Claim.Copy]
+    ) -> [PrefillQueue.Chunk] {
         switch share {
         case .none: return []
-        case .chunks(let stepTokens): return queue.plan(tokenBudget: stepTokens - rows) { _, _ in true }
+        case .chunks(let stepTokens):
+            // Taken out for the call, as admission changes the rest.
+            var queue = PrefillQueue(), beginning: Set<RequestID> = []
+            swap(&queue, &self.queue)
+            let chunks = queue.plan(tokenBudget: stepTokens - rows) { request, _ in
+                admit(request, in: &pool, beside: &beginning, &copies)
+            }
+            swap(&queue, &self.queue)
+            return chunks
         case .whole(let count):
             var room = count
             return queue.plan(tokenBudget: .max) { _, _ in
                 room -= 1
-                return room >= 0
+                return room >= 0 ? .begins(computed: 0) : .noRoom
             }
         }
+    }
+
+    /// Looks once more for what is known of a prompt that is about to begin. Not while one before it computes what both begin
+    /// with: that is computed once.
+    /// - Parameter beginning: those that begin in the same step; for look-ups only.
+    private mutating func admit(
+        _ request: RequestID, in pool: inout BlockPool, beside beginning: inout Set<RequestID>,
+        _ copies: inout [BlockPool.Claim.Copy]
+    ) -> PrefillQueue.Admission {
+        guard pool.cachesPrefixes, let query = queries[request] else { return .begins(computed: 0) }
+        let order = query.order
+        if awaitsAnother(order, beside: beginning, blockSize: pool.blockSize) { return .later }
+        var claim = BlockPool.Claim(blocks: query.blocks, sharedCount: query.sharedCount, tokenCount: query.computed)
+        pool.improve(&claim, for: order.tokens.prefix(max(0, order.reusableCount)), salt: order.cacheSalt)
+        queries[request]?.blocks = claim.blocks
+        queries[request]?.computed = claim.tokenCount
+        pool.countQuery(order.tokens.count, found: claim.tokenCount)
+        if let copy = claim.copy { copies.append(copy) }
+        beginning.insert(request)
+        return .begins(computed: claim.tokenCount)
+    }
+
+    private func awaitsAnother(_ order: SequenceOrder, beside beginning: Set<RequestID>, blockSize: Int) -> Bool {
+        queries.values.contains { other in
+            guard other.hasBegun || beginning.contains(other.order.attempt.request), other.rank < order.rank,
+                other.order.cacheSalt == order.cacheSalt
+            else { return false }
+            return order.commonReusableCount(with: other.order) / blockSize * blockSize > other.computed
+        }
+    }
+
+    /// What is computed of a prompt becomes known.
+    mutating func keepPrefix(of request: RequestID, upTo computed: Int, in pool: inout BlockPool) {
+        queries[request]?.keepPrefix(upTo: computed, in: &pool)
     }
 
     /// The step is over. Returns what it computed: of queries that are still wanted, how far they have come is noted.

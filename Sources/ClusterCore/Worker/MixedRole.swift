@@ -64,7 +64,10 @@ public struct MixedRole: Sendable {
             configuration.maxBatchedTokens >= configuration.decode.maxSequences,
             "\(configuration.maxBatchedTokens) tokens in a step with \(configuration.decode.maxSequences) rows")
         self.configuration = configuration
-        decode = DecodeRole(configuration.decode, computesPrompts: true)
+        var ownConfiguration = configuration.decode
+        // The other policies are there to be compared with, as those who described them did it.
+        if configuration.scheduling != .mixed { ownConfiguration.cachesPrefixes = false }
+        decode = DecodeRole(ownConfiguration, computesPrompts: true)
         policy = StepPolicy(configuration)
     }
 
@@ -95,7 +98,8 @@ public struct MixedRole: Sendable {
             (rows, actions) = (boundary.iteration?.rows ?? [], boundary.actions)
         }
         let prompts = decode.prompts.begin(plan.prompts, beside: rows.count, in: &decode.pool)
-        actions += prompts.started.map { .report(.prefillStarted($0)) }
+        actions += prompts.copies.map { .copyBlock(from: $0.source, to: $0.target) }
+        actions += prompts.started.map { .report(.prefillStarted($0.attempt, cachedCount: $0.cachedCount)) }
         guard !rows.isEmpty || !prompts.chunks.isEmpty else { return (nil, own(actions)) }
         var step = MixedStep(rows: rows, chunks: prompts.chunks)
         let padding = policy.padding(of: step, waiting: view.rows - rows.count)
@@ -129,6 +133,7 @@ public struct MixedRole: Sendable {
             decode.finishIteration(Array(samples.prefix(rowCount)), at: now, into: &actions)
         } else {
             decode.takeDeferredGrants(at: now, into: &actions)
+            decode.reportPrefixes(into: &actions)
         }
         return actions
     }
@@ -193,6 +198,7 @@ extension DecodeRole {
     ) {
         let request = holding.attempt.request
         guard let order = prompts.queries[request]?.order else { preconditionFailure("\(holding) without a prompt") }
+        prompts.keepPrefix(of: request, upTo: outcome.chunk.range.upperBound, in: &pool)
         actions += outcome.scoreReports(of: order).map { .report($0) }
         guard outcome.chunk.endsPrompt else { return }
         let first = outcome.events(of: order)

@@ -30,6 +30,8 @@ struct OutgoingTransfer: Sendable {
     /// Ready and not sent yet, in order of readiness.
     private var pending: Deque<LayerBlockRange> = []
     private var isOpen = false
+    /// First blocks that the receiver has; known before anything is sent.
+    private(set) var held = 0
     /// Nothing more becomes ready, and the token to go with the commit is known.
     private(set) var hasEnded = false
     private var phase = Phase.opening
@@ -46,7 +48,9 @@ struct OutgoingTransfer: Sendable {
         interval = timings.openInterval
     }
 
-    mutating func add(_ range: LayerBlockRange) { pending.append(range) }
+    mutating func add(_ range: LayerBlockRange) {
+        if let range = range.dropping(held) { pending.append(range) }
+    }
 
     mutating func end() { hasEnded = true }
 
@@ -63,8 +67,13 @@ struct OutgoingTransfer: Sendable {
         return LayerBlockRange(layer: range.layer, first: range.first, count: count)
     }
 
-    mutating func raiseCredit(to limit: Int, at now: Instant) {
+    /// - Parameter held: first blocks that the receiver has already; it counts when it is told first.
+    mutating func raiseCredit(to limit: Int, held: Int, at now: Instant) {
         lastNews = now
+        if !isOpen, limit > 0, held > 0 {
+            self.held = min(held, blockCount)
+            pending = Deque(pending.compactMap { $0.dropping(self.held) })
+        }
         isOpen = isOpen || limit > 0
         let before = credit.limit
         credit.raise(to: limit)
@@ -77,6 +86,7 @@ struct OutgoingTransfer: Sendable {
     mutating func resend(_ ranges: [LayerBlockRange], at now: Instant) -> Int {
         guard phase == .committing, ranges.allSatisfy(isWithinTransfer) else { return 0 }
         lastNews = now
+        let ranges = ranges.compactMap { $0.dropping(held) }
         pending.append(contentsOf: ranges)
         return ranges.reduce(0) { $0 + $1.count }
     }
@@ -144,6 +154,13 @@ struct OutgoingTransfer: Sendable {
 }
 
 extension LayerBlockRange {
+    /// What is left without the first `count` blocks of the sequence; `nil` if nothing is.
+    func dropping(_ count: Int) -> LayerBlockRange? {
+        guard first < count else { return self }
+        let rest = self.count - (count - first)
+        return rest > 0 ? LayerBlockRange(layer: layer, first: count, count: rest) : nil
+    }
+
     /// Holds at least one layer block, and none outside `layerCount` × `blockCount`.
     func isWithin(layerCount: Int, blockCount: Int) -> Bool {
         layer >= 0 && layer < layerCount && count > 0 && first >= 0 && first < blockCount && count <= blockCount - first

@@ -2,7 +2,8 @@
 ///
 /// Strict order of ``Rank``: a step takes as much of the first prompt as fits the token budget, the rest of the budget
 /// goes to the next one, and so on. A prompt that waits for room (blocks, a place) holds back those behind it that have
-/// not begun either, or small prompts could starve it for ever.
+/// not begun either, or small prompts could starve it for ever. One that waits for another to compute what both begin with
+/// holds nobody back.
 public struct PrefillQueue: Sendable {
     /// A part of a prompt to compute.
     public struct Chunk: Sendable, Hashable {
@@ -40,20 +41,34 @@ public struct PrefillQueue: Sendable {
         if let index = index(of: rank) { entries.remove(at: index) }
     }
 
-    /// Chunks of the next step, at most `tokenBudget` tokens together. `admit` is asked once before the first chunk of
-    /// a prompt and may take what the prompt needs.
-    public mutating func plan(tokenBudget: Int, admit: (RequestID, _ tokenCount: Int) -> Bool) -> [Chunk] {
+    /// What becomes of a prompt that has not begun.
+    public enum Admission: Sendable, Hashable {
+        /// The KV of the first `computed` tokens is there; at least one is left to compute.
+        case begins(computed: Int)
+        /// Another prompt computes what this one needs.
+        case later
+        case noRoom
+    }
+
+    /// Chunks of the next step, at most `tokenBudget` tokens together. `admit` is asked before the first chunk of
+    /// a prompt, until it lets it begin, and may take what the prompt needs.
+    public mutating func plan(tokenBudget: Int, admit: (RequestID, _ tokenCount: Int) -> Admission) -> [Chunk] {
         var chunks: [Chunk] = []
         var budget = tokenBudget
         var isBlocked = false
         for index in entries.indices {
             guard budget > 0 else { break }
             if !entries[index].isAdmitted {
-                guard !isBlocked, admit(entries[index].rank.request, entries[index].tokenCount) else {
+                guard !isBlocked else { continue }
+                switch admit(entries[index].rank.request, entries[index].tokenCount) {
+                case .noRoom:
                     isBlocked = true
                     continue
+                case .later: continue
+                case .begins(let computed):
+                    entries[index].isAdmitted = true
+                    entries[index].computed = computed
                 }
-                entries[index].isAdmitted = true
             }
             let entry = entries[index]
             let end = entry.computed + min(entry.tokenCount - entry.computed, budget)

@@ -12,6 +12,7 @@ extension PrefillRole {
             if isHeld(attempt) { drop(attempt.request, into: &actions) }
         case .grant(let grant):
             actions.append(.report(.decodeFailed(grant.sequence.attempt, .refused("this is a prefill worker"))))
+        case .releaseGroup(let group): pool.unpin(group)
         case .preempt, .resume: break  // Nothing is decoded here.
         case .registered, .registrationRefused, .registerAgain: break  // The control link's business.
         }
@@ -30,8 +31,9 @@ extension PrefillRole {
             actions.append(.report(.prefillFailed(attempt, .computation(problem))))
             return
         }
-        let sequence = PrefillSequence(
+        var sequence = PrefillSequence(
             order, geometry: configuration.geometry, timings: configuration.timings, at: now)
+        sequence.leased = lease(order.sequence)
         queue.insert(sequence.rank, tokenCount: order.sequence.tokens.count)
         sequences[attempt.request] = sequence
         counters.transfers += 1
@@ -77,7 +79,9 @@ extension PrefillRole {
         sequences[from.request]?.retarget(as: to, to: destination, timings: configuration.timings, at: now)
         // Reports under the old name that are still under way will not count: say it again.
         if let sequence = sequences[from.request] {
-            if sequence.hasBegun { actions.append(.report(.prefillStarted(to))) }
+            if sequence.hasBegun {
+                actions.append(.report(.prefillStarted(to, cachedCount: sequence.cachedCount)))
+            }
             if let report = sequence.first.flatMap(sequence.order.report) { actions.append(.report(report)) }
         }
         advanceTransfer(of: from.request, at: now, into: &actions)
@@ -105,6 +109,7 @@ extension PrefillRole {
         }
         queue.remove(sequence.rank)
         pool.release(sequence.blocks)
+        pool.release(sequence.leased)
         if sequence.hasBegun { placesTaken -= 1 }
         guard let step = running else { return }
         for index in step.chunks.indices where step.chunks[index].attempt.request == request {

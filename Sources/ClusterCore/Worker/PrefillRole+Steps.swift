@@ -13,7 +13,7 @@ extension PrefillRole {
         var queue = PrefillQueue()
         swap(&queue, &self.queue)
         let chunks = queue.plan(tokenBudget: configuration.maxBatchedTokens) { request, tokenCount in
-            admit(request, tokenCount: tokenCount, into: &actions)
+            admit(request, tokenCount: tokenCount, at: now, into: &actions)
         }
         swap(&queue, &self.queue)
         guard !chunks.isEmpty else { return (nil, actions) }
@@ -22,16 +22,20 @@ extension PrefillRole {
     }
 
     /// Takes a place and the blocks of the whole prompt, so that a prompt that has begun never waits for another.
-    private mutating func admit(_ request: RequestID, tokenCount: Int, into actions: inout [Action]) -> Bool {
-        guard placesTaken < configuration.maxSequences else { return false }
-        let count = configuration.geometry.blockCount(forTokens: tokenCount)
-        guard let blocks = try? pool.allocate(count), let attempt = sequences[request]?.order.attempt else {
-            return false
-        }
-        sequences[request]?.blocks = blocks
+    /// Not while a prompt before it computes what both begin with: that is computed once.
+    private mutating func admit(
+        _ request: RequestID, tokenCount: Int, at now: Instant, into actions: inout [Action]
+    ) -> PrefillQueue.Admission {
+        guard placesTaken < configuration.maxSequences, let order = sequences[request]?.order else { return .noRoom }
+        if awaitsAnother(order) { return .later }
+        guard let claim = claim(tokenCount, for: order) else { return .noRoom }
+        sequences[request]?.begin(claim, geometry: configuration.geometry)
         placesTaken += 1
-        actions.append(.report(.prefillStarted(attempt)))
-        return true
+        pool.countQuery(tokenCount, found: claim.tokenCount)
+        if let copy = claim.copy { actions.append(.copyBlock(from: copy.source, to: copy.target)) }
+        actions.append(.report(.prefillStarted(order.attempt, cachedCount: claim.tokenCount)))
+        advanceTransfer(of: request, at: now, into: &actions)
+        return .begins(computed: claim.tokenCount)
     }
 
     private mutating func begin(_ chunk: PrefillQueue.Chunk) -> RunningPrefill.Chunk {
@@ -72,6 +76,7 @@ extension PrefillRole {
             if outcome.chunk.isLive { finish(outcome, at: now, into: &actions) }
             pool.release(outcome.chunk.blocks)
         }
+        if let changes = pool.takePrefixChanges() { actions.append(.report(.prefixesChanged(changes))) }
     }
 
     private mutating func finish(_ outcome: ChunkOutcome, at now: Instant, into actions: inout [Action]) {
@@ -79,6 +84,7 @@ extension PrefillRole {
         guard let sequence = sequences[request] else { preconditionFailure("\(outcome) without a sequence") }
         queue.advance(sequence.rank, to: outcome.chunk.range.upperBound)
         if let failure = outcome.failure { return fail(request, .computation(failure.message), into: &actions) }
+        keepPrefix(of: request, upTo: outcome.chunk.range.upperBound)
         actions += outcome.scoreReports(of: sequence.order).map { .report($0) }
         if outcome.chunk.endsPrompt { finishPrompt(request, outcome.events(of: sequence.order), at: now, into: &actions) }
     }

@@ -68,8 +68,8 @@ extension PrefillRole {
             let index = sequences.index(forKey: request)
         else { return }
         switch reply {
-        case .credit(_, _, let limit):
-            sequences.values[index].transfer.raiseCredit(to: limit, at: now)
+        case .credit(_, _, let limit, let held):
+            sequences.values[index].transfer.raiseCredit(to: limit, held: held, at: now)
             advanceTransfer(of: request, at: now, into: &actions)
         case .missing(_, _, let ranges):
             let count = sequences.values[index].transfer.resend(ranges, at: now)
@@ -114,14 +114,14 @@ extension PrefillRole {
 extension KVReply {
     var epoch: ClusterEpoch {
         switch self {
-        case .credit(let epoch, _, _), .missing(let epoch, _, _), .complete(let epoch, _), .refused(let epoch, _, _):
+        case .credit(let epoch, _, _, _), .missing(let epoch, _, _), .complete(let epoch, _), .refused(let epoch, _, _):
             epoch
         }
     }
 
     var attempt: AttemptID {
         switch self {
-        case .credit(_, let attempt, _), .missing(_, let attempt, _), .complete(_, let attempt),
+        case .credit(_, let attempt, _, _), .missing(_, let attempt, _), .complete(_, let attempt),
             .refused(_, let attempt, _):
             attempt
         }

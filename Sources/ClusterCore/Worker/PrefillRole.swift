@@ -22,6 +22,8 @@ public struct PrefillRole: Sendable {
     }
 
     public enum Action: Sendable, Hashable {
+        /// Copy all layers of a block, before the next step starts.
+        case copyBlock(from: BlockID, to: BlockID)
         case send(KVMessage, to: KVDestination)
         /// `from` are the local blocks, one for each layer block of the message; they stay as they are until
         /// ``Event/sent(_:)``, which is due also for a message that was dropped.
@@ -42,11 +44,13 @@ public struct PrefillRole: Sendable {
         /// Tokens in one sequence.
         public var maxModelLength: Int
         public var timings: TransferTimings
+        /// Blocks stay after their last use, for prompts that begin with the same tokens.
+        public var cachesPrefixes: Bool
 
         public init(
             clusterEpoch: ClusterEpoch, workerEpoch: WorkerEpoch, modelHash: String, geometry: KVGeometry,
             blockCount: Int, maxSequences: Int, maxBatchedTokens: Int = 512, maxModelLength: Int,
-            timings: TransferTimings = TransferTimings()
+            timings: TransferTimings = TransferTimings(), cachesPrefixes: Bool = false
         ) {
             self.clusterEpoch = clusterEpoch
             self.workerEpoch = workerEpoch
@@ -57,6 +61,7 @@ public struct PrefillRole: Sendable {
             self.maxBatchedTokens = maxBatchedTokens
             self.maxModelLength = maxModelLength
             self.timings = timings
+            self.cachesPrefixes = cachesPrefixes
         }
     }
 
@@ -80,7 +85,9 @@ public struct PrefillRole: Sendable {
     public init(_ configuration: Configuration) {
         precondition(configuration.maxSequences > 0 && configuration.maxBatchedTokens > 0, "\(configuration)")
         self.configuration = configuration
-        pool = BlockPool(blockCount: configuration.blockCount)
+        pool = BlockPool(
+            blockCount: configuration.blockCount,
+            cachingBlocksOf: configuration.cachesPrefixes ? configuration.geometry.blockSize : nil)
     }
 
     public mutating func handle(_ event: Event, at now: Instant) -> [Action] {
@@ -102,8 +109,10 @@ public struct PrefillRole: Sendable {
 
     public var load: WorkerLoad {
         WorkerLoad(
-            referencedBlocks: pool.referencedCount, rows: placesTaken, waiting: sequences.count - placesTaken,
-            work: WorkCounters(steps: counters.steps, prefillTokens: counters.tokens))
+            referencedBlocks: pool.referencedCount - pool.idlePinnedCount, rows: placesTaken,
+            waiting: sequences.count - placesTaken,
+            work: WorkCounters(steps: counters.steps, prefillTokens: counters.tokens),
+            prefixCache: pool.prefixCacheCounters)
     }
 
     /// Neither the engine nor the transport uses any block.
@@ -112,13 +121,13 @@ public struct PrefillRole: Sendable {
     public func checkInvariants() {
         pool.checkInvariants()
         queue.checkInvariants()
-        var references = leasedReferences
+        var references = leasedReferences + pool.pinnedReferences
         for chunk in running?.chunks ?? [] { references += chunk.blocks.count }
         var places = 0
         for (request, sequence) in sequences {
             sequence.checkInvariants(geometry: configuration.geometry)
             precondition(sequence.order.attempt.request == request, "\(sequence.order.attempt) held as \(request)")
-            references += sequence.blocks.count
+            references += sequence.blocks.count + sequence.leased.count
             places += sequence.hasBegun ? 1 : 0
         }
         let counted = (0..<UInt32(pool.blockCount)).reduce(0) { $0 + pool.referenceCount(of: BlockID($1)) }

@@ -7,6 +7,12 @@ struct PrefillSequence: Sendable {
     var destination: KVDestination?
     /// Empty until the first chunk is planned, then for the whole prompt.
     var blocks: [BlockID] = []
+    /// Of its prefix, until it gets those: a prompt that waits keeps what it waits for.
+    var leased: [BlockID] = []
+    /// Tokens whose KV was computed here so far, or found.
+    var computed = 0
+    /// Those that were found.
+    var cachedCount = 0
     /// Per layer, how many of the first blocks hold their final KV.
     var readyBlocks: [Int]
     /// The tokens sampled from the prompt: one, or one for each fork; `nil` before.
@@ -33,6 +39,13 @@ struct PrefillSequence: Sendable {
         guard final > first else { return }
         readyBlocks[layer] = final
         transfer.add(LayerBlockRange(layer: layer, first: first, count: final - first))
+    }
+
+    /// It begins with these blocks: what is known of them is ready in every layer.
+    mutating func begin(_ claim: BlockPool.Claim, geometry: KVGeometry) {
+        blocks = claim.blocks
+        (computed, cachedCount) = (claim.tokenCount, claim.tokenCount)
+        for layer in 0..<geometry.layerCount { store(layer: layer, computed: claim.tokenCount, geometry: geometry) }
     }
 
     /// Goes on as another attempt, whose transfer starts from nothing with all that is ready.

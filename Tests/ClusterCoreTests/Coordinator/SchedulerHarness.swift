@@ -17,6 +17,8 @@ struct SchedulerHarness {
 
     init(_ change: (inout Scheduler.Configuration) -> Void = { _ in }) {
         var configuration = Scheduler.Configuration(modelName: "test", maxModelLength: 64)
+        // Most tests are about load and give everybody the same prompt.
+        configuration.placement = .leastLoaded
         change(&configuration)
         scheduler = Scheduler(configuration: configuration, clusterEpoch: ClusterEpoch(7))
     }
@@ -72,13 +74,13 @@ struct SchedulerHarness {
     @discardableResult
     mutating func submit(
         _ key: UInt64, prompt: [TokenID] = [1, 2, 3, 4, 5], maxTokens: Int32 = 4, endTokens: [TokenID] = [],
-        priority: Priority = .normal, client: UInt64 = 1, deadline: Instant? = nil
+        priority: Priority = .normal, group: PrefixGroup? = nil, client: UInt64 = 1, deadline: Instant? = nil
     ) -> [Scheduler.Action] {
         handle(
             .submitted(ClientRequest(
                 key: ClientRequestKey(client: ClientID(client), key: key), prompt: prompt, sampling: .greedy,
                 stop: StopConditions(maxTokens: maxTokens, endTokens: endTokens), priority: priority,
-                deadline: deadline)))
+                group: group, deadline: deadline)))
     }
 
     /// Lets time pass in small steps; those in `alive` answer their pings.

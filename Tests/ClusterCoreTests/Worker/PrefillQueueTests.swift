@@ -17,7 +17,7 @@ import Testing
         queue.insert(rank(2, .low), tokenCount: 9)
         queue.insert(rank(4, .high), tokenCount: 3)
         queue.checkInvariants()
-        let chunks = queue.plan(tokenBudget: 14) { _, _ in true }
+        let chunks = queue.plan(tokenBudget: 14) { _, _ in .begins(computed: 0) }
         #expect(summary(chunks) == ["r4 0..<3 end", "r1 0..<5 end", "r3 0..<4 end", "r2 0..<2"])
     }
 
@@ -26,7 +26,7 @@ import Testing
         queue.insert(rank(1), tokenCount: 10)
         var steps: [[String]] = []
         while !queue.isEmpty {
-            let chunks = queue.plan(tokenBudget: 4) { _, _ in true }
+            let chunks = queue.plan(tokenBudget: 4) { _, _ in .begins(computed: 0) }
             steps.append(summary(chunks))
             for chunk in chunks { queue.advance(rank(1), to: chunk.range.upperBound) }
             queue.checkInvariants()
@@ -37,14 +37,14 @@ import Testing
     @Test func aPromptWithoutRoomHoldsBackOnlyThoseThatHaveNotBegun() {
         var queue = PrefillQueue()
         queue.insert(rank(5), tokenCount: 8)
-        #expect(summary(queue.plan(tokenBudget: 4) { _, _ in true }) == ["r5 0..<4"])
+        #expect(summary(queue.plan(tokenBudget: 4) { _, _ in .begins(computed: 0) }) == ["r5 0..<4"])
         queue.advance(rank(5), to: 4)
         queue.insert(rank(1), tokenCount: 100)
         queue.insert(rank(6), tokenCount: 2)
         var asked: [RequestID] = []
         let chunks = queue.plan(tokenBudget: 50) { request, count in
             asked.append(request)
-            return count < 100
+            return count < 100 ? .begins(computed: 0) : .noRoom
         }
         #expect(summary(chunks) == ["r5 4..<8 end"])
         #expect(asked == [RequestID(1)])
@@ -53,13 +53,25 @@ import Testing
     @Test func admissionIsAskedOnce() {
         var queue = PrefillQueue()
         queue.insert(rank(1), tokenCount: 9)
-        _ = queue.plan(tokenBudget: 4) { _, _ in true }
+        _ = queue.plan(tokenBudget: 4) { _, _ in .begins(computed: 0) }
         queue.advance(rank(1), to: 4)
         let chunks = queue.plan(tokenBudget: 4) { _, _ in
             Issue.record("asked again")
-            return false
+            return .noRoom
         }
         #expect(summary(chunks) == ["r1 4..<8"])
+    }
+
+    @Test func aPromptThatWaitsForAnotherHoldsNobodyBack() {
+        var queue = PrefillQueue()
+        for request in 1...3 { queue.insert(rank(UInt64(request)), tokenCount: 6) }
+        let first = queue.plan(tokenBudget: 9) { request, _ in request == RequestID(2) ? .later : .begins(computed: 0) }
+        #expect(summary(first) == ["r1 0..<6 end", "r3 0..<3"])
+        queue.advance(rank(1), to: 6)
+        queue.advance(rank(3), to: 3)
+        let next = queue.plan(tokenBudget: 9) { _, _ in .begins(computed: 4) }
+        #expect(summary(next) == ["r2 4..<6 end", "r3 3..<6 end"])
+        queue.checkInvariants()
     }
 
     @Test func removalLeavesTheOthers() {
@@ -67,6 +79,6 @@ import Testing
         for request in 1...3 { queue.insert(rank(UInt64(request)), tokenCount: 2) }
         queue.remove(rank(2))
         queue.remove(rank(9))
-        #expect(summary(queue.plan(tokenBudget: 9) { _, _ in true }) == ["r1 0..<2 end", "r3 0..<2 end"])
+        #expect(summary(queue.plan(tokenBudget: 9) { _, _ in .begins(computed: 0) }) == ["r1 0..<2 end", "r3 0..<2 end"])
     }
 }

@@ -47,17 +47,18 @@ final class WorkerPair {
 
     init(
         seed: UInt64 = 1, blockCount: Int = 64, decodeWorkers: Int = 1, maxSequences: Int = 4, creditWindow: Int = 8,
-        maxModelLength: Int = 128, layout: BatchLayout = .blockTables
+        maxModelLength: Int = 128, layout: BatchLayout = .blockTables, cachesPrefixes: Bool = false
     ) {
         random = seed
         self.creditWindow = creditWindow
         prefill = PrefillRole(.init(
             clusterEpoch: Self.epoch, workerEpoch: WorkerEpoch(1), modelHash: "m", geometry: Self.geometry,
-            blockCount: 64, maxSequences: 8, maxBatchedTokens: 16, maxModelLength: 128))
+            blockCount: 64, maxSequences: 8, maxBatchedTokens: 16, maxModelLength: 128,
+            cachesPrefixes: cachesPrefixes))
         let role = DecodeRole(.init(
             clusterEpoch: Self.epoch, workerEpoch: WorkerEpoch(2), modelHash: "m", geometry: Self.geometry,
             blockCount: blockCount, maxSequences: maxSequences, maxModelLength: maxModelLength,
-            creditWindow: creditWindow, layout: layout))
+            creditWindow: creditWindow, layout: layout, cachesPrefixes: cachesPrefixes))
         decode = Array(repeating: role, count: decodeWorkers)
         isAlive = Array(repeating: true, count: decodeWorkers)
         prefillKV = FakeKV(geometry: Self.geometry, blockCount: 64)
@@ -150,7 +151,9 @@ final class WorkerPair {
             && decode.indices.allSatisfy { !isAlive[$0] || decode[$0].load == atRest($0) }
     }
 
-    private func atRest(_ worker: Int) -> WorkerLoad { WorkerLoad(iterationTime: decode[worker].load.iterationTime, work: decode[worker].load.work) }
+    private func atRest(_ worker: Int) -> WorkerLoad { WorkerLoad(
+            iterationTime: decode[worker].load.iterationTime, work: decode[worker].load.work,
+            prefixCache: decode[worker].load.prefixCache) }
 
     // The engines: a layer or an iteration a turn.
 
@@ -203,6 +206,10 @@ final class WorkerPair {
         for action in actions {
             switch action {
             case .report(let report): reports.append(report)
+            case .copyBlock(let from, let to):
+                for layer in 0..<Self.geometry.layerCount {
+                    prefillKV.store(prefillKV.payload(layer, from), layer, to)
+                }
             case .send(let message, let to): network.append((index(to), .control(message)))
             case .sendBlocks(let blocks, let from, let lease, let to):
                 sent[blocks.attempt, default: 0] += blocks.range.count
@@ -216,7 +223,7 @@ final class WorkerPair {
             switch action {
             case .report(let report): reports.append(report)
             case .reply(_, let reply):
-                if case .credit(_, let attempt, let limit) = reply {
+                if case .credit(_, let attempt, let limit, _) = reply {
                     #expect(limit <= sent[attempt, default: 0] + creditWindow)
                 }
                 network.append((worker, .reply(reply)))

@@ -1,0 +1,4 @@
+import ArgumentParser
+import ClusterCore
+
+extension PlacementPolicy: ExpressibleByArgument {}

@@ -1,0 +1,7 @@
+import ArgumentParser
+
+/// What `--prefix-cache` may be.
+public enum PrefixCaching: String, Sendable, ExpressibleByArgument, CaseIterable {
+    case on
+    case off
+}
