@@ -8,6 +8,7 @@ import Jobs
 import Logging
 import NIOCore
 import NIOPosix
+import RequestAdmission
 import Testing
 
 @testable import Gateway
