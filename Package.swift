@@ -76,8 +76,8 @@ let targets: [Target] = [
     library(
         "Gateway",
         [
-            "RequestAdmission", "ClusterCore", "ChatTemplate", "Tokenizer", "JSONReader", "Generation", crypto, httpTypes, hummingbird, hummingbirdCore, lifecycle,
-            logging,
+            "RequestAdmission", "ClusterCore", "ChatTemplate", "Tokenizer", "JSONReader", "Generation", collections, crypto, httpTypes, hummingbird, hummingbirdCore,
+            lifecycle, logging,
         ] + nio),
     library("ProgramSupport", ["Transport", "Inference", argumentParser, logging, yams, lifecycle, signals]),
     library(

@@ -19,6 +19,7 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private let connections: Connections
     private let bodyTimeout: TimeAmount
     private let stallTimeout: TimeAmount
+    private let headTimeout: TimeAmount
     private var watch: ConnectionWatch?
     /// Requests whose answer has not ended.
     private var openRequests = 0
@@ -30,14 +31,25 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private var isClosing = false
     private var bodyDeadline: Scheduled<Void>?
     private var stallDeadline: Scheduled<Void>?
+    private var headDeadline: Scheduled<Void>?
 
-    init(connections: Connections, bodyTimeout: TimeAmount, stallTimeout: TimeAmount) {
+    init(connections: Connections, headTimeout: TimeAmount, bodyTimeout: TimeAmount, stallTimeout: TimeAmount) {
         self.connections = connections
+        self.headTimeout = headTimeout
         self.bodyTimeout = bodyTimeout
         self.stallTimeout = stallTimeout
     }
 
-    func handlerAdded(context: ChannelHandlerContext) { watch = connections.open(context.channel) }
+    func handlerAdded(context: ChannelHandlerContext) {
+        watch = connections.open(context.channel)
+        awaitHead(context)
+    }
+
+    /// The server's own timer for connections without a request begins anew with every byte, so that drops of a head would keep one open
+    /// for ever.
+    private func awaitHead(_ context: ChannelHandlerContext) {
+        headDeadline = context.eventLoop.assumeIsolated().scheduleTask(in: headTimeout) { [self] in close(context) }
+    }
 
     func handlerRemoved(context: ChannelHandlerContext) { end(context) }
 
@@ -47,6 +59,7 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     private func end(_ context: ChannelHandlerContext) {
+        headDeadline?.cancel()
         bodyDeadline?.cancel()
         stallDeadline?.cancel()
         connections.close(context.channel)
@@ -67,6 +80,7 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
         switch unwrapInboundIn(data) {
         case .head(let head):
             openRequests += 1
+            headDeadline?.cancel()
             if head.headerFields[.expect]?.lowercased() == "100-continue" {
                 context.writeAndFlush(wrapOutboundOut(.head(HTTPResponse(status: .continue))), promise: nil)
             }
@@ -144,12 +158,17 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
             if head.status.kind != .informational { isAnswering = true }
             closesAfterAnswer = head.headerFields[.connection]?.lowercased() == "close"
             context.write(data, promise: promise)
-        case .body: context.write(data, promise: promise)
+        case .body:
+            guard let arrival = watch?.takeArrival() else { return context.write(data, promise: promise) }
+            // Kept when the bytes are in the socket.
+            let written = promise ?? context.eventLoop.makePromise(of: Void.self)
+            written.futureResult.whenSuccess { [connections] in connections.deliveries.note(since: arrival) }
+            context.write(data, promise: written)
         case .end:
             isAnswering = false
             openRequests -= 1
             context.write(data, promise: promise)
-            if closesAfterAnswer { linger(context) }
+            if closesAfterAnswer { linger(context) } else if openRequests == 0, !isClosing { awaitHead(context) }
         }
     }
 }

@@ -46,11 +46,11 @@ public final class Gateway: Sendable {
         logger: Logger, onListening: @escaping @Sendable (Int) -> Void
     ) -> Application<GatewayResponder> {
         let connections = Connections()
-        let desk = ServingDesk(backend: backend, chat: chat, version: version)
+        let desk = ServingDesk(backend: backend, chat: chat, version: version, deliveries: connections.deliveries)
         let channel = HTTP1Channel.Configuration(
             additionalChannelHandlers: [
                 ConnectionHandler(
-                    connections: connections, bodyTimeout: .init(configuration.bodyTimeout),
+                    connections: connections, headTimeout: .init(configuration.idleTimeout), bodyTimeout: .init(configuration.bodyTimeout),
                     stallTimeout: .init(configuration.stallTimeout))
             ],
             idleTimeout: .init(configuration.idleTimeout),

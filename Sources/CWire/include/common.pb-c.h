@@ -21,6 +21,7 @@ typedef struct Baton__Numerics Baton__Numerics;
 typedef struct Baton__Geometry Baton__Geometry;
 typedef struct Baton__Load Baton__Load;
 typedef struct Baton__Parking Baton__Parking;
+typedef struct Baton__Transfers Baton__Transfers;
 typedef struct Baton__CoreLeases Baton__CoreLeases;
 typedef struct Baton__IdleCounters Baton__IdleCounters;
 typedef struct Baton__BatchCounters Baton__BatchCounters;
@@ -106,6 +107,7 @@ struct  Baton__Load
    */
   uint64_t iteration_microseconds;
   Baton__CoreLeases *core_leases;
+  Baton__Transfers *transfers;
   /*
    * 0: only that of the registration.
    */
@@ -114,7 +116,7 @@ struct  Baton__Load
 };
 #define BATON__LOAD__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&baton__load__descriptor) \
-    , 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL, 0, NULL, 0, 0 }
+    , 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL, 0, NULL, NULL, 0, 0 }
 
 
 struct  Baton__Parking
@@ -130,6 +132,25 @@ struct  Baton__Parking
 #define BATON__PARKING__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&baton__parking__descriptor) \
     , 0, 0, 0, 0, 0, 0 }
+
+
+/*
+ * KV that came from other workers.
+ */
+struct  Baton__Transfers
+{
+  ProtobufCMessage base;
+  uint64_t bytes;
+  uint64_t microseconds;
+  /*
+   * By duration; those left out are 0.
+   */
+  size_t n_buckets;
+  uint64_t *buckets;
+};
+#define BATON__TRANSFERS__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&baton__transfers__descriptor) \
+    , 0, 0, 0,NULL }
 
 
 struct  Baton__CoreLeases
@@ -316,6 +337,25 @@ Baton__Parking *
 void   baton__parking__free_unpacked
                      (Baton__Parking *message,
                       ProtobufCAllocator *allocator);
+/* Baton__Transfers methods */
+void   baton__transfers__init
+                     (Baton__Transfers         *message);
+size_t baton__transfers__get_packed_size
+                     (const Baton__Transfers   *message);
+size_t baton__transfers__pack
+                     (const Baton__Transfers   *message,
+                      uint8_t             *out);
+size_t baton__transfers__pack_to_buffer
+                     (const Baton__Transfers   *message,
+                      ProtobufCBuffer     *buffer);
+Baton__Transfers *
+       baton__transfers__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   baton__transfers__free_unpacked
+                     (Baton__Transfers *message,
+                      ProtobufCAllocator *allocator);
 /* Baton__CoreLeases methods */
 void   baton__core_leases__init
                      (Baton__CoreLeases         *message);
@@ -412,6 +452,9 @@ typedef void (*Baton__Load_Closure)
 typedef void (*Baton__Parking_Closure)
                  (const Baton__Parking *message,
                   void *closure_data);
+typedef void (*Baton__Transfers_Closure)
+                 (const Baton__Transfers *message,
+                  void *closure_data);
 typedef void (*Baton__CoreLeases_Closure)
                  (const Baton__CoreLeases *message,
                   void *closure_data);
@@ -436,6 +479,7 @@ extern const ProtobufCMessageDescriptor baton__numerics__descriptor;
 extern const ProtobufCMessageDescriptor baton__geometry__descriptor;
 extern const ProtobufCMessageDescriptor baton__load__descriptor;
 extern const ProtobufCMessageDescriptor baton__parking__descriptor;
+extern const ProtobufCMessageDescriptor baton__transfers__descriptor;
 extern const ProtobufCMessageDescriptor baton__core_leases__descriptor;
 extern const ProtobufCMessageDescriptor baton__idle_counters__descriptor;
 extern const ProtobufCMessageDescriptor baton__batch_counters__descriptor;
