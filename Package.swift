@@ -99,6 +99,9 @@ let targets: [Target] = [
             "ProgramSupport", "Gateway", "ChatTemplate", "RequestAdmission", "ClusterCore", "Transport", "ClusterTracing", "Wire", "Tokenizer", "Inference", "Generation",
             argumentParser, logging, lifecycle,
         ]),
+    .executableTarget(
+        name: "ClientExample", dependencies: ["BatonClient", "ClusterCore", "Generation"], path: "deploy/examples/client/Sources/Client",
+        swiftSettings: swiftSettings),
     program("Simulate", ["ClusterSimulation", argumentParser]),
     program("PrefillWorker", ["WorkerProgram", "ProgramSupport", "ClusterCore", argumentParser]),
     program("DecodeWorker", ["WorkerProgram", "ProgramSupport", "ClusterCore", argumentParser]),
@@ -116,7 +119,7 @@ let targets: [Target] = [
         [
             "LocalCluster", "BatonClient", "Inference", "Kernels", "ClusterCore", "LentCores", "Wire", "Generation", "CZeroMQ", subprocess,
             systemPackage,
-            "Coordinator", "PrefillWorker", "DecodeWorker", "MixedWorker", "Baton",
+            "Coordinator", "PrefillWorker", "DecodeWorker", "MixedWorker", "Baton", "ClientExample",
         ]),
     tests(
         "Gateway",
@@ -156,7 +159,7 @@ let package = Package(
         .executable(name: "mixed-worker", targets: ["MixedWorker"]),
         .executable(name: "baton", targets: ["Baton"]),
         .executable(name: "simulate", targets: ["Simulate"]),
-        .library(name: "BatonClient", targets: ["BatonClient"]),
+        .library(name: "BatonClient", targets: ["BatonClient", "ClusterCore", "Generation"]),
         .library(name: "FuzzTargets", targets: ["FuzzTargets"]),
     ],
     dependencies: [
