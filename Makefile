@@ -98,6 +98,14 @@ bench-baton-short: build $(BENCH_MODEL) ## the same in five minutes, with fewer 
 	$(BIN)/baton bench baton --short --model $(BENCH_MODEL) --results .bench-results/baton-short \
 	    --report .bench-results/baton-short.md $(ARGS)
 
+.PHONY: bench-cancel
+bench-cancel: build ## clients that go away in every phase, a thousand in all: how soon nothing is held any more: ARGS='--rounds 4' is short
+	$(BIN)/baton bench cancel --model Models/baton-tiny $(ARGS)
+
+.PHONY: bench-gateway
+bench-gateway: build ## what HTTP costs: 64 streams for two minutes, 10,000 idle connections: ARGS='--seconds 10 --pairs 2' is short
+	$(BIN)/baton bench gateway --model Models/baton-tiny $(ARGS)
+
 .PHONY: bench-peers
 bench-peers: build ## our engine beside llama.cpp and OpenVINO GenAI on the same weights: ARGS='--threads 1,2 --json peers.json'
 	Benchmarks/peers/setup.sh

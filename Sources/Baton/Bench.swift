@@ -10,6 +10,7 @@ struct Bench: ParsableCommand {
         commandName: "bench", abstract: "Measure speed.",
         subcommands: [
             BenchEngine.self, BenchCores.self, BenchInsert.self, BenchBaton.self, BenchScaling.self, BenchGrammar.self, BenchServe.self,
+            BenchCancel.self, BenchGateway.self,
         ])
 }
 
