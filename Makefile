@@ -120,6 +120,14 @@ bench-batchllm-short: build $(BENCH_MODEL) ## the same in five minutes, with few
 bench-planning: build ## what planning a job gives, in virtual time, and how long a million prompts take to plan
 	$(BIN)/baton bench planning --time-prompts 1000000 $(ARGS)
 
+.PHONY: bench-cancel
+bench-cancel: build ## clients that go away in every phase, a thousand in all: how soon nothing is held any more: ARGS='--rounds 4' is short
+	$(BIN)/baton bench cancel --model Models/baton-tiny $(ARGS)
+
+.PHONY: bench-gateway
+bench-gateway: build ## what HTTP costs: 64 streams for two minutes, 10,000 idle connections: ARGS='--seconds 10 --pairs 2' is short
+	$(BIN)/baton bench gateway --model Models/baton-tiny $(ARGS)
+
 .PHONY: bench-peers
 bench-peers: build ## our engine beside llama.cpp and OpenVINO GenAI on the same weights: ARGS='--threads 1,2 --json peers.json'
 	Benchmarks/peers/setup.sh

@@ -78,7 +78,7 @@ let targets: [Target] = [
     library(
         "Gateway",
         [
-            "RequestAdmission", "Jobs", "ClusterCore", "ChatTemplate", "Tokenizer", "JSONReader", "Generation", crypto, httpTypes, hummingbird, hummingbirdCore,
+            "RequestAdmission", "Jobs", "ClusterCore", "ChatTemplate", "Tokenizer", "JSONReader", "Generation", collections, crypto, httpTypes, hummingbird, hummingbirdCore,
             lifecycle, logging,
         ] + nio),
     library("ProgramSupport", ["Transport", "Inference", argumentParser, logging, yams, lifecycle, signals]),
@@ -101,6 +101,9 @@ let targets: [Target] = [
             "ProgramSupport", "Gateway", "Jobs", "ChatTemplate", "RequestAdmission", "ClusterCore", "Transport", "ClusterTracing", "Wire", "Tokenizer", "Inference", "Generation",
             argumentParser, logging, lifecycle,
         ]),
+    .executableTarget(
+        name: "ClientExample", dependencies: ["BatonClient", "ClusterCore", "Generation"], path: "deploy/examples/client/Sources/Client",
+        swiftSettings: swiftSettings),
     program("Simulate", ["ClusterSimulation", argumentParser]),
     program("PrefillWorker", ["WorkerProgram", "ProgramSupport", "ClusterCore", argumentParser]),
     program("DecodeWorker", ["WorkerProgram", "ProgramSupport", "ClusterCore", argumentParser]),
@@ -120,7 +123,7 @@ let targets: [Target] = [
         [
             "LocalCluster", "Jobs", "BatonClient", "Inference", "Kernels", "ClusterCore", "LentCores", "Wire", "Generation", "CZeroMQ", subprocess,
             systemPackage,
-            "Coordinator", "PrefillWorker", "DecodeWorker", "MixedWorker", "Baton",
+            "Coordinator", "PrefillWorker", "DecodeWorker", "MixedWorker", "Baton", "ClientExample",
         ]),
     tests(
         "Gateway",
@@ -161,7 +164,7 @@ let package = Package(
         .executable(name: "mixed-worker", targets: ["MixedWorker"]),
         .executable(name: "baton", targets: ["Baton"]),
         .executable(name: "simulate", targets: ["Simulate"]),
-        .library(name: "BatonClient", targets: ["BatonClient"]),
+        .library(name: "BatonClient", targets: ["BatonClient", "ClusterCore", "Generation"]),
         .library(name: "FuzzTargets", targets: ["FuzzTargets"]),
     ],
     dependencies: [

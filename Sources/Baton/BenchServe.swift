@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Generation
 import Inference
 import ProgramSupport
 import RequestAdmission
@@ -10,13 +11,19 @@ import Tokenizer
 struct BenchServe: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "serve",
-        abstract: "Send load to an OpenAI-compatible server and report throughput and latencies.",
+        abstract: "Send load to a server and report throughput and latencies.",
         discussion: """
             Requests are sent when they are due, whether or not those before have been answered. Flags and summary are those of \
             vLLM's benchmark. Prompts are token ids, or text with --tokenizer, which every server understands.
             """)
 
-    @Option(help: "Where the server is.")
+    @Option(help: "How the server is asked: openai (HTTP, any compatible server) or baton-rpc (a coordinator's RPC endpoint).")
+    var backend = Backend.openai
+
+    @Option(help: "Endpoint of the coordinator, with --backend baton-rpc.")
+    var rpc = "tcp://127.0.0.1:5550"
+
+    @Option(help: "Where the server is, with --backend openai.")
     var baseUrl = "http://127.0.0.1:8000"
 
     @Option(help: "Model to ask for (default: the first that the server has).")
@@ -117,7 +124,15 @@ struct BenchServe: AsyncParsableCommand {
     @Option(help: "YAML file with the same names as these options.")
     var config: String?
 
+    enum Backend: String, CaseIterable, ExpressibleByArgument {
+        case openai
+        case batonRPC = "baton-rpc"
+    }
+
     func validate() throws {
+        guard backend == .openai || (model == nil && apiKey == nil && route == .completions) else {
+            throw ValidationError("--model, --api-key and --route chat do not go with --backend baton-rpc")
+        }
         guard (1...10_000_000).contains(numPrompts) else { throw ValidationError("--num-prompts must be 1 to 10000000") }
         guard rate.map({ $0 > 0 && $0 <= 1e6 }) ?? (requestRate == "inf") else {
             throw ValidationError("--request-rate must be above 0, or inf, not \(requestRate)")
@@ -190,15 +205,7 @@ struct BenchServe: AsyncParsableCommand {
         let benchmark = ServeBenchmark(
             dataset: dataset, count: numPrompts, arrivals: arrivals, replaysTimes: datasetName == "trace" && rate == nil,
             maxConcurrency: maxConcurrency, seed: seed, vocabulary: text?.idBound ?? vocabulary)
-        let name: String
-        if let model { name = model } else { name = try await OpenAIClient.firstModel(at: baseUrl, apiKey: apiKey) }
-        let client = OpenAIClient(
-            url: baseUrl, model: name, route: route, apiKey: apiKey, ignoresEnd: ignoreEos, temperature: temperature,
-            connections: maxConcurrency ?? numPrompts)
-        let line = ServeProgressLine(count: numPrompts)
-        let outcome = await benchmark.run(on: client, decode: text.map { tokenizer in { tokenizer.decode($0) } }) { line.show($0) }
-        line.clear()
-        try await client.shutDown()
+        let (name, outcome) = try await measure(benchmark, decode: text.map { tokenizer in { tokenizer.decode($0) } })
         let summary = ServeSummary(
             model: name, measurements: outcome.measurements, duration: outcome.duration, maxConcurrent: outcome.maxConcurrent,
             percentiles: percentiles, goal: try goal())
@@ -207,8 +214,32 @@ struct BenchServe: AsyncParsableCommand {
         guard summary.completed > 0 else { throw ExitCode(1) }
     }
 
+    private func measure(
+        _ benchmark: ServeBenchmark, decode: (([TokenID]) -> String)?
+    ) async throws -> (model: String, ServeBenchmark.Outcome) {
+        let line = ServeProgressLine(count: numPrompts)
+        defer { line.clear() }
+        switch backend {
+        case .openai:
+            let name: String
+            if let model { name = model } else { name = try await OpenAIClient.firstModel(at: baseUrl, apiKey: apiKey) }
+            let client = OpenAIClient(
+                url: baseUrl, model: name, route: route, apiKey: apiKey, ignoresEnd: ignoreEos, temperature: temperature,
+                connections: maxConcurrency ?? numPrompts)
+            let outcome = await benchmark.run(on: client, decode: decode) { line.show($0) }
+            try await client.shutDown()
+            return (name, outcome)
+        case .batonRPC:
+            let client = try await BatonRPCClient(endpoint: rpc, ignoresEnd: ignoreEos, temperature: temperature)
+            let outcome = await benchmark.run(on: client, decode: decode) { line.show($0) }
+            await client.close()
+            return (await client.model, outcome)
+        }
+    }
+
     private struct SavedResult: Encodable {
         var date: Date
+        var backend: String
         var baseURL: String
         var dataset: String
         var requestRate: String
@@ -222,7 +253,7 @@ struct BenchServe: AsyncParsableCommand {
 
     private func save(_ summary: ServeSummary, _ outcome: ServeBenchmark.Outcome) throws {
         let result = SavedResult(
-            date: Date(), baseURL: baseUrl, dataset: datasetName, requestRate: requestRate, burstiness: burstiness,
+            date: Date(), backend: backend.rawValue, baseURL: backend == .openai ? baseUrl : rpc, dataset: datasetName, requestRate: requestRate, burstiness: burstiness,
             maxConcurrency: maxConcurrency, numPrompts: numPrompts, seed: seed, summary: summary,
             requests: saveDetailed ? outcome.measurements : nil)
         let encoder = JSONEncoder()

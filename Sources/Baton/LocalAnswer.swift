@@ -121,10 +121,7 @@ private final class Session {
         since began: ContinuousClock.Instant,
         _ report: (AnswerEvent) throws -> Void
     ) throws {
-        var text = AnswerText(
-            tokenizer: admission.tokenizer, stopStrings: submission.stopStrings,
-            endTokens: admission.endTokens + submission.stopTokens, minTokens: submission.minTokens,
-            includesStopString: submission.includesStopString)
+        var text = admission.answerText(of: submission)
         var first = ContinuousClock.now, count = 0, reason = FinishReason.length
         if admitted.stop.maxTokens > 0 {
             let answer = try generation.generate(

@@ -322,6 +322,51 @@ void   baton__prefix_cache__free_unpacked
   assert(message->base.descriptor == &baton__prefix_cache__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   baton__transfers__init
+                     (Baton__Transfers         *message)
+{
+  static const Baton__Transfers init_value = BATON__TRANSFERS__INIT;
+  *message = init_value;
+}
+size_t baton__transfers__get_packed_size
+                     (const Baton__Transfers *message)
+{
+  assert(message->base.descriptor == &baton__transfers__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t baton__transfers__pack
+                     (const Baton__Transfers *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &baton__transfers__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t baton__transfers__pack_to_buffer
+                     (const Baton__Transfers *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &baton__transfers__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Baton__Transfers *
+       baton__transfers__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Baton__Transfers *)
+     protobuf_c_message_unpack (&baton__transfers__descriptor,
+                                allocator, len, data);
+}
+void   baton__transfers__free_unpacked
+                     (Baton__Transfers *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &baton__transfers__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   baton__core_leases__init
                      (Baton__CoreLeases         *message)
 {
@@ -810,7 +855,7 @@ const ProtobufCMessageDescriptor baton__geometry__descriptor =
   (ProtobufCMessageInit) baton__geometry__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor baton__load__field_descriptors[16] =
+static const ProtobufCFieldDescriptor baton__load__field_descriptors[17] =
 {
   {
     "referenced_blocks",
@@ -981,6 +1026,18 @@ static const ProtobufCFieldDescriptor baton__load__field_descriptors[16] =
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "transfers",
+    24,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Load, transfers),
+    &baton__transfers__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "row_limit",
     30,
     PROTOBUF_C_LABEL_NONE,
@@ -1011,24 +1068,25 @@ static const unsigned baton__load__field_indices_by_name[] = {
   6,   /* field[6] = decode_tokens */
   8,   /* field[8] = idle */
   11,   /* field[11] = iteration_microseconds */
-  15,   /* field[15] = memory_short */
+  16,   /* field[16] = memory_short */
   10,   /* field[10] = parking */
   5,   /* field[5] = prefill_tokens */
   13,   /* field[13] = prefix_cache */
   0,   /* field[0] = referenced_blocks */
-  14,   /* field[14] = row_limit */
+  15,   /* field[15] = row_limit */
   1,   /* field[1] = rows */
   7,   /* field[7] = scheduling */
   4,   /* field[4] = shared_steps */
   3,   /* field[3] = steps */
+  14,   /* field[14] = transfers */
   2,   /* field[2] = waiting */
 };
 static const ProtobufCIntRange baton__load__number_ranges[3 + 1] =
 {
   { 1, 0 },
   { 20, 10 },
-  { 30, 14 },
-  { 0, 16 }
+  { 30, 15 },
+  { 0, 17 }
 };
 const ProtobufCMessageDescriptor baton__load__descriptor =
 {
@@ -1038,7 +1096,7 @@ const ProtobufCMessageDescriptor baton__load__descriptor =
   "Baton__Load",
   "baton",
   sizeof(Baton__Load),
-  16,
+  17,
   baton__load__field_descriptors,
   baton__load__field_indices_by_name,
   3,  baton__load__number_ranges,
@@ -1275,6 +1333,70 @@ const ProtobufCMessageDescriptor baton__prefix_cache__descriptor =
   baton__prefix_cache__field_indices_by_name,
   1,  baton__prefix_cache__number_ranges,
   (ProtobufCMessageInit) baton__prefix_cache__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor baton__transfers__field_descriptors[3] =
+{
+  {
+    "bytes",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Transfers, bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "microseconds",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Transfers, microseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "buckets",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Baton__Transfers, n_buckets),
+    offsetof(Baton__Transfers, buckets),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned baton__transfers__field_indices_by_name[] = {
+  2,   /* field[2] = buckets */
+  0,   /* field[0] = bytes */
+  1,   /* field[1] = microseconds */
+};
+static const ProtobufCIntRange baton__transfers__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor baton__transfers__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "baton.Transfers",
+  "Transfers",
+  "Baton__Transfers",
+  "baton",
+  sizeof(Baton__Transfers),
+  3,
+  baton__transfers__field_descriptors,
+  baton__transfers__field_indices_by_name,
+  1,  baton__transfers__number_ranges,
+  (ProtobufCMessageInit) baton__transfers__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor baton__core_leases__field_descriptors[5] =

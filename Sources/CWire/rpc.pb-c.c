@@ -1377,7 +1377,7 @@ const ProtobufCMessageDescriptor baton__client_hello__descriptor =
   (ProtobufCMessageInit) baton__client_hello__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor baton__submit__field_descriptors[25] =
+static const ProtobufCFieldDescriptor baton__submit__field_descriptors[26] =
 {
   {
     "key",
@@ -1679,6 +1679,18 @@ static const ProtobufCFieldDescriptor baton__submit__field_descriptors[25] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "kept_tokens",
+    26,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Baton__Submit, n_kept_tokens),
+    offsetof(Baton__Submit, kept_tokens),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned baton__submit__field_indices_by_name[] = {
   20,   /* field[20] = cache_salt */
@@ -1695,6 +1707,7 @@ static const unsigned baton__submit__field_indices_by_name[] = {
   8,   /* field[8] = has_timeout */
   6,   /* field[6] = ignore_end_tokens */
   12,   /* field[12] = includes_stop_string */
+  25,   /* field[25] = kept_tokens */
   0,   /* field[0] = key */
   16,   /* field[16] = logprobs */
   4,   /* field[4] = max_tokens */
@@ -1710,7 +1723,7 @@ static const unsigned baton__submit__field_indices_by_name[] = {
 static const ProtobufCIntRange baton__submit__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 25 }
+  { 0, 26 }
 };
 const ProtobufCMessageDescriptor baton__submit__descriptor =
 {
@@ -1720,7 +1733,7 @@ const ProtobufCMessageDescriptor baton__submit__descriptor =
   "Baton__Submit",
   "baton",
   sizeof(Baton__Submit),
-  25,
+  26,
   baton__submit__field_descriptors,
   baton__submit__field_indices_by_name,
   1,  baton__submit__number_ranges,
@@ -2719,7 +2732,7 @@ const ProtobufCMessageDescriptor baton__status__descriptor =
   (ProtobufCMessageInit) baton__status__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor baton__worker_status__field_descriptors[7] =
+static const ProtobufCFieldDescriptor baton__worker_status__field_descriptors[8] =
 {
   {
     "worker",
@@ -2805,12 +2818,25 @@ static const ProtobufCFieldDescriptor baton__worker_status__field_descriptors[7]
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "reports",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__WorkerStatus, reports),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned baton__worker_status__field_indices_by_name[] = {
   4,   /* field[4] = block_count */
   3,   /* field[3] = endpoint */
   6,   /* field[6] = load */
   5,   /* field[5] = max_sequences */
+  7,   /* field[7] = reports */
   1,   /* field[1] = role */
   2,   /* field[2] = state */
   0,   /* field[0] = worker */
@@ -2818,7 +2844,7 @@ static const unsigned baton__worker_status__field_indices_by_name[] = {
 static const ProtobufCIntRange baton__worker_status__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 7 }
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor baton__worker_status__descriptor =
 {
@@ -2828,7 +2854,7 @@ const ProtobufCMessageDescriptor baton__worker_status__descriptor =
   "Baton__WorkerStatus",
   "baton",
   sizeof(Baton__WorkerStatus),
-  7,
+  8,
   baton__worker_status__field_descriptors,
   baton__worker_status__field_indices_by_name,
   1,  baton__worker_status__number_ranges,

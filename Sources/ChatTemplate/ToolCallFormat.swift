@@ -24,13 +24,22 @@ public enum ToolCallFormat: String, Sendable, Hashable, CaseIterable {
         }
     }
 
-    /// What begins a call, wherever in the answer it stands. The tokens of these texts have to be kept when an answer is decoded,
-    /// even where the tokenizer counts them as special. A call of ``llama3`` can do without.
+    /// What begins a call, wherever in the answer it stands. A call of ``llama3`` can do without.
     public var marker: String {
         switch self {
         case .llama3: "<|python_tag|>"
         case .hermes: "<tool_call>"
         case .mistral, .mistralNamed: "[TOOL_CALLS]"
+        }
+    }
+
+    /// Texts around the parts of a call, ``marker`` among them. Their tokens have to be kept when an answer is decoded, even where the
+    /// tokenizer counts them as special.
+    public var markers: [String] {
+        switch self {
+        case .llama3: [marker]
+        case .hermes: [marker, "</tool_call>"]
+        case .mistral, .mistralNamed: [marker, "[CALL_ID]", "[ARGS]"]
         }
     }
 

@@ -75,11 +75,7 @@ extension CoordinatorShell {
             var events: [Scheduler.Event] = []
             for action in scheduler.handle(.submitted(request), at: .now) {
                 if case .accepted(_, let id) = action {
-                    let text = AnswerText(
-                        tokenizer: settings.admission.tokenizer, stopStrings: submission.stopStrings,
-                        endTokens: settings.admission.endTokens + submission.stopTokens, minTokens: submission.minTokens,
-                        includesStopString: submission.includesStopString)
-                    desk.open(id, for: key, text: text, choices: admitted.choices)
+                    desk.open(id, for: key, text: settings.admission.answerText(of: submission), choices: admitted.choices)
                     let acceptance = Acceptance(
                         request: id, seed: admitted.sampling.seed, promptCount: Int32(admitted.prompt.count),
                         choices: admitted.choices)
@@ -117,7 +113,7 @@ extension CoordinatorShell {
 
     /// - Returns: that the client is gone, if it is, or reads too slowly for its queue.
     private func tell(_ key: ClientRequestKey, _ message: ServerMessage) -> [Scheduler.Event] {
-        let isThere = local.knows(key.client) ? local.tell(key, message) : rpc?.tell(message, to: key.client, self) ?? true
+        let isThere = local.knows(key.client) ? local.tell(key, message, arrival: messageArrival) : rpc?.tell(message, to: key.client, self) ?? true
         return isThere ? [] : [forget(key.client)]
     }
 }

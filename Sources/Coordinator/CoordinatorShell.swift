@@ -44,6 +44,8 @@ actor CoordinatorShell {
     var tokenizing: Set<ClientRequestKey> = []
     /// Tasks at that, those included whose request is no longer wanted.
     var runningTokenizations = 0
+    /// When the worker's message came in that is being worked on.
+    private(set) var messageArrival: ContinuousClock.Instant?
     private var heartbeatPeers: [WorkerID: PeerID] = [:]
     private var connections: [WorkerID: ConnectionID] = [:]
     private var wakeUp: SocketThread.Timer?
@@ -56,7 +58,7 @@ actor CoordinatorShell {
     init(_ settings: Settings, logger: Logger) throws {
         self.settings = settings
         self.logger = logger
-        thread = try SocketThread(name: "coordinator")
+        thread = try SocketThread(name: "scheduler")
         // Another number in every life; workers and clients tell lives apart by it.
         scheduler = Scheduler(configuration: settings.scheduler, clusterEpoch: ClusterEpoch(.random(in: 1 ... .max)))
     }
@@ -180,6 +182,8 @@ actor CoordinatorShell {
     }
 
     private func receive(_ result: Result<ControlMessage, WireError>, from peer: PeerID) {
+        messageArrival = settings.measures ? .now : nil
+        defer { messageArrival = nil }
         switch result {
         case .success(.worker(let envelope, let message)):
             // Bounded, because anybody could register under any name until links are authenticated.

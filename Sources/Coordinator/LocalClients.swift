@@ -15,9 +15,10 @@ struct LocalClients {
     mutating func leave(_ id: ClientID) { clients[id] = nil }
 
     /// - Returns: `false` if the client is gone, or has failed and with it whatever else it has open.
-    mutating func tell(_ key: ClientRequestKey, _ message: ServerMessage) -> Bool {
+    /// - Parameter arrival: when a worker's message came in that led to this one.
+    mutating func tell(_ key: ClientRequestKey, _ message: ServerMessage, arrival: ContinuousClock.Instant?) -> Bool {
         guard var client = clients[key.client] else { return false }
-        let outcome = client.take(message, of: Int(key.key))
+        let outcome = client.take(message, of: Int(key.key), arrival: arrival)
         clients[key.client] = outcome == .goesOn ? client : nil
         return outcome != .isGone
     }
@@ -42,14 +43,14 @@ struct LocalClient {
         case isGone
     }
 
-    mutating func take(_ message: ServerMessage, of request: Int) -> Outcome {
+    mutating func take(_ message: ServerMessage, of request: Int, arrival: ContinuousClock.Instant?) -> Outcome {
         switch message {
         case .accepted(_, let acceptance):
             openChoices[request] = acceptance.choices
             return pass(.accepted(acceptance), of: request)
         case .prompt(_, let first, let tokens): return pass(.prompt(first: first, tokens), of: request)
         case .tokens(_, let choice, let firstIndex, let tokens, let text):
-            return pass(.tokens(choice: choice, firstIndex: firstIndex, tokens, text: text), of: request)
+            return pass(.tokens(choice: choice, firstIndex: firstIndex, tokens, text: text), of: request, arrival: arrival)
         case .finished(_, let choice, let completion):
             openChoices[request] -= 1
             let outcome = pass(.finished(choice: choice, completion), of: request)
@@ -64,8 +65,8 @@ struct LocalClient {
         }
     }
 
-    private func pass(_ kind: AnswerEvent.Kind, of request: Int) -> Outcome {
-        switch continuation.yield(AnswerEvent(request: request, kind: kind)) {
+    private func pass(_ kind: AnswerEvent.Kind, of request: Int, arrival: ContinuousClock.Instant? = nil) -> Outcome {
+        switch continuation.yield(AnswerEvent(request: request, kind: kind, arrival: arrival)) {
         case .enqueued: return .goesOn
         case .dropped:
             continuation.finish(throwing: RequestFailure(code: .cancelled, message: "the client reads too slowly"))

@@ -84,6 +84,12 @@ extension APIError {
         401, "no valid API key: send it as \"Authorization: Bearer KEY\"", type: "authentication_error",
         code: "invalid_api_key")
 
+    /// A tenant's limit is reached.
+    static func tooMany(_ limit: String, retryAfter: Int) -> APIError {
+        APIError(
+            429, "this key's limit is reached: \(limit)", type: "rate_limit_error", code: "rate_limit_exceeded", retryAfter: retryAfter)
+    }
+
     static func noRoute(_ path: String) -> APIError { APIError(404, "no such path: \(path)", code: "unknown_url") }
 
     static func noMethod(_ method: String, _ path: String, allow: [String]) -> APIError {

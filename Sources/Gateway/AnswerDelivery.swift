@@ -5,14 +5,20 @@ import Logging
 /// Takes the events of an answer as they come and makes a reply of them.
 struct AnswerDelivery: Sendable {
     let answers: AnswerStream
+    /// What a tenant with limits has been granted; given back with the end of the answer.
+    let permit: Tenant.Permit?
     let exchange: Exchange
 
     /// The whole answer in one object.
     func whole(_ format: some AnswerFormat) async throws(APIError) -> Reply {
         var format = format
+        defer { permit?.giveBack() }
         do {
             try await exchange.watch.whileConnected(gone: answers.cancel) {
-                for try await event in answers.events { format.take(event) }
+                for try await event in answers.events {
+                    permit?.charge(event.kind)
+                    format.take(event)
+                }
             }
         } catch {
             throw Self.error(error, tokenCount: format.usage.completionTokens)
@@ -28,12 +34,16 @@ struct AnswerDelivery: Sendable {
         do {
             first = try await exchange.watch.whileConnected(gone: answers.cancel) { try await firstEvents() }
         } catch {
+            permit?.giveBack()
             throw Self.error(error, tokenCount: 0)
         }
         return Reply { [self] sink in
             try await exchange.watch.whileConnected(gone: answers.cancel) {
                 // Whatever ends this, nobody waits for the rest.
-                defer { answers.cancel() }
+                defer {
+                    answers.cancel()
+                    permit?.giveBack()
+                }
                 try await send(first, format, to: sink)
             }
         }
@@ -43,6 +53,7 @@ struct AnswerDelivery: Sendable {
     private func firstEvents() async throws -> [AnswerEvent] {
         var events: [AnswerEvent] = []
         for try await event in answers.events {
+            permit?.charge(event.kind)
             events.append(event)
             switch event.kind {
             case .accepted, .prompt: continue
@@ -55,14 +66,15 @@ struct AnswerDelivery: Sendable {
     private func send(_ first: [AnswerEvent], _ format: some AnswerFormat, to sink: Reply.Sink) async throws {
         var format = format
         let failure: APIError
-        for event in first { try await Self.send(format.chunks(for: event), to: sink) }
+        for event in first { try await Self.send(format.chunks(for: event), of: event, to: sink) }
         do {
             for try await event in answers.events {
+                permit?.charge(event.kind)
                 let chunks = format.chunks(for: event)
-                do { try await Self.send(chunks, to: sink) } catch { throw ClientGone(cause: error) }
+                do { try await Self.send(chunks, of: event, to: sink) } catch { throw ClientGone(cause: error) }
             }
             let last = ServerSentEvents.data(format.lastChunks()) + ServerSentEvents.done
-            do { try await sink(last) } catch { throw ClientGone(cause: error) }
+            do { try await sink(last, nil) } catch { throw ClientGone(cause: error) }
             return
         } catch let gone as ClientGone {
             throw gone.cause
@@ -70,11 +82,11 @@ struct AnswerDelivery: Sendable {
             failure = Self.error(error, tokenCount: format.usage.completionTokens)
         }
         exchange.logger.info("failed while streaming", metadata: ["error": "\(failure.message)"])
-        try await sink(ServerSentEvents.failure(failure))
+        try await sink(ServerSentEvents.failure(failure), nil)
     }
 
-    private static func send(_ chunks: [JSONText], to sink: Reply.Sink) async throws {
-        if !chunks.isEmpty { try await sink(ServerSentEvents.data(chunks)) }
+    private static func send(_ chunks: [JSONText], of event: AnswerEvent, to sink: Reply.Sink) async throws {
+        if !chunks.isEmpty { try await sink(ServerSentEvents.data(chunks), event.arrival) }
     }
 
     /// The client does not take what it is sent, which is no failure of the request.

@@ -1,4 +1,5 @@
 import ChatTemplate
+import Foundation
 import Generation
 import RequestAdmission
 import Tokenizer
@@ -8,6 +9,8 @@ public struct ChatFormatting: Sendable {
     private let prompts: ChatPrompts
     /// `nil`: the template writes no tool calls that are known here.
     var toolCalls: ToolCallFormat? { prompts.toolCallFormat }
+    /// Special tokens by which calls are recognised in an answer.
+    var toolCallTokens: [TokenID] { prompts.toolCallTokens }
 
     /// - Parameter source: goes before the model's own templates.
     public init(source: String? = nil, tokenizer: Tokenizer) throws(ChatPrompts.Failure) {
@@ -18,6 +21,23 @@ public struct ChatFormatting: Sendable {
     ///
     /// - Throws: ``APIError`` if the template refuses the messages.
     func prompt(of conversation: Conversation) throws(APIError) -> String {
+        guard conversation.continuesFinalMessage else { return try rendered(conversation) }
+        // What the template writes behind the last message's content begins where this is.
+        let mark = "\u{E000}continued\u{E001}"
+        var marked = conversation
+        // The space shows whether the template takes white space off.
+        guard marked.appendToFinalContent(mark + " ") else {
+            throw .invalid("continue_final_message", "the last message has no text to go on from")
+        }
+        let text = try rendered(marked)
+        guard let place = text.range(of: mark, options: [.backwards, .literal]) else {
+            throw .invalid("continue_final_message", "the model's chat template does not write the last message as it is")
+        }
+        let kept = text[..<place.lowerBound]
+        return String(text[place.upperBound...].hasPrefix(" ") ? kept : kept.dropLast(kept.reversed().prefix(while: \.isWhitespace).count))
+    }
+
+    private func rendered(_ conversation: Conversation) throws(APIError) -> String {
         do throws(ChatTemplateError) {
             return try prompts.text(
                 messages: conversation.messages, tools: conversation.tools, addGenerationPrompt: conversation.addsGenerationPrompt,

@@ -7,6 +7,7 @@ import JSONReader
 struct ChatRequest: Sendable {
     private static let names = SharedParameters.names.union([
         "messages", "logprobs", "top_logprobs", "chat_template_kwargs", "add_generation_prompt",
+        "continue_final_message",
     ]).union(ToolUse.names).union(ResponseFormat.names)
 
     var shared: SharedParameters
@@ -24,12 +25,17 @@ struct ChatRequest: Sendable {
         guard let messages = reader["messages"] else { throw reader.missing("messages") }
         tools = try ToolUse(reader)
         let arguments = try reader.object("chat_template_kwargs").map { $0.map { ($0.key.text ?? "", TemplateValue($0.value)) } } ?? []
+        let continues = try reader.boolean("continue_final_message") ?? false, adds = try reader.boolean("add_generation_prompt")
+        if continues, adds == true { throw reader.invalid("continue_final_message", "does not go with add_generation_prompt") }
         conversation = Conversation(
-            messages: try Conversation.messages(messages), tools: tools.shown,
-            addsGenerationPrompt: try reader.boolean("add_generation_prompt") ?? true, arguments: arguments.map { .init($0, $1) })
+            messages: try Conversation.messages(messages), tools: tools.shown, addsGenerationPrompt: adds ?? !continues,
+            continuesFinalMessage: continues, arguments: arguments.map { .init($0, $1) })
         maxTokens = try Self.maxTokens(reader)
         logprobs = try Self.logprobs(reader)
         constraint = try ResponseFormat.constraint(reader)
+        if continues, !tools.required.isEmpty {
+            throw reader.invalid("continue_final_message", "a message that is continued cannot be made a call")
+        }
         if constraint != nil, !tools.required.isEmpty {
             throw reader.invalid("tool_choice", "a call that is required does not go with another form of the answer")
         }

@@ -20,6 +20,7 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private let bodyTimeout: TimeAmount
     private let uploadTimeout: TimeAmount
     private let stallTimeout: TimeAmount
+    private let headTimeout: TimeAmount
     private var watch: ConnectionWatch?
     /// Requests whose answer has not ended.
     private var openRequests = 0
@@ -31,15 +32,28 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private var isClosing = false
     private var bodyDeadline: Scheduled<Void>?
     private var stallDeadline: Scheduled<Void>?
+    private var headDeadline: Scheduled<Void>?
 
-    init(connections: Connections, bodyTimeout: TimeAmount, uploadTimeout: TimeAmount, stallTimeout: TimeAmount) {
+    init(
+        connections: Connections, headTimeout: TimeAmount, bodyTimeout: TimeAmount, uploadTimeout: TimeAmount, stallTimeout: TimeAmount
+    ) {
         self.connections = connections
+        self.headTimeout = headTimeout
         self.bodyTimeout = bodyTimeout
         self.uploadTimeout = uploadTimeout
         self.stallTimeout = stallTimeout
     }
 
-    func handlerAdded(context: ChannelHandlerContext) { watch = connections.open(context.channel) }
+    func handlerAdded(context: ChannelHandlerContext) {
+        watch = connections.open(context.channel)
+        awaitHead(context)
+    }
+
+    /// The server's own timer for connections without a request begins anew with every byte, so that drops of a head would keep one open
+    /// for ever.
+    private func awaitHead(_ context: ChannelHandlerContext) {
+        headDeadline = context.eventLoop.assumeIsolated().scheduleTask(in: headTimeout) { [self] in close(context) }
+    }
 
     func handlerRemoved(context: ChannelHandlerContext) { end(context) }
 
@@ -49,6 +63,7 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     private func end(_ context: ChannelHandlerContext) {
+        headDeadline?.cancel()
         bodyDeadline?.cancel()
         stallDeadline?.cancel()
         connections.close(context.channel)
@@ -69,6 +84,7 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
         switch unwrapInboundIn(data) {
         case .head(let head):
             openRequests += 1
+            headDeadline?.cancel()
             if head.headerFields[.expect]?.lowercased() == "100-continue" {
                 context.writeAndFlush(wrapOutboundOut(.head(HTTPResponse(status: .continue))), promise: nil)
             }
@@ -147,12 +163,17 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
             if head.status.kind != .informational { isAnswering = true }
             closesAfterAnswer = head.headerFields[.connection]?.lowercased() == "close"
             context.write(data, promise: promise)
-        case .body: context.write(data, promise: promise)
+        case .body:
+            guard let arrival = watch?.takeArrival() else { return context.write(data, promise: promise) }
+            // Kept when the bytes are in the socket.
+            let written = promise ?? context.eventLoop.makePromise(of: Void.self)
+            written.futureResult.whenSuccess { [connections] in connections.deliveries.note(since: arrival) }
+            context.write(data, promise: written)
         case .end:
             isAnswering = false
             openRequests -= 1
             context.write(data, promise: promise)
-            if closesAfterAnswer { linger(context) }
+            if closesAfterAnswer { linger(context) } else if openRequests == 0, !isClosing { awaitHead(context) }
         }
     }
 }

@@ -1,3 +1,4 @@
+import DequeModule
 import NIOCore
 import Synchronization
 
@@ -7,11 +8,20 @@ final class ConnectionWatch: Sendable {
         var isGone = false
         var nextKey = 0
         var listeners: [Int: @Sendable () -> Void] = [:]
+        /// Of the pieces of a stream that are on their way to the connection's handler, in their order.
+        var arrivals: Deque<ContinuousClock.Instant?> = []
     }
 
     private let state = Mutex(State())
 
     var isGone: Bool { state.withLock { $0.isGone } }
+
+    /// A piece of a stream is handed to the connection; what it tells arrived then.
+    func noteSending(_ arrival: ContinuousClock.Instant?) { state.withLock { $0.arrivals.append(arrival) } }
+
+    /// The next piece of a stream has come to the connection's handler.
+    /// - Returns: when what it tells arrived, if that is to be counted.
+    func takeArrival() -> ContinuousClock.Instant? { state.withLock { $0.arrivals.popFirst() ?? nil } }
 
     /// The client has closed its end, or is not reachable any more.
     func end() {
@@ -41,6 +51,8 @@ final class ConnectionWatch: Sendable {
 
 /// The connections that are open.
 final class Connections: Sendable {
+    /// How long tokens took from their arrival to a client's socket.
+    let deliveries = DeliveryTimes()
     private let watches = Mutex<[ObjectIdentifier: ConnectionWatch]>([:])
 
     var count: Int { watches.withLock { $0.count } }

@@ -9,11 +9,24 @@ struct Conversation: Sendable {
     var tools: TemplateValue?
     /// The prompt ends with the beginning of an answer.
     var addsGenerationPrompt: Bool
+    /// The prompt ends with the last message's content, as if the model had not come to its end.
+    var continuesFinalMessage = false
     /// Further variables.
     var arguments: [TemplateValue.Member]
 }
 
 extension Conversation {
+    /// - Returns: whether the last message has a content that is a text.
+    mutating func appendToFinalContent(_ more: String) -> Bool {
+        guard case .array(var all) = messages, let last = all.indices.last, case .object(var members) = all[last],
+            let index = members.firstIndex(where: { $0.key == "content" }), case .string(let content) = members[index].value
+        else { return false }
+        members[index].value = .string(content + more)
+        all[last] = .object(members)
+        messages = .array(all)
+        return true
+    }
+
     private static let roles: Set<String> = ["system", "developer", "user", "assistant", "tool", "function"]
 
     /// - Throws: ``APIError`` that names the message, such as `messages[3].role`.

@@ -8,6 +8,8 @@ struct Exchange: Sendable {
     var logger: Logger
     /// Of the client; ends when it goes.
     var watch: ConnectionWatch
+    /// Whose key was sent; `nil` where nobody needs one.
+    var tenant: Tenant?
     var arrival = ContinuousClock.now
 
     /// A client's own id is taken if it is short and printable, so that no log line can be forged with it.

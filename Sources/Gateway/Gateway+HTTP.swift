@@ -51,7 +51,10 @@ extension Response {
         case .stream(let write):
             let body = ResponseBody { writer in
                 do {
-                    try await write { bytes in try await writer.write(ByteBuffer(bytes: bytes)) }
+                    try await write { bytes, arrival in
+                        line.exchange.watch.noteSending(arrival)
+                        try await writer.write(ByteBuffer(bytes: bytes))
+                    }
                 } catch {
                     line.log(isWhole: false)
                     throw error

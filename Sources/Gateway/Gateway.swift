@@ -67,11 +67,12 @@ public final class Gateway: Sendable {
         jobs: JobDesk = JobDesk(access: .off), threads: any EventLoopGroup, logger: Logger, onListening: @escaping @Sendable (Int) -> Void
     ) -> Application<GatewayResponder> {
         let connections = Connections()
-        let desk = ServingDesk(backend: backend, chat: chat, version: version, jobs: jobs)
+        let desk = ServingDesk(backend: backend, chat: chat, version: version, deliveries: connections.deliveries, jobs: jobs)
         let channel = HTTP1Channel.Configuration(
             additionalChannelHandlers: [
                 ConnectionHandler(
-                    connections: connections, bodyTimeout: .init(configuration.bodyTimeout), uploadTimeout: .init(configuration.uploadTimeout),
+                    connections: connections, headTimeout: .init(configuration.idleTimeout), bodyTimeout: .init(configuration.bodyTimeout),
+                    uploadTimeout: .init(configuration.uploadTimeout),
                     stallTimeout: .init(configuration.stallTimeout))
             ],
             idleTimeout: .init(configuration.idleTimeout),

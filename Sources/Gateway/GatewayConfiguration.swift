@@ -14,7 +14,7 @@ public struct GatewayConfiguration: Sendable {
     /// Bytes of a request's headers together.
     public var maxHeaderBytes = 32 << 10
     public var maxConnections = 20_000
-    /// How long a connection may be open with nothing going on.
+    /// How long a connection may be open with nothing going on, and how long the head of a request may take to come.
     public var idleTimeout = Duration.seconds(120)
     /// How long a body may take.
     public var bodyTimeout = Duration.seconds(60)

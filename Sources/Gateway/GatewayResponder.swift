@@ -26,6 +26,8 @@ struct GatewayResponder: HTTPResponder {
     private let crossOrigin: CrossOrigin
     private let bodies: BodyBudget
     private let idempotency = IdempotencyStore()
+    /// By the index of their keys.
+    private let tenants: [Tenant]
 
     init(desk: ServingDesk, configuration: GatewayConfiguration, connections: Connections, logger: Logger) {
         self.desk = desk
@@ -34,6 +36,7 @@ struct GatewayResponder: HTTPResponder {
         self.logger = logger
         crossOrigin = CrossOrigin(allowedOrigins: configuration.allowedOrigins)
         bodies = BodyBudget(bytes: configuration.maxBodyBytesAtOnce)
+        tenants = configuration.apiKeys.limits.map(Tenant.init)
     }
 
     func respond(to request: Request, context: GatewayContext) async -> Response {
@@ -59,14 +62,19 @@ struct GatewayResponder: HTTPResponder {
             requestedHeaders: request.headers[.accessControlRequestHeaders])
         if let preflight { return preflight }
         let route = try Route(method: request.method.rawValue, path: request.uri.path)
+        var exchange = exchange
         if route.isProtected {
-            guard configuration.apiKeys.admit(authorization: request.headers[.authorization]) else { throw .missingKey }
+            switch configuration.apiKeys.admit(authorization: request.headers[.authorization]) {
+            case .anybody: break
+            case .key(let index): exchange.tenant = tenants[index]
+            case .nobody: throw .missingKey
+            }
         }
         // A batch is made from a JSON body, as an answer is; the rest of jobs is not.
         if case .jobs(let job) = route, job != .createBatch { return try await reply(to: job, request) }
         guard route.method == "POST" else { return try await desk.reply(to: route, body: nil, exchange) }
         guard isJSON(request.headers[.contentType]) else { throw .notJSON }
-        return try await withBody(of: request, exchange) { bytes throws(APIError) in
+        return try await withBody(of: request, exchange) { [exchange] bytes throws(APIError) in
             guard let key = request.headers[.idempotencyKey] else { return try await answer(route, bytes, exchange) }
             return try await answerOnce(route, bytes, exchange, key: key, request)
         }
@@ -88,18 +96,20 @@ struct GatewayResponder: HTTPResponder {
         of request: Request, _ exchange: Exchange, _ body: ([UInt8]) async throws(APIError) -> Reply
     ) async throws(APIError) -> Reply {
         let limit = configuration.maxBodyBytes
-        // A length that was not told may be the greatest.
-        let size = request.headers[.contentLength].flatMap { Int($0) } ?? limit
-        guard size <= limit else { throw .bodyTooLarge(limit: limit) }
-        guard bodies.take(size) else {
-            throw APIError(RequestFailure(code: .overloaded, message: "too many long requests at once"))
-        }
-        defer { bodies.giveBack(size) }
-        let bytes: [UInt8]
+        if let size = request.headers[.contentLength].flatMap({ Int($0) }), size > limit { throw .bodyTooLarge(limit: limit) }
+        var bytes: [UInt8] = []
+        defer { bodies.giveBack(bytes.count) }
         do {
-            bytes = Array(buffer: try await request.body.collect(upTo: limit))
-        } catch is NIOTooManyBytesError {
-            throw .bodyTooLarge(limit: limit)
+            for try await part in request.body {
+                guard bytes.count + part.readableBytes <= limit else { throw APIError.bodyTooLarge(limit: limit) }
+                // Counted as they come: whoever promises much and sends little takes little room.
+                guard bodies.take(part.readableBytes) else {
+                    throw APIError(RequestFailure(code: .overloaded, message: "too many long requests at once"))
+                }
+                bytes += part.readableBytesView
+            }
+        } catch let error as APIError {
+            throw error
         } catch {
             throw .cutBody
         }

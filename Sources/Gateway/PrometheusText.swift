@@ -8,11 +8,16 @@ struct PrometheusText {
     private(set) var text = ""
     private let model: String
 
-    init(metrics: ServingMetrics, status: ClusterStatus, jobs: JobMeasurements? = nil, model: String) {
+    /// - Parameter deliveries: how long tokens took through this process.
+    init(
+        metrics: ServingMetrics, status: ClusterStatus, deliveries: Histogram = .delivery, jobs: JobMeasurements? = nil, model: String
+    ) {
         self.model = model
         write(status)
         write(status.workers)
         write(metrics)
+        histogram(
+            "token_delivery_seconds", "From the arrival of a streamed token at the coordinator until it was in the client's socket.", deliveries)
         if let jobs { write(jobs) }
     }
 
@@ -44,6 +49,9 @@ struct PrometheusText {
         perWorker("batch_rows", "gauge", "Rows of the running batch, or prompts being computed.", workers) { Double($0.load.rows) }
         perWorker("parked_requests", "gauge", "Requests whose KV is put aside.", workers) { Double($0.load.parking.queries) }
         perWorker("embeds_total", "counter", "Queries that entered a running batch.", decoding) { Double($0.load.work.batch.embeds) }
+        perWorker("kv_transfer_bytes_total", "counter", "KV received from other workers.", decoding) { Double($0.load.transfers.bytes) }
+        family("kv_transfer_seconds", "histogram", "From the opening of a KV transfer until all of it was there.")
+        for worker in decoding { samples("kv_transfer_seconds", labels(of: worker), Histogram(worker.load.transfers)) }
         perWorker("steps_total", "counter", "Forward passes.", workers) { Double($0.load.work.steps) }
         perWorker("idle_computation_ratio", "gauge", "Token rows computed for nothing, of all.", workers) {
             $0.load.work.idleRatio ?? 0
@@ -131,20 +139,28 @@ struct PrometheusText {
     ) {
         family(name, type, help)
         for worker in workers {
-            sample(name, [("worker", worker.worker.name), ("role", worker.role.rawValue)], value(worker))
+            sample(name, labels(of: worker), value(worker))
         }
+    }
+
+    private func labels(of worker: WorkerStatus) -> [(String, String)] {
+        [("worker", worker.worker.name), ("role", worker.role.rawValue)]
     }
 
     private mutating func histogram(_ name: String, _ help: String, _ histogram: Histogram) {
         family(name, "histogram", help)
+        samples(name, [], histogram)
+    }
+
+    private mutating func samples(_ name: String, _ labels: [(String, String)], _ histogram: Histogram) {
         var count: UInt64 = 0
         for (index, bound) in histogram.bounds.enumerated() {
             count &+= histogram.counts[index]
-            sample(name + "_bucket", [("le", Self.shown(bound))], Double(count))
+            sample(name + "_bucket", labels + [("le", Self.shown(bound))], Double(count))
         }
-        sample(name + "_bucket", [("le", "+Inf")], Double(histogram.count))
-        sample(name + "_sum", [], histogram.sum)
-        sample(name + "_count", [], Double(histogram.count))
+        sample(name + "_bucket", labels + [("le", "+Inf")], Double(histogram.count))
+        sample(name + "_sum", labels, histogram.sum)
+        sample(name + "_count", labels, Double(histogram.count))
     }
 
     /// Whole numbers without a fraction.

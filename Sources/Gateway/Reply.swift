@@ -1,7 +1,8 @@
 /// What a client is sent.
 struct Reply: Sendable {
-    /// Takes a stream piece by piece; suspends while the client does not read, throws when it is gone.
-    typealias Sink = (_ bytes: [UInt8]) async throws -> Void
+    /// Takes a stream piece by piece; suspends while the client does not read, throws when it is gone. `arrival` is when what the bytes
+    /// tell reached this process, if that is to be counted.
+    typealias Sink = (_ bytes: [UInt8], _ arrival: ContinuousClock.Instant?) async throws -> Void
 
     enum Body: Sendable {
         case whole([UInt8])

@@ -53,7 +53,7 @@ final class ReplyRecording: Sendable {
             }
             var failure: (any Error)?
             do {
-                try await write { piece in self.change { $0.pieces.append(piece) } }
+                try await write { piece, _ in self.change { $0.pieces.append(piece) } }
             } catch {
                 failure = error
             }
@@ -91,7 +91,7 @@ final class ReplyRecording: Sendable {
             let (pieces, isComplete, failure) = state.withLock { state in
                 (Array(state.pieces[index...]), state.isComplete || state.isAbandoned, state.failure)
             }
-            for piece in pieces { try await sink(piece) }
+            for piece in pieces { try await sink(piece, nil) }
             index += pieces.count
             guard isComplete else { continue }
             if let failure { throw failure }

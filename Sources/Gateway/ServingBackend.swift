@@ -81,9 +81,12 @@ public struct AnswerEvent: Sendable, Hashable {
     /// Index among the requests.
     public var request: Int
     public var kind: Kind
+    /// When what it tells reached this process; `nil` if that is not known.
+    public var arrival: ContinuousClock.Instant?
 
-    public init(request: Int, kind: Kind) {
+    public init(request: Int, kind: Kind, arrival: ContinuousClock.Instant? = nil) {
         self.request = request
         self.kind = kind
+        self.arrival = arrival
     }
 }

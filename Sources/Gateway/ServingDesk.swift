@@ -12,14 +12,18 @@ struct ServingDesk: Sendable {
     let chat: ChatFormatting?
     /// Of all programs, for `/version`.
     let version: String
+    private let deliveries: DeliveryTimes
     let jobs: JobDesk
     let encoder: PromptEncoder
     private let lengths: LengthCheck
 
-    init(backend: any ServingBackend, chat: ChatFormatting?, version: String, jobs: JobDesk = JobDesk(access: .off)) {
+    init(
+        backend: any ServingBackend, chat: ChatFormatting?, version: String, deliveries: DeliveryTimes, jobs: JobDesk = JobDesk(access: .off)
+    ) {
         self.backend = backend
         self.chat = chat
         self.version = version
+        self.deliveries = deliveries
         self.jobs = jobs
         encoder = PromptEncoder(tokenizer: backend.model.admission.tokenizer)
         lengths = LengthCheck(limit: backend.model.admission.maxModelLength)
@@ -49,7 +53,7 @@ struct ServingDesk: Sendable {
 
     func complete(_ request: CompletionRequest, _ exchange: Exchange) async throws(APIError) -> Reply {
         try check(model: request.shared.model)
-        let reception = try await enter()
+        let permit = try await exchange.tenant?.enter(exchange.watch), reception = try await enter()
         var prompts: [[TokenID]] = []
         var submissions: [Submission] = []
         for prompt in request.prompts {
@@ -67,12 +71,12 @@ struct ServingDesk: Sendable {
             submissions.append(submission)
         }
         let format = CompletionFormat(request, prompts: prompts, head: head("cmpl-", reception), tokenizer: tokenizer)
-        return try await deliver(submissions, format, streams: request.shared.streams, exchange)
+        return try await deliver(submissions, format, streams: request.shared.streams, permit, exchange)
     }
 
     func chat(_ request: ChatRequest, _ exchange: Exchange) async throws(APIError) -> Reply {
         try check(model: request.shared.model)
-        let reception = try await enter()
+        let permit = try await exchange.tenant?.enter(exchange.watch), reception = try await enter()
         let chat = try formatting()
         let call = request.tools.required.isEmpty ? nil : try chat.requiredCall(of: request.tools.required)
         let prompt = try chat.prompt(of: request.conversation) + (call?.prefix ?? "")
@@ -83,14 +87,15 @@ struct ServingDesk: Sendable {
             tokens, maxTokens: maxTokens, timeout: try timeLeft(request.shared, exchange))
         submission.logprobs = request.logprobs.map { Int32($0) }
         submission.constraint = call?.constraint ?? request.constraint
+        if request.tools.shown != nil { submission.keptTokens = chat.toolCallTokens }
         let format = ChatFormat(request, chat: chat, requiredCall: call, head: head("chatcmpl-", reception), tokenizer: tokenizer)
-        return try await deliver([submission], format, streams: request.shared.streams, exchange)
+        return try await deliver([submission], format, streams: request.shared.streams, permit, exchange)
     }
 
     private func deliver(
-        _ submissions: [Submission], _ format: some AnswerFormat, streams: Bool, _ exchange: Exchange
+        _ submissions: [Submission], _ format: some AnswerFormat, streams: Bool, _ permit: Tenant.Permit?, _ exchange: Exchange
     ) async throws(APIError) -> Reply {
-        let delivery = AnswerDelivery(answers: backend.submit(submissions), exchange: exchange)
+        let delivery = AnswerDelivery(answers: backend.submit(submissions), permit: permit, exchange: exchange)
         return streams ? try await delivery.stream(format) : try await delivery.whole(format)
     }
 
@@ -183,8 +188,8 @@ struct ServingDesk: Sendable {
 
     private func metrics() async -> Reply {
         let text = PrometheusText(
-            metrics: await backend.measurements(), status: await backend.status(), jobs: await jobs.measurements(),
-            model: backend.model.name)
+            metrics: await backend.measurements(), status: await backend.status(), deliveries: deliveries.histogram,
+            jobs: await jobs.measurements(), model: backend.model.name)
         return Reply(text: text.text, contentType: PrometheusText.contentType)
     }
 }

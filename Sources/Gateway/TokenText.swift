@@ -14,6 +14,12 @@ struct TokenText: Sendable {
         return String(decoding: twice.utf8.dropFirst(once.utf8.count), as: UTF8.self)
     }
 
+    /// The bytes of a token, also where they are only a part of a character.
+    private func bytes(of token: TokenID, _ text: String) -> [UInt8] {
+        let isWhole = !text.unicodeScalars.contains("\u{FFFD}")
+        return isWhole ? Array(text.utf8) : tokenizer.innerBytes(of: token) ?? Array(text.utf8)
+    }
+
     /// JSON has no infinity; a token that cannot come has this for its log-probability, as vLLM has it.
     private static let impossible = -9999.0
 
@@ -74,7 +80,7 @@ extension TokenText {
         let text = text(of: token)
         return [
             "token": .string(text), "logprob": Self.json(logprob),
-            "bytes": text.unicodeScalars.contains("\u{FFFD}") ? .null : .array(text.utf8.map { .integer(Int($0)) }),
+            "bytes": .array(bytes(of: token, text).map { .integer(Int($0)) }),
         ]
     }
 }

@@ -6,6 +6,8 @@ public struct StopMatcher: Sendable {
     private let stops: [[UInt8]]
     private let includesStop: Bool
     private var held: [UInt8] = []
+    /// How many of the held bytes, from the first on, no stop string may end in.
+    private var exemptCount = 0
 
     /// Empty strings are ignored.
     /// - Parameter includesStop: the stop string itself is released too.
@@ -26,25 +28,41 @@ public struct StopMatcher: Sendable {
         held += Array(text.utf8)
         if let match = firstMatch() {
             let before = String(decoding: held[..<(includesStop ? match.upperBound : match.lowerBound)], as: UTF8.self)
-            held = []
+            (held, exemptCount) = ([], 0)
             return .stopped(before)
         }
-        let keep = heldBackCount()
-        let released = String(decoding: held.dropLast(keep), as: UTF8.self)
-        held.removeFirst(held.count - keep)
-        return .text(released)
+        return .text(release())
+    }
+
+    /// Takes text that cannot complete a stop string, but may be the beginning of one.
+    /// - Returns: what can be shown now.
+    public mutating func pass(_ text: String) -> String {
+        guard !stops.isEmpty else { return text }
+        held += Array(text.utf8)
+        exemptCount = held.count
+        return release()
+    }
+
+    private mutating func release() -> String {
+        let count = held.count - heldBackCount()
+        defer {
+            held.removeFirst(count)
+            exemptCount = max(0, exemptCount - count)
+        }
+        return String(decoding: held.prefix(count), as: UTF8.self)
     }
 
     /// The text still held back when the answer ended for another reason.
     public mutating func finish() -> String {
-        defer { held = [] }
+        defer { (held, exemptCount) = ([], 0) }
         return String(decoding: held, as: UTF8.self)
     }
 
     /// The first stop string; of several that begin there, the one named first.
     private func firstMatch() -> Range<Int>? {
         for start in held.indices {
-            if let stop = stops.first(where: { held[start...].starts(with: $0) }) { return start..<start + stop.count }
+            let stop = stops.first { start + $0.count > exemptCount && held[start...].starts(with: $0) }
+            if let stop { return start..<start + stop.count }
         }
         return nil
     }

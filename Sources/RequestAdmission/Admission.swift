@@ -68,6 +68,13 @@ public struct Admission: Sendable {
             promptLogprobs: submission.promptLogprobs, constraint: submission.constraint)
     }
 
+    /// The text of an answer to a submission that was admitted, before its first token.
+    public func answerText(of submission: Submission) -> AnswerText {
+        AnswerText(
+            tokenizer: tokenizer, stopStrings: submission.stopStrings, endTokens: endTokens + submission.stopTokens,
+            minTokens: submission.minTokens, includesStopString: submission.includesStopString, keptTokens: submission.keptTokens)
+    }
+
     private func checkFeatures(of submission: Submission) throws(RequestFailure) {
         func check(_ parameter: String, _ value: Int32?, in range: ClosedRange<Int32>) throws(RequestFailure) {
             guard let value, !range.contains(value) else { return }
@@ -80,6 +87,8 @@ public struct Admission: Sendable {
         try check("min_tokens", submission.minTokens, in: 0...max(0, submission.maxTokens ?? .max))
         try check("stop_token_ids", Int32(clamping: submission.stopTokens.count), in: 0...Int32(Submission.maxStopTokens))
         for token in submission.stopTokens { try checkVocabulary(token, "stop_token_ids") }
+        try check("kept_tokens", Int32(clamping: submission.keptTokens.count), in: 0...Int32(Submission.maxKeptTokens))
+        for token in submission.keptTokens { try checkVocabulary(token, "kept_tokens") }
         for entry in submission.sampling.logitBias { try checkVocabulary(entry.token, "logit_bias") }
         if let size = submission.constraint?.source.utf8.count, size > Constraint.maxByteCount {
             throw Self.invalid("constraint: \(size) bytes, at most \(Constraint.maxByteCount) are allowed")

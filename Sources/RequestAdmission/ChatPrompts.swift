@@ -11,6 +11,8 @@ public struct ChatPrompts: Sendable {
     private let specialTokens: [TemplateValue.Member]
     /// How the model writes calls, if it is known.
     public let toolCallFormat: ToolCallFormat?
+    /// Special tokens by which calls are recognised in an answer.
+    public let toolCallTokens: [TokenID]
 
     public enum Failure: Error, Sendable, Hashable, CustomStringConvertible {
         /// The model brings no template.
@@ -37,6 +39,7 @@ public struct ChatPrompts: Sendable {
             throw .template(error)
         }
         toolCallFormat = ToolCallFormat(template: toolUse ?? usual)
+        toolCallTokens = (toolCallFormat?.markers ?? []).compactMap(tokenizer.id(of:)).filter(tokenizer.isSpecial)
         specialTokens = SpecialTokenName.allCases.compactMap { name in
             tokenizer.specialToken(name).map { .init(name.rawValue, .string($0)) }
         }

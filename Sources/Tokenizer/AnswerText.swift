@@ -1,6 +1,7 @@
 import Generation
 
-/// The text of an answer while its tokens arrive: whole characters only, nothing of a stop string, no end token.
+/// The text of an answer while its tokens arrive: whole characters only, nothing of a stop string, no end
+/// token, and of the special tokens only those that are to be kept.
 public struct AnswerText: Sendable {
     private var decoder: StreamingDecoder
     private var matcher: StopMatcher
@@ -12,13 +13,14 @@ public struct AnswerText: Sendable {
 
     /// - Parameters:
     ///   - endTokens: ids that end the answer and are no part of its text.
-    ///   - minTokens: a stop string counts only in the text of later tokens.
+    ///   - minTokens: a stop string counts only if it ends in the text of later tokens.
     ///   - includesStopString: the stop string belongs to the text.
+    ///   - keptTokens: special tokens that belong to the text.
     public init(
         tokenizer: Tokenizer, stopStrings: [String], endTokens: [TokenID], minTokens: Int32 = 0,
-        includesStopString: Bool = false
+        includesStopString: Bool = false, keptTokens: [TokenID] = []
     ) {
-        decoder = StreamingDecoder(tokenizer: tokenizer)
+        decoder = StreamingDecoder(tokenizer: tokenizer, keptTokens: keptTokens)
         matcher = StopMatcher(stopStrings, includesStop: includesStopString)
         self.endTokens = endTokens
         unmatched = minTokens
@@ -31,7 +33,7 @@ public struct AnswerText: Sendable {
         unmatched -= isUnmatched ? 1 : 0
         if endTokens.contains(token) { return "" }
         let text = decoder.append(token)
-        return isUnmatched ? text : release(text)
+        return isUnmatched ? matcher.pass(text) : release(text)
     }
 
     /// The rest, when the answer is complete: what was held back in case a stop string would follow.

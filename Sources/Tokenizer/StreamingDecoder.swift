@@ -9,13 +9,16 @@ import Generation
 public struct StreamingDecoder: Sendable {
     private let tokenizer: Tokenizer
     private let skipsSpecialTokens: Bool
+    private let keptTokens: [TokenID]
     private var tokenStages: [TokenStage]
     private var joiner: Joiner
     private var textStages: [TextStage]
 
-    public init(tokenizer: Tokenizer, skipSpecialTokens: Bool = true) {
+    /// - Parameter keptTokens: special tokens that are not skipped.
+    public init(tokenizer: Tokenizer, skipSpecialTokens: Bool = true, keptTokens: [TokenID] = []) {
         self.tokenizer = tokenizer
         skipsSpecialTokens = skipSpecialTokens
+        self.keptTokens = keptTokens
         tokenStages = tokenizer.decoder.tokenSteps.map(TokenStage.init)
         joiner = Joiner(join: tokenizer.decoder.join)
         textStages = tokenizer.decoder.textSteps.map(TextStage.init)
@@ -23,7 +26,8 @@ public struct StreamingDecoder: Sendable {
 
     /// The text that is certain once `token` is known; often empty. Ids that no token has are passed over.
     public mutating func append(_ token: TokenID) -> String {
-        guard let written = tokenizer.writtenForm(of: token, skippingSpecial: skipsSpecialTokens) else { return "" }
+        let skips = skipsSpecialTokens && !keptTokens.contains(token)
+        guard let written = tokenizer.writtenForm(of: token, skippingSpecial: skips) else { return "" }
         var tokens = [written]
         for index in tokenStages.indices { tokens = tokenStages[index].append(tokens) }
         var text = joiner.append(tokens)
@@ -39,7 +43,7 @@ public struct StreamingDecoder: Sendable {
         }
         var text = joiner.append(tokens) + joiner.finish()
         for index in textStages.indices { text = textStages[index].append(text) + textStages[index].finish() }
-        self = StreamingDecoder(tokenizer: tokenizer, skipSpecialTokens: skipsSpecialTokens)
+        self = StreamingDecoder(tokenizer: tokenizer, skipSpecialTokens: skipsSpecialTokens, keptTokens: keptTokens)
         return String(decoding: text, as: UTF8.self)
     }
 }

@@ -31,6 +31,9 @@ extension Tokenizer {
         return TokenBytes(inner: inner, first: strips || dropsFirst ? ids.map { bytes(of: $0, isFirst: true) } : nil)
     }
 
+    /// What the token adds to the middle of a text, byte for byte; `nil` if that is nothing, as it is of special tokens.
+    public func innerBytes(of id: TokenID) -> [UInt8]? { bytes(of: id, isFirst: false) }
+
     private func bytes(of id: TokenID, isFirst: Bool) -> [UInt8]? {
         if isSpecial(id) { return nil }
         // A token of its own is a text's first one; a decoder that has read another is not at the beginning any more.

@@ -57,6 +57,8 @@ extension ClientMessage: FramedMessage {
         try check(submission.promptLogprobs.map(Int.init), "prompt_logprobs", in: 0...TokenLogprobs.maxTop)
         try check(submission.stopTokens.count, "stop_tokens", in: 0...Submission.maxStopTokens)
         try check(submission.stopTokens.min().map(Int.init), "stop_tokens", in: 0...Int(Int32.max))
+        try check(submission.keptTokens.count, "kept_tokens", in: 0...Submission.maxKeptTokens)
+        try check(submission.keptTokens.min().map(Int.init), "kept_tokens", in: 0...Int(Int32.max))
         try check(submission.sampling.logitBias.count, "logit_bias", in: 0...SamplingParameters.maxBiasedTokens)
         try check(submission.constraint?.source.utf8.count, "constraint", in: 0...Constraint.maxByteCount)
         if let bad = submission.sampling.logitBias.first(where: { $0.token < 0 || !$0.bias.isFinite }) {
@@ -132,6 +134,8 @@ extension Arena {
             $0.includes_stop_string = submission.includesStopString ? 1 : 0
             $0.n_stop_tokens = submission.stopTokens.count
             $0.stop_tokens = array(submission.stopTokens.map { UInt32(clamping: $0) })
+            $0.n_kept_tokens = submission.keptTokens.count
+            $0.kept_tokens = array(submission.keptTokens.map { UInt32(clamping: $0) })
             $0.choices = UInt32(clamping: submission.choices)
             $0.has_logprobs = submission.logprobs == nil ? 0 : 1
             $0.logprobs = UInt32(clamping: submission.logprobs ?? 0)
@@ -175,11 +179,8 @@ extension FieldReader {
                 try text(submit.stop_strings[index], "stop_strings", maxBytes: ClientMessage.maxStopStringBytes))
         }
         let maxTokens = submit.has_max_tokens == 0 ? nil : try index(submit.max_tokens, "max_tokens")
-        guard submit.n_stop_tokens <= Submission.maxStopTokens else {
-            throw .value(message: message, field: "stop_tokens", value: "\(submit.n_stop_tokens) tokens")
-        }
-        var stopTokens: [TokenID] = []
-        for position in 0..<submit.n_stop_tokens { stopTokens.append(try index(submit.stop_tokens[position], "stop_tokens")) }
+        let stopTokens = try tokens(submit.stop_tokens, submit.n_stop_tokens, "stop_tokens", atMost: Submission.maxStopTokens)
+        let keptTokens = try tokens(submit.kept_tokens, submit.n_kept_tokens, "kept_tokens", atMost: Submission.maxKeptTokens)
         var timeout: Duration?
         if submit.has_timeout != 0 {
             guard submit.timeout_milliseconds <= ClientMessage.maxTimeoutMilliseconds else {
@@ -191,7 +192,7 @@ extension FieldReader {
             prompt: prompt, sampling: sampling, seed: submit.has_seed != 0 ? sampling.seed : nil, maxTokens: maxTokens,
             minTokens: try index(submit.min_tokens, "min_tokens"), stopStrings: stops,
             includesStopString: submit.includes_stop_string != 0, stopTokens: stopTokens,
-            ignoreEndTokens: submit.ignore_end_tokens != 0,
+            ignoreEndTokens: submit.ignore_end_tokens != 0, keptTokens: keptTokens,
             choices: Int32(try count(submit.choices, "choices", in: 1...Int(Submission.maxChoices))),
             logprobs: submit.has_logprobs == 0 ? nil : Int32(try topCount(submit.logprobs, "logprobs")),
             promptLogprobs: submit.has_prompt_logprobs == 0
@@ -199,5 +200,14 @@ extension FieldReader {
             constraint: try constraint(submit.constraint_kind, payload[2]), priority: try priority(submit.priority),
             cacheSalt: try text(submit.cache_salt, "cache_salt", maxBytes: Submission.maxCacheSaltBytes),
             group: submit.has_group == 0 ? nil : try prefixGroup(submit), timeout: timeout)
+    }
+
+    private func tokens(
+        _ ids: UnsafeMutablePointer<UInt32>?, _ count: Int, _ field: String, atMost limit: Int
+    ) throws(WireError) -> [TokenID] {
+        guard count <= limit else { throw .value(message: message, field: field, value: "\(count) tokens") }
+        var tokens: [TokenID] = []
+        if let ids { for position in 0..<count { tokens.append(try index(ids[position], field)) } }
+        return tokens
     }
 }

@@ -56,6 +56,7 @@ extension Arena {
             $0.iteration_microseconds = load.iterationTime?.microseconds ?? 0
             $0.prefix_cache = prefixCache(load.prefixCache)
             $0.core_leases = coreLeases(load.coreLeases)
+            $0.transfers = transfers(load.transfers)
             $0.row_limit = UInt32(clamping: load.rowLimit ?? 0)
             $0.memory_short = load.isMemoryShort ? 1 : 0
         }
@@ -69,6 +70,15 @@ extension Arena {
             $0.parks = parking.parks
             $0.resumes = parking.resumes
             $0.migrations = parking.migrations
+        }
+    }
+
+    private func transfers(_ counters: TransferCounters) -> UnsafeMutablePointer<Baton__Transfers> {
+        make(baton__transfers__init) {
+            $0.bytes = counters.bytes
+            $0.microseconds = counters.time.microseconds
+            $0.n_buckets = counters.buckets.count
+            $0.buckets = array(counters.buckets)
         }
     }
 
@@ -142,7 +152,7 @@ extension FieldReader {
             rows: try count(load.rows, "rows"), waiting: try count(load.waiting, "waiting"),
             iterationTime: load.iteration_microseconds == 0 ? nil : .micros(load.iteration_microseconds),
             rowLimit: load.row_limit == 0 ? nil : try count(load.row_limit, "row_limit"),
-            isMemoryShort: load.memory_short != 0, parking: try parking(load.parking),
+            isMemoryShort: load.memory_short != 0, parking: try parking(load.parking), transfers: try transfers(load.transfers),
             work: WorkCounters(
                 steps: load.steps, sharedSteps: load.shared_steps, prefillTokens: load.prefill_tokens,
                 decodeTokens: load.decode_tokens, idle: try idle(load.idle), batch: try batch(load.batch)),
@@ -155,6 +165,16 @@ extension FieldReader {
         return CoreLeaseCounters(
             borrowed: counters.borrowed, borrowedNanoseconds: counters.borrowed_nanoseconds, waits: counters.waits,
             waitNanoseconds: counters.wait_nanoseconds, overdueWaits: counters.overdue_waits)
+    }
+
+    private func transfers(_ pointer: UnsafeMutablePointer<Baton__Transfers>?) throws(WireError) -> TransferCounters {
+        // A worker that receives no KV has nothing to say of it.
+        guard let counters = pointer?.pointee else { return TransferCounters() }
+        guard counters.n_buckets <= TransferCounters.bounds.count + 1 else {
+            throw .value(message: message, field: "buckets", value: "\(counters.n_buckets) buckets")
+        }
+        let buckets = (0..<counters.n_buckets).map { counters.buckets[$0] }
+        return TransferCounters(bytes: counters.bytes, time: .micros(counters.microseconds), buckets: buckets)
     }
 
     private func parking(_ pointer: UnsafeMutablePointer<Baton__Parking>?) throws(WireError) -> ParkingLoad {

@@ -170,6 +170,7 @@ extension Arena {
             $0.block_count = UInt32(clamping: status.blockCount)
             $0.max_sequences = UInt32(clamping: status.maxSequences)
             $0.load = load(status.load)
+            $0.reports = status.reports
         }
     }
 }
@@ -248,7 +249,8 @@ extension FieldReader {
             return WorkerStatus(
                 worker: try worker(status.worker), role: try role(status.role), state: state,
                 endpoint: try text(status.endpoint, "endpoint"), blockCount: try count(status.block_count, "block_count"),
-                maxSequences: try count(status.max_sequences, "max_sequences"), load: try load(status.load))
+                maxSequences: try count(status.max_sequences, "max_sequences"), load: try load(status.load),
+                reports: status.reports)
         }
     }
 }

@@ -41,6 +41,49 @@ import Tokenizer
         #expect(try json.at("choices", 0, "finish_reason").text == "length")
     }
 
+    @Test func theLastMessageIsContinued() async throws {
+        let gateway = try TestGateway()
+        func ask(_ last: String, _ more: String = "") async throws -> TestGateway.Answer {
+            try await gateway.post("/v1/chat/completions", """
+                {"messages": [{"role": "user", "content": "Go on: b"}, {"role": "assistant", "content": "\(last)"}], "max_tokens": 2, \
+                "continue_final_message": true\(more)}
+                """)
+        }
+        let start = "<|im_start|>user\nGo on: b<|im_end|>\n<|im_start|>assistant\n"
+        for (last, end) in [("a b", "a b"), ("b", "b"), ("one\\n two ", "one\n two "), (" ", " "), ("", "")] {
+            #expect(try await ask(last, ", \"add_generation_prompt\": false").status == 200)
+            #expect(try prompt(gateway) == start + end)
+        }
+        #expect(try await ask("x", ", \"add_generation_prompt\": true").error().at("param").text == "continue_final_message")
+        var trimming = try TestGateway()
+        trimming.template = "{% for m in messages %}[{{ m.content | trim }}]{% endfor %}!"
+        let answer = try await trimming.post("/v1/chat/completions", """
+            {"messages": [{"role": "assistant", "content": " so "}], "max_tokens": 2, "continue_final_message": true}
+            """)
+        #expect(answer.status == 200, "\(answer.text)")
+        #expect(try prompt(trimming) == "[so")
+        trimming.template = "{{ messages[0].content | upper }}"
+        let changed = try await trimming.post("/v1/chat/completions", """
+            {"messages": [{"role": "assistant", "content": "so"}], "max_tokens": 2, "continue_final_message": true}
+            """)
+        #expect(changed.status == 400)
+    }
+
+    @Test func partsOfCharactersHaveTheirBytes() async throws {
+        // The bundled vocabulary spells rare characters byte by byte.
+        let tokenizer = try FakeBackend.tokenizer.get()
+        let tokens = try tokenizer.encode("\u{10FFFF}", addSpecialTokens: false)
+        #expect(tokens.count > 1)
+        let pieces = tokens.map { FakeBackend.FakeToken("", $0, logprobs: TokenLogprobs(logprob: -1)) }
+        let answer = try await TestGateway(.answers([pieces])).post("/v1/chat/completions", "{\(Self.user), \"logprobs\": true}").json()
+        var bytes: [UInt8] = []
+        for index in tokens.indices {
+            let told = try #require(try answer.at("choices", 0, "logprobs", "content", index, "bytes").array)
+            bytes += told.compactMap { $0.integer.flatMap { UInt8(exactly: $0) } }
+        }
+        #expect(String(decoding: bytes, as: UTF8.self) == "\u{10FFFF}")
+    }
+
     @Test func withoutALimitThereIsAllTheRoomThatThereIs() async throws {
         let gateway = try TestGateway()
         _ = try await gateway.post("/v1/chat/completions", "{\(Self.user)}")

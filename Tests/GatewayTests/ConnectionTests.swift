@@ -162,6 +162,79 @@ import Testing
         }
     }
 
+    @Test func aHeadInDropsIsNotWaitedForForever() async throws {
+        try await serve(.answers([[.init("Hello")]]), { $0.idleTimeout = .milliseconds(600) }) { port, _ in
+            for isFirst in [true, false] {
+                let connection = try RawConnection(port: port)
+                if !isFirst {
+                    connection.send(request(#"{"prompt": "x"}"#))
+                    #expect(await connection.read { $0.hasSuffix("}") }.hasPrefix("HTTP/1.1 200"))
+                }
+                let dripping = Task {
+                    for byte in "GET /livez HTTP/1.1\r\nX-Long: ".utf8 + Array(repeating: UInt8(ascii: "x"), count: 10_000) {
+                        connection.send([byte])
+                        try await Task.sleep(for: .milliseconds(20))
+                    }
+                }
+                // Ends because the gateway ends it, long before the last drop.
+                #expect(await connection.read() == "")
+                dripping.cancel()
+                _ = await dripping.result
+            }
+        }
+    }
+
+    @Test func aClientThatClosesItsSideIsGone() async throws {
+        try await serve(.silence) { port, backend in
+            let connection = try RawConnection(port: port)
+            connection.send(request(#"{"prompt": "x"}"#))
+            try await eventually("the request is there") { !backend.submissions.isEmpty }
+            connection.shutDownWriting()
+            try await eventually("it is cancelled") { backend.cancellations > 0 }
+        }
+    }
+
+    /// Bodies that are cheap to send and might be dear to read. What is refused is said to be so; the process goes on.
+    @Test func bodiesThatWouldLikeToHurt() async throws {
+        let deep = 200_000
+        let bodies: [(String, String)] = [
+            ("deep arrays", #"{"prompt": "# + String(repeating: "[", count: deep)),
+            ("deep arrays that end", #"{"prompt": "# + String(repeating: "[", count: deep) + String(repeating: "]", count: deep) + "}"),
+            ("deep objects", String(repeating: #"{"prompt":"#, count: deep)),
+            ("a deep schema", #"{"prompt": "x", "guided_json": "# + String(repeating: #"{"items":"#, count: deep) + "1" + String(repeating: "}", count: deep + 1)),
+            ("an infinite number", #"{"prompt": "x", "temperature": 1e400}"#),
+            ("digits", #"{"prompt": "x", "max_tokens": "# + String(repeating: "9", count: 1_000_000) + "}"),
+            ("digits behind a point", #"{"prompt": "x", "max_tokens": 0."# + String(repeating: "1", count: 1_000_000) + "}"),
+            ("a great exponent", #"{"prompt": "x", "max_tokens": 1e999999999999999999999}"#),
+            ("a seed beyond 64 bits", #"{"prompt": "x", "seed": 18446744073709551616}"#),
+            ("a negative length", #"{"prompt": "x", "max_tokens": -9223372036854775808}"#),
+            ("a token beyond 64 bits", #"{"prompt": [99999999999999999999]}"#),
+            ("half of a pair", #"{"prompt": "\ud800"}"#),
+            ("a cut escape", #"{"prompt": "\u12"}"#),
+            ("a raw line break", "{\"prompt\": \"a\nb\"}"),
+            ("two objects", #"{"prompt": "x"}{"prompt": "x"}"#),
+            ("a name twice", #"{"prompt": "x", "prompt": "y"}"#),
+            ("many stops", #"{"prompt": "x", "stop": ["# + Array(repeating: #""a""#, count: 100_000).joined(separator: ",") + "]}"),
+            ("many prompts", #"{"prompt": ["# + Array(repeating: #""a""#, count: 100_000).joined(separator: ",") + "]}"),
+            ("many biases", #"{"prompt": "x", "logit_bias": {"# + (0..<50_000).map { "\"\($0)\":1" }.joined(separator: ",") + "}}"),
+            ("a long regex", #"{"prompt": "x", "regex": ""# + String(repeating: "(", count: 500_000) + "\"}"),
+            ("a long key", #"{""# + String(repeating: "k", count: 2_000_000) + #"": 1}"#),
+        ]
+        try await serve(.answers([[.init("Hello")]])) { port, backend in
+            for (name, body) in bodies {
+                let connection = try RawConnection(port: port)
+                connection.send(self.request(body, headers: "Connection: close\r\n"))
+                let answer = await connection.read()
+                #expect(answer.hasPrefix("HTTP/1.1 400"), "\(name): \(answer.prefix(300))")
+                #expect(answer.contains(#""error""#), "\(name)")
+            }
+            #expect(backend.submissions.isEmpty)
+            let connection = try RawConnection(port: port)
+            connection.send(self.request(#"{"prompt": "x"}"#, headers: "Connection: close\r\n"))
+            #expect(await connection.read().hasPrefix("HTTP/1.1 200"))
+        }
+    }
+
     @Test func aClientMayAskWhetherItMaySend() async throws {
         try await serve(.answers([[.init("Hello")]])) { port, _ in
             let connection = try RawConnection(port: port)

@@ -13,6 +13,8 @@ final class FakeBackend: ServingBackend {
     enum Script: Sendable {
         /// These choices, each token by token.
         case answers([[FakeToken]], reason: FinishReason = .length)
+        /// One answer, with the text that the coordinator would make of it.
+        case tokens([TokenID])
         /// Fails before anything else.
         case refusal(RequestFailure)
         /// Fails behind the first tokens of the first choice.
@@ -48,9 +50,9 @@ final class FakeBackend: ServingBackend {
     let model: ServedModel
     let state: Mutex<State>
 
-    init(_ script: Script) throws {
+    init(_ script: Script, tokenizer: Tokenizer? = nil) throws {
         let admission = Admission(
-            tokenizer: try Self.tokenizer.get(), configuration: try ModelConfiguration(path: Self.modelPath), maxModelLength: .max)
+            tokenizer: try tokenizer ?? Self.tokenizer.get(), configuration: try ModelConfiguration(path: Self.modelPath), maxModelLength: .max)
         model = ServedModel(name: "fake", created: 1_700_000_000, admission: admission)
         state = Mutex(State(script: script))
     }
@@ -75,8 +77,9 @@ final class FakeBackend: ServingBackend {
             return state.script
         }
         let (stream, continuation) = AsyncThrowingStream<AnswerEvent, any Error>.makeStream()
+        let admission = model.admission
         let task = Task {
-            for (index, submission) in submissions.enumerated() { await Self.play(script, submission, index, continuation) }
+            for (index, submission) in submissions.enumerated() { await Self.play(script, submission, index, admission, continuation) }
             if case .silence = script { return }
             continuation.finish()
         }
@@ -88,7 +91,7 @@ final class FakeBackend: ServingBackend {
     }
 
     private static func play(
-        _ script: Script, _ submission: Submission, _ index: Int,
+        _ script: Script, _ submission: Submission, _ index: Int, _ admission: Admission,
         _ continuation: AsyncThrowingStream<AnswerEvent, any Error>.Continuation
     ) async {
         func send(_ kind: AnswerEvent.Kind) { continuation.yield(AnswerEvent(request: index, kind: kind)) }
@@ -110,6 +113,12 @@ final class FakeBackend: ServingBackend {
                 }
                 send(.finished(choice: Int32(choice), completion(reason, tokens.count)))
             }
+        case .tokens(let tokens):
+            var text = admission.answerText(of: submission)
+            for (position, token) in tokens.enumerated() {
+                send(.tokens(choice: 0, firstIndex: Int32(position), [ScoredToken(token, nil)], text: text.append(token)))
+            }
+            send(.finished(choice: 0, completion(.stop, tokens.count, text: text.finish())))
         case .failure(let tokens, let failure):
             for (position, token) in tokens.enumerated() {
                 send(.tokens(choice: 0, firstIndex: Int32(position), [token.token], text: token.text))
@@ -125,9 +134,9 @@ final class FakeBackend: ServingBackend {
         }
     }
 
-    private static func completion(_ reason: FinishReason, _ count: Int) -> Completion {
+    private static func completion(_ reason: FinishReason, _ count: Int, text: String = "") -> Completion {
         Completion(
-            reason: reason, text: "", tokenCount: Int32(count), timings: Timings(), prefillWorker: WorkerID("p0"),
+            reason: reason, text: text, tokenCount: Int32(count), timings: Timings(), prefillWorker: WorkerID("p0"),
             decodeWorker: nil, attempts: 1)
     }
 

@@ -24,6 +24,12 @@ struct TestGateway {
         template = backend.model.admission.tokenizer.chatTemplate
     }
 
+    /// The same with another tokenizer, and a template that goes with it.
+    init(_ script: FakeBackend.Script, tokenizer: Tokenizer, template: String) throws {
+        backend = try FakeBackend(script, tokenizer: tokenizer)
+        self.template = template
+    }
+
     /// - Throws: if the template cannot be read.
     func application() throws -> Application<GatewayResponder> {
         var logger = Logger(label: "gateway-test")

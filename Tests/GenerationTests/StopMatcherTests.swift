@@ -34,6 +34,20 @@ import Testing
         #expect(!outcome.stopped)
     }
 
+    @Test func aStopMayBeginInTextThatCannotCompleteOne() {
+        var matcher = StopMatcher(["two", "xtwoy"])
+        #expect(matcher.pass("one two, xtwo") == "one two, ")
+        // "two" ended before; what follows completes only the other one.
+        #expect(matcher.append("y!") == .stopped(""))
+        matcher = StopMatcher(["two", "xtwoy"])
+        #expect(matcher.pass("xtwo") == "")
+        #expect(matcher.append("z") == .text("xtwoz"))
+        #expect(matcher.append("two") == .stopped(""))
+        matcher = StopMatcher(["two"])
+        #expect(matcher.pass("two t") == "two ")
+        #expect(matcher.finish() == "t")
+    }
+
     @Test func theEarliestStopWins() {
         #expect(run(["abcdef"], stops: ["de", "bc"]).text == "a")
     }

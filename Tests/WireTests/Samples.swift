@@ -163,7 +163,7 @@ extension SeededGenerator {
         Submission(
             prompt: prompt, sampling: sampling(), seed: nil, maxTokens: flag() ? index() : nil, minTokens: index(),
             stopStrings: (0..<int(0...16)).map { _ in text(0...30) }, includesStopString: flag(),
-            stopTokens: tokens(0...64), ignoreEndTokens: flag(), choices: Int32(int(1...128)),
+            stopTokens: tokens(0...64), ignoreEndTokens: flag(), keptTokens: tokens(0...16), choices: Int32(int(1...128)),
             logprobs: flag() ? Int32(int(0...20)) : nil, promptLogprobs: flag() ? Int32(int(0...20)) : nil,
             constraint: constraint(),
             priority: pick(Priority.allCases), cacheSalt: text(0...30),
@@ -177,7 +177,7 @@ extension SeededGenerator {
             workers: (0..<workerCount).map { _ in
                 WorkerStatus(
                     worker: worker(), role: pick(WorkerRole.allCases), state: pick(WorkerStatus.State.allCases),
-                    endpoint: text(0...80), blockCount: count(), maxSequences: count(), load: load())
+                    endpoint: text(0...80), blockCount: count(), maxSequences: count(), load: load(), reports: next())
             })
     }
 
@@ -233,6 +233,9 @@ extension SeededGenerator {
             parking: ParkingLoad(
                 queries: count(), memoryBytes: int(0...1 << 40), fileBytes: int(0...1 << 40), parks: next(), resumes: next(),
                 migrations: next()),
+            transfers: TransferCounters(
+                bytes: next(), time: .microseconds(int(0...1 << 50)),
+                buckets: (0..<int(0...TransferCounters.bounds.count + 1)).map { _ in next() }),
             work: WorkCounters(
                 steps: next(), sharedSteps: next(), prefillTokens: next(), decodeTokens: next(),
                 idle: IdleCounters(padding: next(), finishedRows: next(), waitingRows: next()), batch: batchCounters()),

@@ -22,6 +22,7 @@ typedef struct Baton__Geometry Baton__Geometry;
 typedef struct Baton__Load Baton__Load;
 typedef struct Baton__Parking Baton__Parking;
 typedef struct Baton__PrefixCache Baton__PrefixCache;
+typedef struct Baton__Transfers Baton__Transfers;
 typedef struct Baton__CoreLeases Baton__CoreLeases;
 typedef struct Baton__IdleCounters Baton__IdleCounters;
 typedef struct Baton__BatchCounters Baton__BatchCounters;
@@ -108,6 +109,7 @@ struct  Baton__Load
   uint64_t iteration_microseconds;
   Baton__CoreLeases *core_leases;
   Baton__PrefixCache *prefix_cache;
+  Baton__Transfers *transfers;
   /*
    * 0: only that of the registration.
    */
@@ -116,7 +118,7 @@ struct  Baton__Load
 };
 #define BATON__LOAD__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&baton__load__descriptor) \
-    , 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL, 0, NULL, NULL, 0, 0 }
+    , 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL, 0, NULL, NULL, NULL, 0, 0 }
 
 
 struct  Baton__Parking
@@ -149,6 +151,25 @@ struct  Baton__PrefixCache
 #define BATON__PREFIX_CACHE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&baton__prefix_cache__descriptor) \
     , 0, 0, 0, 0, 0, 0, 0, 0 }
+
+
+/*
+ * KV that came from other workers.
+ */
+struct  Baton__Transfers
+{
+  ProtobufCMessage base;
+  uint64_t bytes;
+  uint64_t microseconds;
+  /*
+   * By duration; those left out are 0.
+   */
+  size_t n_buckets;
+  uint64_t *buckets;
+};
+#define BATON__TRANSFERS__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&baton__transfers__descriptor) \
+    , 0, 0, 0,NULL }
 
 
 struct  Baton__CoreLeases
@@ -355,6 +376,25 @@ Baton__PrefixCache *
 void   baton__prefix_cache__free_unpacked
                      (Baton__PrefixCache *message,
                       ProtobufCAllocator *allocator);
+/* Baton__Transfers methods */
+void   baton__transfers__init
+                     (Baton__Transfers         *message);
+size_t baton__transfers__get_packed_size
+                     (const Baton__Transfers   *message);
+size_t baton__transfers__pack
+                     (const Baton__Transfers   *message,
+                      uint8_t             *out);
+size_t baton__transfers__pack_to_buffer
+                     (const Baton__Transfers   *message,
+                      ProtobufCBuffer     *buffer);
+Baton__Transfers *
+       baton__transfers__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   baton__transfers__free_unpacked
+                     (Baton__Transfers *message,
+                      ProtobufCAllocator *allocator);
 /* Baton__CoreLeases methods */
 void   baton__core_leases__init
                      (Baton__CoreLeases         *message);
@@ -454,6 +494,9 @@ typedef void (*Baton__Parking_Closure)
 typedef void (*Baton__PrefixCache_Closure)
                  (const Baton__PrefixCache *message,
                   void *closure_data);
+typedef void (*Baton__Transfers_Closure)
+                 (const Baton__Transfers *message,
+                  void *closure_data);
 typedef void (*Baton__CoreLeases_Closure)
                  (const Baton__CoreLeases *message,
                   void *closure_data);
@@ -479,6 +522,7 @@ extern const ProtobufCMessageDescriptor baton__geometry__descriptor;
 extern const ProtobufCMessageDescriptor baton__load__descriptor;
 extern const ProtobufCMessageDescriptor baton__parking__descriptor;
 extern const ProtobufCMessageDescriptor baton__prefix_cache__descriptor;
+extern const ProtobufCMessageDescriptor baton__transfers__descriptor;
 extern const ProtobufCMessageDescriptor baton__core_leases__descriptor;
 extern const ProtobufCMessageDescriptor baton__idle_counters__descriptor;
 extern const ProtobufCMessageDescriptor baton__batch_counters__descriptor;

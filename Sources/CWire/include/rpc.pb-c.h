@@ -132,10 +132,15 @@ struct  Baton__Submit
   uint64_t group;
   uint32_t group_prefix_count;
   uint32_t group_member_count;
+  /*
+   * Special tokens that belong to the text.
+   */
+  size_t n_kept_tokens;
+  uint32_t *kept_tokens;
 };
 #define BATON__SUBMIT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&baton__submit__descriptor) \
-    , 0, 0, NULL, 0, 0, 0,NULL, 0, 0, 0, 0, 0, 0, 0, 0,NULL, 0, 0, 0, 0, 0, 0, {0,NULL}, 0, 0, 0, 0 }
+    , 0, 0, NULL, 0, 0, 0,NULL, 0, 0, 0, 0, 0, 0, 0, 0,NULL, 0, 0, 0, 0, 0, 0, {0,NULL}, 0, 0, 0, 0, 0,NULL }
 
 
 struct  Baton__ClientCancel
@@ -368,10 +373,11 @@ struct  Baton__WorkerStatus
   uint32_t block_count;
   uint32_t max_sequences;
   Baton__Load *load;
+  uint64_t reports;
 };
 #define BATON__WORKER_STATUS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&baton__worker_status__descriptor) \
-    , {0,NULL}, 0, {0,NULL}, {0,NULL}, 0, 0, NULL }
+    , {0,NULL}, 0, {0,NULL}, {0,NULL}, 0, 0, NULL, 0 }
 
 
 typedef enum {

@@ -13,6 +13,7 @@ struct Member: Sendable {
     /// Shutting down at its own wish.
     var isLeaving = false
     var load = WorkerLoad()
+    private(set) var reports: UInt64 = 0
     /// See ``expectedIteration(rows:typical:)``.
     private(set) var pace: Duration?
 
@@ -42,6 +43,7 @@ struct Member: Sendable {
     mutating func note(_ load: WorkerLoad) -> Bool {
         let before = (rowLimit, self.load.isMemoryShort)
         self.load = load
+        reports &+= 1
         let hasPace = notePace()
         return hasPace || before != (rowLimit, load.isMemoryShort)
     }
@@ -67,12 +69,15 @@ struct Member: Sendable {
     var takesNewWork: Bool { !isSuspect && !isLeaving }
 
     var status: WorkerStatus {
-        Self.status(registration, isSuspect ? .suspect : isLeaving ? .leaving : .ready, load)
+        Self.status(registration, isSuspect ? .suspect : isLeaving ? .leaving : .ready, load, reports: reports)
     }
 
-    static func status(_ registration: Registration, _ state: WorkerStatus.State, _ load: WorkerLoad) -> WorkerStatus {
+    static func status(
+        _ registration: Registration, _ state: WorkerStatus.State, _ load: WorkerLoad, reports: UInt64 = 0
+    ) -> WorkerStatus {
         WorkerStatus(
             worker: registration.worker, role: registration.role, state: state, endpoint: registration.endpoint,
-            blockCount: registration.blockCount, maxSequences: registration.maxSequences, load: load)
+            blockCount: registration.blockCount, maxSequences: registration.maxSequences, load: load,
+            reports: reports)
     }
 }

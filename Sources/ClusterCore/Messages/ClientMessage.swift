@@ -34,6 +34,8 @@ public struct Submission: Sendable, Hashable {
     /// End the answer, besides the model's own end tokens.
     public var stopTokens: [TokenID]
     public var ignoreEndTokens: Bool
+    /// Special tokens that belong to the text of an answer, of which others are left out: those that mark calls of tools.
+    public var keptTokens: [TokenID]
     /// Answers wanted, each with random numbers of its own; at most ``maxChoices``.
     public var choices: Int32
     /// Wants the log-probability of every token of the answer, and of so many of the most probable in its place.
@@ -55,11 +57,12 @@ public struct Submission: Sendable, Hashable {
     public static let maxStopTokens = 64
     /// In UTF-8.
     public static let maxCacheSaltBytes = 128
+    public static let maxKeptTokens = 16
 
     public init(
         prompt: Prompt, sampling: SamplingParameters, seed: UInt64? = nil, maxTokens: Int32? = nil,
         minTokens: Int32 = 0, stopStrings: [String] = [], includesStopString: Bool = false, stopTokens: [TokenID] = [],
-        ignoreEndTokens: Bool = false, choices: Int32 = 1, logprobs: Int32? = nil, promptLogprobs: Int32? = nil,
+        ignoreEndTokens: Bool = false, keptTokens: [TokenID] = [], choices: Int32 = 1, logprobs: Int32? = nil, promptLogprobs: Int32? = nil,
         constraint: Constraint? = nil, priority: Priority = .normal, cacheSalt: String = "", group: PrefixGroup? = nil,
         timeout: Duration? = nil
     ) {
@@ -72,6 +75,7 @@ public struct Submission: Sendable, Hashable {
         self.includesStopString = includesStopString
         self.stopTokens = stopTokens
         self.ignoreEndTokens = ignoreEndTokens
+        self.keptTokens = keptTokens
         self.choices = choices
         self.logprobs = logprobs
         self.promptLogprobs = promptLogprobs

@@ -40,11 +40,14 @@ public struct WorkerStatus: Sendable, Hashable {
     public var endpoint: String
     public var blockCount: Int
     public var maxSequences: Int
+    /// As last reported.
     public var load: WorkerLoad
+    /// How often it has been reported: tells whether `load` is news.
+    public var reports: UInt64
 
     public init(
         worker: WorkerID, role: WorkerRole, state: State, endpoint: String, blockCount: Int, maxSequences: Int,
-        load: WorkerLoad
+        load: WorkerLoad, reports: UInt64 = 0
     ) {
         self.worker = worker
         self.role = role
@@ -53,6 +56,7 @@ public struct WorkerStatus: Sendable, Hashable {
         self.blockCount = blockCount
         self.maxSequences = maxSequences
         self.load = load
+        self.reports = reports
     }
 }
 

@@ -129,6 +129,7 @@ public struct WorkerLoad: Sendable, Hashable {
     /// The system has little memory left: no query should be sent ahead of its row.
     public var isMemoryShort: Bool
     public var parking: ParkingLoad
+    public var transfers: TransferCounters
     /// What its engine has done.
     public var work: WorkCounters
     public var prefixCache: PrefixCacheCounters
@@ -138,7 +139,8 @@ public struct WorkerLoad: Sendable, Hashable {
 
     public init(
         referencedBlocks: Int = 0, rows: Int = 0, waiting: Int = 0, iterationTime: Duration? = nil, rowLimit: Int? = nil,
-        isMemoryShort: Bool = false, parking: ParkingLoad = ParkingLoad(), work: WorkCounters = WorkCounters(),
+        isMemoryShort: Bool = false, parking: ParkingLoad = ParkingLoad(),
+        transfers: TransferCounters = TransferCounters(), work: WorkCounters = WorkCounters(),
         prefixCache: PrefixCacheCounters = PrefixCacheCounters(), coreLeases: CoreLeaseCounters = CoreLeaseCounters(), scheduling: Scheduling? = nil
     ) {
         self.referencedBlocks = referencedBlocks
@@ -148,6 +150,7 @@ public struct WorkerLoad: Sendable, Hashable {
         self.rowLimit = rowLimit
         self.isMemoryShort = isMemoryShort
         self.parking = parking
+        self.transfers = transfers
         self.work = work
         self.prefixCache = prefixCache
         self.coreLeases = coreLeases

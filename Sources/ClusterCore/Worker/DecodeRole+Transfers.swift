@@ -190,6 +190,7 @@ extension DecodeRole {
         let (request, transfer) = transfers.remove(at: index)
         guard let next = transfer.next else { preconditionFailure("\(request) is whole but not committed") }
         let attempt = transfer.query.order.attempt
+        counters.transfers.noteWhole(after: now - (transfer.opened ?? now))
         actions.append(.reply(peer, .complete(configuration.clusterEpoch, attempt)))
         actions.append(.report(.kvWhole(attempt)))
         var query = transfer.query
@@ -206,6 +207,7 @@ extension DecodeRole {
         }
         let new = transfers.values[index].store(blocks.range, at: now)
         counters.layerBlocks += UInt64(new)
+        counters.transfers.bytes += UInt64(new * configuration.geometry.bytesPerLayerBlock)
         if new < blocks.range.count { counters.duplicates += 1 }
         if transfers.values[index].isWhole, transfers.values[index].next != nil {
             embedWhenPossible(index, peer, at: now, into: &actions)

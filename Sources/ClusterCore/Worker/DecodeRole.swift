@@ -210,6 +210,7 @@ public struct DecodeRole: Sendable {
             parking: ParkingLoad(
                 queries: parked.count, memoryBytes: lot.used.memory, fileBytes: lot.used.file, parks: counters.parks,
                 resumes: counters.resumes, migrations: counters.migrations),
+            transfers: counters.transfers,
             work: WorkCounters(
                 steps: counters.iterations, decodeTokens: counters.rows, batch: counters.batch),
             prefixCache: pool.prefixCacheCounters)
@@ -231,6 +232,7 @@ public struct DecodeCounters: Sendable, Hashable {
     public var rows: UInt64 = 0
     /// Layer blocks stored.
     public var layerBlocks: UInt64 = 0
+    public var transfers = TransferCounters()
     /// Messages that brought something again.
     public var duplicates: UInt64 = 0
     /// Layer blocks asked for again.

@@ -15,6 +15,8 @@ struct IncomingTransfer: Sendable {
     private(set) var credit: TransferCredit.Receiver
     /// Set by the first `open`: where replies go.
     private(set) var peer: PeerID?
+    /// Set with it.
+    private(set) var opened: Instant?
     /// Set by the first `commit`.
     private(set) var next: [NextToken]?
 
@@ -53,6 +55,7 @@ struct IncomingTransfer: Sendable {
     /// The sender asks for credit (again), having sent `sent` layer blocks.
     mutating func open(from peer: PeerID, sent: Int, at now: Instant) {
         self.peer = peer
+        opened = opened ?? now
         credit.declare(sent: sent)
         nextAnnouncement = nextAnnouncement ?? now + interval
         hearSign(at: now)

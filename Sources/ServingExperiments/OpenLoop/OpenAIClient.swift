@@ -4,7 +4,7 @@ import NIOCore
 import NIOHTTP1
 
 /// Asks an OpenAI-compatible server and takes the time.
-public struct OpenAIClient: Sendable {
+public struct OpenAIClient: ServeClient {
     public enum Route: String, Sendable, CaseIterable {
         case completions
         case chat
@@ -70,8 +70,7 @@ public struct OpenAIClient: Sendable {
         return (try? JSONSerialization.data(withJSONObject: members, options: [.sortedKeys])).map { Array($0) } ?? []
     }
 
-    /// - Parameter start: of the benchmark.
-    func measure(_ request: ServeRequest, from start: ContinuousClock.Instant) async -> ServeMeasurement {
+    public func measure(_ request: ServeRequest, from start: ContinuousClock.Instant) async -> ServeMeasurement {
         let sent = ContinuousClock.now
         func seconds(_ from: ContinuousClock.Instant) -> Double { (ContinuousClock.now - from) / .seconds(1) }
         var measurement = ServeMeasurement(

@@ -2,6 +2,12 @@ import Foundation
 import Generation
 import Synchronization
 
+/// Asks a server and takes the time.
+public protocol ServeClient: Sendable {
+    /// - Parameter start: of the benchmark.
+    func measure(_ request: ServeRequest, from start: ContinuousClock.Instant) async -> ServeMeasurement
+}
+
 /// Sends requests when they are due, whatever has become of those before, and takes the times.
 public struct ServeBenchmark: Sendable {
     public var dataset: ServeDataset
@@ -59,7 +65,7 @@ public struct ServeBenchmark: Sendable {
     ///   - decode: makes text of prompts; `nil` sends token ids.
     ///   - observe: called from any thread whenever something has changed.
     public func run(
-        on client: OpenAIClient, decode: (([TokenID]) -> String)?, observe: @escaping @Sendable (Progress) -> Void
+        on client: some ServeClient, decode: (([TokenID]) -> String)?, observe: @escaping @Sendable (Progress) -> Void
     ) async -> Outcome {
         let plan = plan(decode: decode)
         let progress = ProgressCount()

@@ -1,6 +1,7 @@
-import ClusterCore
 import Generation
 import Testing
+
+@testable import ClusterCore
 
 /// Whole transfers between a prefill and a decode role.
 @Suite struct WorkerPairTests {
@@ -18,6 +19,17 @@ import Testing
         }
         #expect(pair.decode[0].counters.batch.embeds == 6 && pair.decode[0].counters.refetches == 0)
         #expect(pair.decode[0].counters.layerBlocks == pair.prefill.counters.layerBlocks)
+        let transfers = pair.decode[0].load.transfers
+        #expect(transfers.buckets.reduce(0, +) == 6 && transfers.time > .zero)
+        #expect(transfers.bytes == pair.decode[0].counters.layerBlocks * UInt64(WorkerPair.geometry.bytesPerLayerBlock))
+    }
+
+    @Test func transfersAreCountedByTheirDuration() {
+        var counters = TransferCounters()
+        for microseconds in [0, 500, 501, 40_000_000] as [Int64] { counters.noteWhole(after: .microseconds(microseconds)) }
+        #expect(counters.buckets == [2, 1] + Array(repeating: 0, count: TransferCounters.bounds.count - 2) + [1])
+        #expect(counters.time == .microseconds(40_001_001))
+        #expect(TransferCounters.bounds == TransferCounters.bounds.sorted())
     }
 
     /// Retried like the coordinator would: whatever fails is given to the workers again as the next attempt. In

@@ -1,0 +1,82 @@
+import ArgumentParser
+import Foundation
+import LocalCluster
+import ProgramSupport
+import ServingExperiments
+import Tokenizer
+
+struct BenchCancel: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "cancel",
+        abstract: "Clients that go away in every phase of their requests, over HTTP and RPC, and how soon nothing is held any more.",
+        discussion: """
+            Starts a cluster of its own. In each round five clients go at once, one in each phase: queued, prefilling, \
+            transferring, decoding, parked. Fails if blocks stay referenced.
+            """)
+
+    @Option(help: "Directory of a Hugging Face model, or a GGUF file; positions for 1000 tokens are needed.")
+    var model: String
+
+    @Option(help: "Rounds of five clients.")
+    var rounds = 200
+
+    @Option(help: "Of the prompts.")
+    var seed: UInt64 = 1
+
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    @Option(help: "YAML file with the same names as these options.")
+    var config: String?
+
+    func validate() throws {
+        guard (1...1_000_000).contains(rounds) else { throw ValidationError("--rounds must be 1 to 1000000") }
+    }
+
+    func run() async throws {
+        let vocabulary = try Tokenizer(modelPath: model).idBound
+        let plan = try self.plan()
+        let cluster = LocalCluster(plan: plan)
+        let outcome: Result<CancellationReport, any Error>
+        do {
+            try await cluster.startAll()
+            try await Readiness.wait(for: plan)
+            outcome = .success(try await measure(cluster, vocabulary))
+        } catch {
+            outcome = .failure(error)
+        }
+        await cluster.stopAll(patience: .seconds(5))
+        let report = try outcome.get()
+        try? FileManager.default.removeItem(at: plan.logs)
+        if json { try printJSON(report) } else { print(report.text) }
+    }
+
+    private func measure(_ cluster: LocalCluster, _ vocabulary: Int) async throws -> CancellationReport {
+        let plan = cluster.plan
+        let experiment = try await CancellationExperiment(rpc: plan.rpc, port: plan.http?.port ?? 0, vocabulary: vocabulary) { name, isSuspended in
+            await cluster.process(name)?.signal(isSuspended ? SIGSTOP : SIGCONT)
+        }
+        let progress = ProgressLine(title: "cancellations")
+        var done = 0
+        let all = try await experiment.run(rounds: rounds, seed: seed) { _ in
+            done += 1
+            progress.show(Double(done) / Double(rounds))
+        }
+        progress.finish()
+        await experiment.close()
+        return CancellationReport(all)
+    }
+
+    private func plan() throws -> ClusterPlan {
+        let logs = FileManager.default.temporaryDirectory.appendingPathComponent("baton-bench-\(getpid())")
+        var plan = ClusterPlan(
+            programs: ClusterOptions.programs, model: model, rpc: try freeLoopbackEndpoint(), workers: try freeLoopbackEndpoint(), logs: logs)
+        plan.http = HTTPAddress(port: try freeLoopbackPort())
+        plan.workerArguments = ["--kv-cache-memory", "64MiB"]
+        plan.roleArguments = [
+            "prefill": ["--max-num-batched-tokens", "32", "--max-num-seqs", "8"],
+            "decode": ["--max-num-seqs", "2", "--batch-scaling", "off"],
+        ]
+        return plan
+    }
+}
