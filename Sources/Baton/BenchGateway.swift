@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Inference
 import LocalCluster
 import ProgramSupport
 import ServingExperiments

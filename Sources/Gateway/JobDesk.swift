@@ -60,7 +60,7 @@ struct JobDesk: Sendable {
         var reply = Reply { sink in
             var position: Int64 = 0
             while let piece = try await store.content(of: file, at: position) {
-                try await sink(piece.bytes)
+                try await sink(piece.bytes, nil)
                 position = piece.next
             }
         }

@@ -18,7 +18,7 @@ struct ServingDesk: Sendable {
     private let lengths: LengthCheck
 
     init(
-        backend: any ServingBackend, chat: ChatFormatting?, version: String, deliveries: DeliveryTimes, jobs: JobDesk = JobDesk(access: .off)
+        backend: any ServingBackend, chat: ChatFormatting?, version: String, deliveries: DeliveryTimes = DeliveryTimes(), jobs: JobDesk = JobDesk(access: .off)
     ) {
         self.backend = backend
         self.chat = chat

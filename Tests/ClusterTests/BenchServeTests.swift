@@ -1,5 +1,6 @@
 import Foundation
 import LocalCluster
+import Subprocess
 import Testing
 
 /// Benchmarks of a cluster that is there, by both doors.

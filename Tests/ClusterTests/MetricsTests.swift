@@ -10,7 +10,8 @@ import Testing
 extension ClusterTests {
     /// Samples by name and labels, such as `workers{role="decode",state="ready"}`, without the model's name and `baton:`.
     private func metrics(of cluster: TestCluster) async throws -> [String: Double] {
-        let url = try #require(URL(string: try #require(cluster.plan.http).url + "/metrics"))
+        let address = try #require(cluster.plan.http).url
+        let url = try #require(URL(string: address + "/metrics"))
         let text = String(decoding: try await URLSession.shared.data(from: url).0, as: UTF8.self)
         var samples: [String: Double] = [:]
         for line in text.split(separator: "\n") where !line.hasPrefix("#") {
@@ -66,12 +67,14 @@ extension ClusterTests {
             }
             #expect(try #require(after["request_prefill_time_seconds_sum"]) > 0 && after["request_decode_time_seconds_sum"] != 0)
             #expect(try #require(after["kv_transfer_seconds_sum" + decode]) > 0)
-            #expect(try #require(after["e2e_request_latency_seconds_sum"]) >= try #require(after["time_to_first_token_seconds_sum"]))
+            let first = try #require(after["time_to_first_token_seconds_sum"])
+            #expect(try #require(after["e2e_request_latency_seconds_sum"]) >= first)
             // Three blocks of 16 tokens in each of 6 layers: K and V of 2 heads, 32 elements of bfloat16 each.
             let layerBlock = 2 * 2 * 16 * 32 * 2
             #expect(after["kv_transfer_bytes_total" + decode] == Double(count * 3 * 6 * layerBlock))
             // Streamed over HTTP, each token is one piece that comes to the socket.
-            var request = URLRequest(url: try #require(URL(string: try #require(cluster.plan.http).url + "/v1/completions")))
+            let address = try #require(cluster.plan.http).url
+            var request = URLRequest(url: try #require(URL(string: address + "/v1/completions")))
             request.httpMethod = "POST"
             request.setValue("application/json", forHTTPHeaderField: "Content-Type")
             request.httpBody = Data(#"{"prompt": "Once", "max_tokens": 20, "ignore_eos": true, "logprobs": 0, "stream": true}"#.utf8)
