@@ -11,15 +11,15 @@ struct BenchCancel: AsyncParsableCommand {
         commandName: "cancel",
         abstract: "Clients that go away in every phase of their requests, over HTTP and RPC, and how soon nothing is held any more.",
         discussion: """
-            Starts a cluster of its own. In each round five clients go at once, one in each phase: queued, prefilling, \
-            transferring, decoding, parked. Fails if blocks stay referenced.
+            Starts a cluster of its own. In each round four clients go at once, one in each phase: queued, prefilling, \
+            transferring, decoding. Fails if blocks stay referenced.
             """)
 
     @Option(help: "Directory of a Hugging Face model, or a GGUF file; positions for 1000 tokens are needed.")
     var model: String
 
-    @Option(help: "Rounds of five clients.")
-    var rounds = 200
+    @Option(help: "Rounds of four clients.")
+    var rounds = 250
 
     @Option(help: "Of the prompts.")
     var seed: UInt64 = 1

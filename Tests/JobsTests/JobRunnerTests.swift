@@ -282,12 +282,12 @@ private struct Backwards: LinePlanner {
         limits.maxStoredBytes = 2 << 20
         let store = try place.open(limits)
         let desk = FakeDesk()
+        let batch = try await store.addBatch(JobStore.lines(0..<20))
+        var filler = try await store.beginUpload(name: "x", purpose: "batch", at: 1)
+        await #expect(throws: JobError.self) {
+            for _ in 0..<100 { try await store.append(Array(repeating: 7, count: 100_000), to: &filler) }
+        }
         try await run(store, desk) { runner in
-            let batch = try await store.addBatch(JobStore.lines(0..<20))
-            var filler = try await store.beginUpload(name: "x", purpose: "batch", at: 1)
-            await #expect(throws: JobError.self) {
-                for _ in 0..<100 { try await store.append(Array(repeating: 7, count: 100_000), to: &filler) }
-            }
             runner.wake()
             try await Task.sleep(for: .milliseconds(60))
             #expect(try await store.batch(batch.id).status == .validating)

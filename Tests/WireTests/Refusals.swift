@@ -127,7 +127,7 @@ extension Refusal {
         control("pong without load", header(42), .missing(message: "control", field: "load")),
         control("load without counters", header(42) { $0.message(4) }, .missing(message: "control", field: "idle")),
         control(
-            "17 buckets", pong(load: { $0.message(23) { for _ in 0..<17 { $0.varint(3, 1) } } }),
+            "17 buckets", pong(load: { $0.message(24) { for _ in 0..<17 { $0.varint(3, 1) } } }),
             .value(message: "control", field: "buckets", value: "17 buckets")),
         control("scheduling 7", pong(load: { $0.varint(8, 7) }), value("control", "scheduling", 7)),
         control(
@@ -219,9 +219,9 @@ extension Refusal {
             .client, "65 end tokens", [submit { for _ in 0..<65 { $0.varint(14, 1) } }, [97], [], []],
             .value(message: client, field: "stop_tokens", value: "65 tokens")),
         Refusal(
-            .client, "17 kept tokens", [submit { for _ in 0..<17 { $0.varint(21, 1) } }, [97], [], []],
+            .client, "17 kept tokens", [submit { for _ in 0..<17 { $0.varint(26, 1) } }, [97], [], []],
             .value(message: client, field: "kept_tokens", value: "17 tokens")),
-        Refusal(.client, "a kept token of 2^31", [submit { $0.varint(21, 1 << 31) }, [97], [], []], value(client, "kept_tokens", 1 << 31)),
+        Refusal(.client, "a kept token of 2^31", [submit { $0.varint(26, 1 << 31) }, [97], [], []], value(client, "kept_tokens", 1 << 31)),
         Refusal(
             .client, "1025 biases", [submit(), [97], [UInt8](repeating: 0, count: 1025 * 8), []],
             .payloadLength(message: client, expected: 1024 * 8, actual: 1025 * 8)),

@@ -2,7 +2,7 @@ import BatonClient
 import ClusterCore
 import Generation
 
-/// Clients that go away while their requests are queued, prefilled, transferred, decoded and parked, all at once, again and again; and how
+/// Clients that go away while their requests are queued, prefilled, transferred and decoded, all at once, again and again; and how
 /// long it takes until no worker holds a block.
 ///
 /// Phases are certain: workers are stopped while a request is in a phase that would pass by, and go on as soon as its client is gone.
@@ -72,14 +72,11 @@ public struct CancellationExperiment: Sendable {
 
     private static let prefill = "prefill-0", decode = "decode-0"
     private static let victims = [
-        Victim(phase: .parked, priority: .low, promptCount: 33, maxTokens: 900),
         Victim(phase: .decoding, priority: .normal, promptCount: 49, maxTokens: 900),
         Victim(phase: .transferring, priority: .high, promptCount: 600, maxTokens: 200),
         Victim(phase: .prefilling, priority: .high, promptCount: 900, maxTokens: 100),
         Victim(phase: .queued, priority: .low, promptCount: 81, maxTokens: 100),
     ]
-    /// Takes the row of the one that is to be parked.
-    private static let displacer = Victim(phase: .decoding, priority: .normal, promptCount: 65, maxTokens: 900)
     /// What is under way between processes has arrived.
     private static let settling = Duration.milliseconds(10)
 
@@ -91,11 +88,10 @@ public struct CancellationExperiment: Sendable {
                 ? try DroppingClient.overHTTP(port: port, streams: (number / 2).isMultiple(of: 2)) : try await DroppingClient.overRPC(rpc)
             clients.append((victim, door, client))
         }
-        let displacing = try await DroppingClient.overRPC(rpc)
         do {
             for (victim, _, client) in clients {
                 try client.send(prompt: prompt(victim.promptCount, &random), maxTokens: victim.maxTokens, victim.priority)
-                try await bring(victim, displacing, &random)
+                try await bring(victim)
             }
             try await Task.sleep(for: Self.settling)
         } catch {
@@ -108,7 +104,6 @@ public struct CancellationExperiment: Sendable {
         let before = try await reports()
         let start = ContinuousClock.now
         for (_, _, client) in clients { await client.drop() }
-        await displacing.drop()
         await release()
         return Round(drops: drops, seconds: try await timeUntilIdle(since: start, reportedBefore: before))
     }
@@ -118,17 +113,10 @@ public struct CancellationExperiment: Sendable {
     }
 
     /// Waits until the request is where it is to be, and keeps it there.
-    private func bring(_ victim: Victim, _ displacing: DroppingClient, _ random: inout SeededRandom) async throws {
+    private func bring(_ victim: Victim) async throws {
         let count = victim.promptCount
         switch victim.phase {
-        case .parked: try await book.wait(for: .decoding, ofPromptOf: count)
-        case .decoding:
-            try await book.wait(for: .decoding, ofPromptOf: count)
-            let other = Self.displacer
-            try displacing.send(prompt: prompt(other.promptCount, &random), maxTokens: other.maxTokens, other.priority)
-            if let parked = Self.victims.first(where: { $0.phase == .parked }) {
-                try await book.wait(for: .parked, ofPromptOf: parked.promptCount)
-            }
+        case .decoding: try await book.wait(for: .decoding, ofPromptOf: count)
         case .transferring:
             try await book.wait(for: .prefilling, ofPromptOf: count)
             await suspend(Self.decode, true)

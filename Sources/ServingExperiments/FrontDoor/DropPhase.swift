@@ -9,8 +9,6 @@ public enum DropPhase: String, Codable, Sendable, Hashable, CaseIterable {
     /// The first token is out, and the KV is not whole where it is to be decoded.
     case transferring
     case decoding
-    /// Its row was given to another one, its KV put aside.
-    case parked
 }
 
 /// What a coordinator has told of requests, found by the length of their prompts.
@@ -21,13 +19,11 @@ final class RequestBook: Sendable {
         var hasFirstToken = false
         var isWhole = false
         var isEmbedded = false
-        var isParked = false
         var hasEnded = false
 
         /// `nil`: it is over, or between two phases.
         var phase: DropPhase? {
             if hasEnded { return nil }
-            if isParked { return .parked }
             if isEmbedded { return .decoding }
             if isWhole { return nil }
             return hasFirstToken ? .transferring : isStarted ? .prefilling : .queued
@@ -38,11 +34,10 @@ final class RequestBook: Sendable {
             case .prefillStarted: isStarted = true
             case .firstToken: hasFirstToken = true
             case .kvWhole: isWhole = true
-            case .embedded, .resumed: (isEmbedded, isParked) = (true, false)
-            case .parked: isParked = true
+            case .embedded: isEmbedded = true
             case .retried: self = Entry(promptCount: promptCount)
             case .finished, .failed: hasEnded = true
-            case .submitted, .assigned, .token, .left, .workerJoined, .workerLost: break
+            case .submitted, .assigned, .token, .left, .workerJoined, .workerLost, .parked, .resumed: break
             }
         }
     }

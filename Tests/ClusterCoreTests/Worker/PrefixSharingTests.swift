@@ -50,7 +50,7 @@ import Testing
     }
 
     @Test func whatIsBeingComputedIsWaitedFor() {
-        let pair = WorkerPair(cachesPrefixes: true)
+        let pair = WorkerPair(blockCount: 128, cachesPrefixes: true)
         let stem = (0..<40).map { TokenID($0 + 3) }
         let members = (1...6).map { sequence(UInt64($0), stem + [TokenID(100 + $0), 9]) }
         serve(members, on: pair)

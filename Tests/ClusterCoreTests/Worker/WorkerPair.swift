@@ -152,7 +152,7 @@ final class WorkerPair {
     }
 
     private func atRest(_ worker: Int) -> WorkerLoad { WorkerLoad(
-            iterationTime: decode[worker].load.iterationTime, work: decode[worker].load.work,
+            iterationTime: decode[worker].load.iterationTime, transfers: decode[worker].load.transfers, work: decode[worker].load.work,
             prefixCache: decode[worker].load.prefixCache) }
 
     // The engines: a layer or an iteration a turn.

@@ -100,6 +100,7 @@ PAYLOADS = {
     "prompt_forked": [RECORD, LOGPROBS], "prompt_scored": [LOGPROBS], "prefill": SEQUENCE, "grant": SEQUENCE,
     "submit": ["Once é".encode(), BIAS, b"{}"], "ServerHeader.tokens": [TOKEN, LOGPROBS, b"text"],
     "prompt": [TOKEN, LOGPROBS], "finished": [b"text"], "status": [message("WorkerStatus")],
+    "prefixes_changed": [struct.pack("<Q", 1), struct.pack("<Q", 2)],
 }
 
 
