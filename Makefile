@@ -121,7 +121,7 @@ bench-planning: build ## what planning a job gives, in virtual time, and how lon
 	$(BIN)/baton bench planning --time-prompts 1000000 $(ARGS)
 
 .PHONY: bench-cancel
-bench-cancel: build ## clients that go away in every phase, a thousand in all: how soon nothing is held any more: ARGS='--rounds 4' is short
+bench-cancel: build ## clients that go away in every phase, a thousand times: how soon nothing is held any more: ARGS='--rounds 4' is short
 	$(BIN)/baton bench cancel --model Models/baton-tiny $(ARGS)
 
 .PHONY: bench-gateway

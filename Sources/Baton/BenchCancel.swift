@@ -11,15 +11,15 @@ struct BenchCancel: AsyncParsableCommand {
         commandName: "cancel",
         abstract: "Clients that go away in every phase of their requests, over HTTP and RPC, and how soon nothing is held any more.",
         discussion: """
-            Starts a cluster of its own. In each round four clients go at once, one in each phase: queued, prefilling, \
-            transferring, decoding. Fails if blocks stay referenced.
+            Starts a cluster of its own. In each round clients go at once in every phase: queued, prefilling, transferring, \
+            ready (KV whole, no row yet), decoding, parked. Fails if blocks stay referenced.
             """)
 
     @Option(help: "Directory of a Hugging Face model, or a GGUF file; positions for 1000 tokens are needed.")
     var model: String
 
-    @Option(help: "Rounds of four clients.")
-    var rounds = 250
+    @Option(help: "Rounds, each of a client in every phase.")
+    var rounds = 1000
 
     @Option(help: "Of the prompts.")
     var seed: UInt64 = 1
@@ -59,13 +59,13 @@ struct BenchCancel: AsyncParsableCommand {
         }
         let progress = ProgressLine(title: "cancellations")
         var done = 0
-        let all = try await experiment.run(rounds: rounds, seed: seed) { _ in
+        let outcome = try await experiment.run(rounds: rounds, seed: seed) { _ in
             done += 1
             progress.show(Double(done) / Double(rounds))
         }
         progress.finish()
         await experiment.close()
-        return CancellationReport(all)
+        return CancellationReport(outcome.rounds, repeated: outcome.repeated)
     }
 
     private func plan() throws -> ClusterPlan {
@@ -76,7 +76,7 @@ struct BenchCancel: AsyncParsableCommand {
         plan.workerArguments = ["--kv-cache-memory", "64MiB"]
         plan.roleArguments = [
             "prefill": ["--max-num-batched-tokens", "32", "--max-num-seqs", "8"],
-            "decode": ["--max-num-seqs", "2", "--batch-scaling", "off"],
+            "decode": ["--max-num-seqs", "1", "--batch-scaling", "off"],
         ]
         return plan
     }

@@ -84,6 +84,9 @@ extension APIError {
         401, "no valid API key: send it as \"Authorization: Bearer KEY\"", type: "authentication_error",
         code: "invalid_api_key")
 
+    /// Nothing was done before the client's time was over.
+    static var expired: APIError { APIError(RequestFailure(code: .expired, message: "the time limit passed before any work began")) }
+
     /// A tenant's limit is reached.
     static func tooMany(_ limit: String, retryAfter: Int) -> APIError {
         APIError(

@@ -53,6 +53,8 @@ final class ConnectionWatch: Sendable {
 final class Connections: Sendable {
     /// How long tokens took from their arrival to a client's socket.
     let deliveries = DeliveryTimes()
+    /// What their requests were answered.
+    let replies = ReplyCounts()
     private let watches = Mutex<[ObjectIdentifier: ConnectionWatch]>([:])
 
     var count: Int { watches.withLock { $0.count } }

@@ -12,6 +12,9 @@ struct Exchange: Sendable {
     var tenant: Tenant?
     var arrival = ContinuousClock.now
 
+    /// When the client's time is over; it runs from the arrival of the request.
+    func end(of parameters: SharedParameters) -> ContinuousClock.Instant? { parameters.timeout.map { arrival + $0 } }
+
     /// A client's own id is taken if it is short and printable, so that no log line can be forged with it.
     static func id(given: String?, random: UInt64) -> String {
         if let given, (1...128).contains(given.utf8.count), given.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) { return given }

@@ -67,7 +67,7 @@ public final class Gateway: Sendable {
         jobs: JobDesk = JobDesk(access: .off), threads: any EventLoopGroup, logger: Logger, onListening: @escaping @Sendable (Int) -> Void
     ) -> Application<GatewayResponder> {
         let connections = Connections()
-        let desk = ServingDesk(backend: backend, chat: chat, version: version, deliveries: connections.deliveries, jobs: jobs)
+        let desk = ServingDesk(backend: backend, chat: chat, version: version, deliveries: connections.deliveries, replies: connections.replies, jobs: jobs)
         let channel = HTTP1Channel.Configuration(
             additionalChannelHandlers: [
                 ConnectionHandler(

@@ -50,6 +50,7 @@ struct GatewayResponder: HTTPResponder {
         } catch {
             reply = Reply(error)
         }
+        connections.replies.note(reply.status)
         reply.headers["X-Request-Id"] = id
         reply.headers.merge(crossOrigin.headers(origin: request.headers[.origin])) { $1 }
         let line = RequestLine(method: request.method.rawValue, path: request.uri.path, status: reply.status, exchange: exchange)

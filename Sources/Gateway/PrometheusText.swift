@@ -8,9 +8,12 @@ struct PrometheusText {
     private(set) var text = ""
     private let model: String
 
-    /// - Parameter deliveries: how long tokens took through this process.
+    /// - Parameters:
+    ///   - deliveries: how long tokens took through this process.
+    ///   - replies: answers over HTTP by status.
     init(
-        metrics: ServingMetrics, status: ClusterStatus, deliveries: Histogram = .delivery, jobs: JobMeasurements? = nil, model: String
+        metrics: ServingMetrics, status: ClusterStatus, deliveries: Histogram = .delivery,
+        replies: [(status: Int, count: UInt64)] = [], jobs: JobMeasurements? = nil, model: String
     ) {
         self.model = model
         write(status)
@@ -18,6 +21,8 @@ struct PrometheusText {
         write(metrics)
         histogram(
             "token_delivery_seconds", "From the arrival of a streamed token at the coordinator until it was in the client's socket.", deliveries)
+        family("http_responses_total", "counter", "Requests over HTTP by the status of the answer; a stream counts when it begins.")
+        for reply in replies { sample("http_responses_total", [("code", String(reply.status))], Double(reply.count)) }
         if let jobs { write(jobs) }
     }
 

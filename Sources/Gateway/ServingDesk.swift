@@ -13,17 +13,20 @@ struct ServingDesk: Sendable {
     /// Of all programs, for `/version`.
     let version: String
     private let deliveries: DeliveryTimes
+    private let replies: ReplyCounts
     let jobs: JobDesk
     let encoder: PromptEncoder
     private let lengths: LengthCheck
 
     init(
-        backend: any ServingBackend, chat: ChatFormatting?, version: String, deliveries: DeliveryTimes = DeliveryTimes(), jobs: JobDesk = JobDesk(access: .off)
+        backend: any ServingBackend, chat: ChatFormatting?, version: String, deliveries: DeliveryTimes = DeliveryTimes(),
+        replies: ReplyCounts = ReplyCounts(), jobs: JobDesk = JobDesk(access: .off)
     ) {
         self.backend = backend
         self.chat = chat
         self.version = version
         self.deliveries = deliveries
+        self.replies = replies
         self.jobs = jobs
         encoder = PromptEncoder(tokenizer: backend.model.admission.tokenizer)
         lengths = LengthCheck(limit: backend.model.admission.maxModelLength)
@@ -53,7 +56,7 @@ struct ServingDesk: Sendable {
 
     func complete(_ request: CompletionRequest, _ exchange: Exchange) async throws(APIError) -> Reply {
         try check(model: request.shared.model)
-        let permit = try await exchange.tenant?.enter(exchange.watch), reception = try await enter()
+        let permit = try await exchange.tenant?.enter(exchange.watch, until: exchange.end(of: request.shared)), reception = try await enter()
         var prompts: [[TokenID]] = []
         var submissions: [Submission] = []
         for prompt in request.prompts {
@@ -76,7 +79,7 @@ struct ServingDesk: Sendable {
 
     func chat(_ request: ChatRequest, _ exchange: Exchange) async throws(APIError) -> Reply {
         try check(model: request.shared.model)
-        let permit = try await exchange.tenant?.enter(exchange.watch), reception = try await enter()
+        let permit = try await exchange.tenant?.enter(exchange.watch, until: exchange.end(of: request.shared)), reception = try await enter()
         let chat = try formatting()
         let call = request.tools.required.isEmpty ? nil : try chat.requiredCall(of: request.tools.required)
         let prompt = try chat.prompt(of: request.conversation) + (call?.prefix ?? "")
@@ -123,7 +126,7 @@ struct ServingDesk: Sendable {
         guard let timeout = shared.timeout else { return nil }
         let left = timeout - (.now - exchange.arrival)
         guard left > .zero else {
-            throw APIError(RequestFailure(code: .expired, message: "the time limit passed before any work began"))
+            throw .expired
         }
         return left
     }
@@ -189,7 +192,7 @@ struct ServingDesk: Sendable {
     private func metrics() async -> Reply {
         let text = PrometheusText(
             metrics: await backend.measurements(), status: await backend.status(), deliveries: deliveries.histogram,
-            jobs: await jobs.measurements(), model: backend.model.name)
+            replies: replies.all, jobs: await jobs.measurements(), model: backend.model.name)
         return Reply(text: text.text, contentType: PrometheusText.contentType)
     }
 }

@@ -8,6 +8,7 @@ struct SharedParameters: Sendable, Hashable {
         "model", "temperature", "top_p", "top_k", "min_p", "n", "stop", "seed", "presence_penalty", "frequency_penalty",
         "repetition_penalty", "logit_bias", "stream", "stream_options", "ignore_eos", "min_tokens", "stop_token_ids",
         "include_stop_str_in_output", "priority", "timeout", "user", "max_tokens", "max_completion_tokens",
+        "cache_salt",
     ]
 
     /// Choices of one prompt, and of all prompts of a request together.
@@ -31,6 +32,8 @@ struct SharedParameters: Sendable, Hashable {
     /// Every chunk tells it.
     var includesUsageAlways = false
     var priority = Priority.normal
+    /// Prefixes are shared only among requests of the same salt.
+    var cacheSalt = ""
     var timeout: Duration?
 
     init() {}
@@ -49,12 +52,22 @@ struct SharedParameters: Sendable, Hashable {
         stopTokens = try Self.stopTokens(reader)
         try readStream(reader)
         priority = try Self.priority(reader)
+        cacheSalt = try Self.cacheSalt(reader)
         if let seconds = try reader.number("timeout") {
             guard seconds > 0, seconds <= 1e6 else {
                 throw reader.invalid("timeout", "must be above 0 and at most 1000000 seconds, but is \(seconds)")
             }
             timeout = .seconds(seconds)
         }
+    }
+
+    /// Under the name that vLLM gave it.
+    private static func cacheSalt(_ reader: ParameterReader) throws(APIError) -> String {
+        let salt = try reader.text("cache_salt") ?? ""
+        guard salt.utf8.count <= Submission.maxCacheSaltBytes else {
+            throw reader.invalid("cache_salt", "has more than \(Submission.maxCacheSaltBytes) bytes")
+        }
+        return salt
     }
 
     private static func sampling(_ reader: ParameterReader) throws(APIError) -> SamplingParameters {
@@ -136,6 +149,6 @@ struct SharedParameters: Sendable, Hashable {
         Submission(
             prompt: .tokens(prompt), sampling: sampling, seed: seed, maxTokens: maxTokens, minTokens: minTokens,
             stopStrings: stop, includesStopString: includesStop, stopTokens: stopTokens, ignoreEndTokens: ignoresEndTokens,
-            choices: Int32(choices), priority: priority, timeout: timeout)
+            choices: Int32(choices), priority: priority, cacheSalt: cacheSalt, timeout: timeout)
     }
 }

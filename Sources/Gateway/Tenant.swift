@@ -22,8 +22,9 @@ final class Tenant: Sendable {
 
     /// Waits for a place, if the limits let it.
     ///
-    /// - Throws: ``APIError`` 429 if they do not; 499 if the client goes meanwhile.
-    func enter(_ watch: ConnectionWatch) async throws(APIError) -> Permit {
+    /// - Parameter end: of the client's patience.
+    /// - Throws: ``APIError`` 429 if they do not; 408 if there is none in time; 499 if the client goes meanwhile.
+    func enter(_ watch: ConnectionWatch, until end: ContinuousClock.Instant? = nil) async throws(APIError) -> Permit {
         let (answer, id) = state.withLock { state in
             state.nextID += 1
             let answer = state.account.ask(at: .now)
@@ -34,7 +35,15 @@ final class Tenant: Sendable {
         case .enters: return Permit(self)
         case .refused(let limit, let pause): throw .tooMany(limit, retryAfter: pause)
         case .waits:
+            let alarm = end.map { end in
+                Task {
+                    try await Task.sleep(until: end, clock: .continuous)
+                    leave(id)
+                }
+            }
             let hasPlace = await watch.whileConnected(gone: { self.leave(id) }) { await self.wait(id) }
+            alarm?.cancel()
+            guard hasPlace || watch.isGone else { throw .expired }
             guard hasPlace else { throw APIError(RequestFailure(code: .cancelled, message: "the client is gone")) }
             return Permit(self)
         }

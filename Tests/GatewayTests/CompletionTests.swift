@@ -73,7 +73,7 @@ import Testing
         let body = """
             {"prompt": "x", "max_tokens": 9, "min_tokens": 2, "temperature": 0.5, "top_p": 0.9, "top_k": 40, "min_p": 0.05, "n": 3,
              "stop": ["a", "b"], "seed": -1, "presence_penalty": 0.25, "frequency_penalty": -0.5, "repetition_penalty": 1.5,
-             "logit_bias": {"9": -100, "4": 2.5}, "ignore_eos": true, "stop_token_ids": [7], "priority": "high", "timeout": 30,
+             "logit_bias": {"9": -100, "4": 2.5}, "ignore_eos": true, "stop_token_ids": [7], "priority": "high", "cache_salt": "ours", "timeout": 30,
              "user": "me", "logprobs": 2, "include_stop_str_in_output": true, "nobody_knows_this": {"a": [1]}}
             """
         let answer = try await gateway.post("/v1/completions", body)
@@ -95,7 +95,7 @@ import Testing
         #expect(submission.sampling.logitBias == [TokenBias(token: 4, bias: 2.5), TokenBias(token: 9, bias: -100)])
         #expect(submission.ignoreEndTokens)
         #expect(submission.stopTokens == [7])
-        #expect(submission.priority == .high)
+        #expect(submission.priority == .high && submission.cacheSalt == "ours")
         #expect(submission.logprobs == 2)
         let timeout = try #require(submission.timeout)
         #expect(timeout <= .seconds(30) && timeout > .seconds(20))

@@ -22,7 +22,7 @@ import Testing
         (#""logit_bias": {"1": "a"}"#, "logit_bias"), (#""stream": 1"#, "stream"), (#""stream_options": {}"#, "stream_options"),
         (#""stream": true, "stream_options": {"include_usage": 1}"#, "stream_options.include_usage"),
         (#""ignore_eos": "yes""#, "ignore_eos"), (#""min_tokens": -1"#, "min_tokens"), (#""stop_token_ids": 1"#, "stop_token_ids"),
-        (#""stop_token_ids": [-1]"#, "stop_token_ids"), (#""priority": "urgent""#, "priority"), (#""priority": []"#, "priority"),
+        (#""stop_token_ids": [-1]"#, "stop_token_ids"), (#""priority": "urgent""#, "priority"), (#""cache_salt": 7"#, "cache_salt"), (#""priority": []"#, "priority"),
         (#""timeout": 0"#, "timeout"), (#""timeout": -1"#, "timeout"), (#""timeout": "soon""#, "timeout"), (#""user": 1"#, "user"),
         (#""max_tokens": -1"#, "max_tokens"), (#""max_tokens": 1e30"#, "max_tokens"), (#""max_tokens": true"#, "max_tokens"),
         (#""response_format": "json""#, "response_format"), (#""response_format": {"type": "xml"}"#, "response_format.type"),

@@ -62,6 +62,21 @@ import Testing
         _ = try await third.value
     }
 
+    @Test func nobodyWaitsLongerThanTheClientDoes() async throws {
+        let tenant = Tenant(TenantLimits(concurrentRequests: 1, queuedRequests: 1))
+        let first = try await tenant.enter(ConnectionWatch())
+        do {
+            _ = try await tenant.enter(ConnectionWatch(), until: .now + .milliseconds(20))
+            Issue.record("there was no place")
+        } catch {
+            #expect(error.status == 408)
+        }
+        // It has left the queue, and nobody holds the place that comes free.
+        let next = Task { try await tenant.enter(ConnectionWatch(), until: .now + .seconds(600)) }
+        first.giveBack()
+        _ = try await next.value
+    }
+
     /// How many run now, and at most.
     private final class Running: Sendable {
         private let counts = Mutex([0, 0])
@@ -137,6 +152,11 @@ import Testing
             // No work was done, and others are not concerned.
             #expect(gateway.backend.submissions.count == submitted)
             #expect(try await post(client, key: "free").status == 200)
+            let metrics = try await client.execute(uri: "/metrics", method: .get, headers: [.authorization: "Bearer free"]) { String(buffer: $0.body) }
+            for (code, count) in [(200, 2), (429, 1)] {
+                let line = metrics.split(separator: "\n").first { $0.hasPrefix("baton:http_responses_total{") && $0.contains("code=\"\(code)\"") }
+                #expect(line?.hasSuffix(" \(count)") == true)
+            }
         }
     }
 

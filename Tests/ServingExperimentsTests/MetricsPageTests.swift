@@ -24,8 +24,8 @@ import Testing
         let report = CancellationReport([
             .init(drops: [.init(phase: .queued, door: .http), .init(phase: .decoding, door: .rpc)], seconds: 0.5),
             .init(drops: [.init(phase: .queued, door: .rpc)], seconds: 1.5),
-        ])
-        #expect(report.drops == 3 && report.missed == 5 && report.late == 1 && report.longest == 1.5)
+        ], repeated: 5)
+        #expect(report.drops == 3 && report.repeated == 5 && report.late == 1 && report.longest == 1.5)
         #expect(report.lines.first == .init(phase: .queued, http: 1, rpc: 1))
         #expect(report.text.contains("| decoding | 0 | 1 |"))
     }

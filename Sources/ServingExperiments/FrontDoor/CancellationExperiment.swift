@@ -2,18 +2,19 @@ import BatonClient
 import ClusterCore
 import Generation
 
-/// Clients that go away while their requests are queued, prefilled, transferred and decoded, all at once, again and again; and how
-/// long it takes until no worker holds a block.
+/// Clients that go away while their requests are queued, prefilled, transferred, ready, decoded and parked, all at once, again and again;
+/// and how long it takes until no worker holds a block.
 ///
 /// Phases are certain: workers are stopped while a request is in a phase that would pass by, and go on as soon as its client is gone.
-/// The cluster has one prefill worker with small chunks and one decode worker with two rows.
+/// The cluster has one prefill worker with small chunks and one decode worker with one row,
+/// which a second request takes from the first.
 public struct CancellationExperiment: Sendable {
     /// Stops a worker as a debugger would, or lets it go on.
     public typealias Suspend = @Sendable (_ worker: String, _ isSuspended: Bool) async -> Void
 
     /// What became of one round.
     public struct Round: Codable, Sendable, Hashable {
-        /// Where each client's request was when it went; a client that came too late is missing.
+        /// Where each client's request was when it went.
         public var drops: [Drop]
         /// From the first client's going until every worker has told that it holds nothing.
         public var seconds: Double
@@ -50,20 +51,29 @@ public struct CancellationExperiment: Sendable {
         control = try await BatonClient.connect(to: rpc, name: "cancellations", timeout: .seconds(20))
     }
 
+    /// A round in which a request passed through its phase too fast is played again.
+    ///
     /// - Parameter observe: called after each round.
-    /// - Throws: ``ServeFailure`` if a request does not come into its phase, or blocks stay referenced.
-    public func run(rounds: Int, seed: UInt64, observe: (Round) -> Void) async throws -> [Round] {
+    /// - Returns: the rounds, and how many had to be played again.
+    /// - Throws: ``ServeFailure`` if a request does not come into its phase, too many pass it too fast, or blocks stay referenced.
+    public func run(rounds: Int, seed: UInt64, observe: (Round) -> Void) async throws -> (rounds: [Round], repeated: Int) {
         let events = try await control.watch()
         let reading = Task { [book] in for try await event in events { book.take(event) } }
         defer { reading.cancel() }
         var random = SeededRandom(seed: seed)
         var all: [Round] = []
-        for number in 0..<rounds {
+        var repeated = 0
+        while all.count < rounds {
             book.clear()
-            all.append(try await round(number, &random))
-            observe(all[number])
+            guard let round = try await round(all.count, &random) else {
+                repeated += 1
+                guard repeated <= rounds + 10 else { throw ServeFailure("requests pass their phases too fast, \(repeated) times") }
+                continue
+            }
+            all.append(round)
+            observe(round)
         }
-        return all
+        return (all, repeated)
     }
 
     public func close() async { await control.close() }
@@ -71,7 +81,12 @@ public struct CancellationExperiment: Sendable {
     // MARK: A round
 
     private static let prefill = "prefill-0", decode = "decode-0"
+    /// In the order of their coming.
     private static let victims = [
+        Victim(phase: .parked, priority: .low, promptCount: 33, maxTokens: 900),
+        // As many as may wait for a row: whoever is parked has to stay so.
+        Victim(phase: .ready, priority: .low, promptCount: 40, maxTokens: 100),
+        Victim(phase: .ready, priority: .low, promptCount: 41, maxTokens: 100),
         Victim(phase: .decoding, priority: .normal, promptCount: 49, maxTokens: 900),
         Victim(phase: .transferring, priority: .high, promptCount: 600, maxTokens: 200),
         Victim(phase: .prefilling, priority: .high, promptCount: 900, maxTokens: 100),
@@ -80,7 +95,8 @@ public struct CancellationExperiment: Sendable {
     /// What is under way between processes has arrived.
     private static let settling = Duration.milliseconds(10)
 
-    private func round(_ number: Int, _ random: inout SeededRandom) async throws -> Round {
+    /// - Returns: `nil` if a request was not where it was meant to be.
+    private func round(_ number: Int, _ random: inout SeededRandom) async throws -> Round? {
         var clients: [(victim: Victim, door: FrontDoor, client: DroppingClient)] = []
         for (index, victim) in Self.victims.enumerated() {
             let door: FrontDoor = (number + index).isMultiple(of: 2) ? .http : .rpc
@@ -91,7 +107,7 @@ public struct CancellationExperiment: Sendable {
         do {
             for (victim, _, client) in clients {
                 try client.send(prompt: prompt(victim.promptCount, &random), maxTokens: victim.maxTokens, victim.priority)
-                try await bring(victim)
+                guard try await bring(victim) else { break }
             }
             try await Task.sleep(for: Self.settling)
         } catch {
@@ -105,7 +121,8 @@ public struct CancellationExperiment: Sendable {
         let start = ContinuousClock.now
         for (_, _, client) in clients { await client.drop() }
         await release()
-        return Round(drops: drops, seconds: try await timeUntilIdle(since: start, reportedBefore: before))
+        let seconds = try await timeUntilIdle(since: start, reportedBefore: before)
+        return drops.count == clients.count ? Round(drops: drops, seconds: seconds) : nil
     }
 
     private func prompt(_ count: Int, _ random: inout SeededRandom) -> [TokenID] {
@@ -113,18 +130,21 @@ public struct CancellationExperiment: Sendable {
     }
 
     /// Waits until the request is where it is to be, and keeps it there.
-    private func bring(_ victim: Victim) async throws {
+    /// - Returns: whether it is.
+    private func bring(_ victim: Victim) async throws -> Bool {
         let count = victim.promptCount
         switch victim.phase {
-        case .decoding: try await book.wait(for: .decoding, ofPromptOf: count)
+        // One that comes later is more urgent and takes its row.
+        case .parked, .decoding: return try await book.wait(for: .decoding, ofPromptOf: count)
         case .transferring:
-            try await book.wait(for: .prefilling, ofPromptOf: count)
+            guard try await book.wait(for: .prefilling, ofPromptOf: count) else { return false }
             await suspend(Self.decode, true)
-            try await book.wait(for: .transferring, ofPromptOf: count)
+            return try await book.wait(for: .transferring, ofPromptOf: count)
         case .prefilling:
-            try await book.wait(for: .prefilling, ofPromptOf: count)
+            guard try await book.wait(for: .prefilling, ofPromptOf: count) else { return false }
             await suspend(Self.prefill, true)
-        case .queued: try await book.wait(for: .queued, ofPromptOf: count)
+            return true
+        case .queued, .ready: return try await book.wait(for: victim.phase, ofPromptOf: count)
         }
     }
 
@@ -167,8 +187,8 @@ public struct CancellationReport: Codable, Sendable, Hashable {
 
     public var lines: [Line]
     public var drops: Int
-    /// Clients that went when their request was not where it was meant to be.
-    public var missed: Int
+    /// Rounds that were played again, because a request was not where it was meant to be.
+    public var repeated: Int
     /// Seconds until nothing was held, over rounds.
     public var median: Double
     public var p99: Double
@@ -176,14 +196,14 @@ public struct CancellationReport: Codable, Sendable, Hashable {
     /// Rounds that took more than a second.
     public var late: Int
 
-    public init(_ rounds: [CancellationExperiment.Round]) {
+    public init(_ rounds: [CancellationExperiment.Round], repeated: Int) {
         let drops = rounds.flatMap(\.drops), times = rounds.map(\.seconds)
         lines = DropPhase.allCases.map { phase in
             func count(_ door: FrontDoor) -> Int { drops.count { $0.phase == phase && $0.door == door } }
             return Line(phase: phase, http: count(.http), rpc: count(.rpc))
         }
         self.drops = drops.count
-        missed = rounds.count * DropPhase.allCases.count - drops.count
+        self.repeated = repeated
         (median, p99, longest) = (times.median ?? 0, times.quantile(0.99) ?? 0, times.max() ?? 0)
         late = times.count { $0 > 1 }
     }
@@ -194,7 +214,7 @@ public struct CancellationReport: Codable, Sendable, Hashable {
         return table.text + """
 
 
-            \(drops) clients dropped in their phase, \(missed) too late. Nothing held after \(median.plain(2)) s (median), \(p99.plain(2)) s (p99), \
+            \(drops) clients dropped, each in its phase; \(repeated) rounds were played again. Nothing held after \(median.plain(2)) s (median), \(p99.plain(2)) s (p99), \
             \(longest.plain(2)) s (longest); more than a second: \(late) times.
             """
     }
