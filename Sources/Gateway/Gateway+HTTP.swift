@@ -34,7 +34,8 @@ struct RequestLine: Sendable {
 }
 
 extension Response {
-    init(_ reply: Reply, isHead: Bool, _ line: RequestLine) {
+    /// - Parameter loop: of the connection.
+    init(_ reply: Reply, isHead: Bool, _ line: RequestLine, on loop: any EventLoop) {
         var fields = HTTPFields()
         fields[.contentType] = reply.contentType
         for (name, value) in reply.headers.sorted(by: { $0.key < $1.key }) {
@@ -51,9 +52,11 @@ extension Response {
         case .stream(let write):
             let body = ResponseBody { writer in
                 do {
-                    try await write { bytes, arrival in
-                        line.exchange.watch.noteSending(arrival)
-                        try await writer.write(ByteBuffer(bytes: bytes))
+                    try await withTaskExecutorPreference(LoopExecutor(loop)) {
+                        try await write { bytes, arrival in
+                            line.exchange.watch.noteSending(arrival)
+                            try await writer.write(ByteBuffer(bytes: bytes))
+                        }
                     }
                 } catch {
                     line.log(isWhole: false)
