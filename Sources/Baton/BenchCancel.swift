@@ -36,18 +36,10 @@ struct BenchCancel: AsyncParsableCommand {
 
     func run() async throws {
         let vocabulary = try Tokenizer(modelPath: model).idBound
-        let plan = try self.plan()
+        var plan = try ClusterPlan.bench(model: model, kvCacheMemory: "64MiB", rows: 1)
+        plan.roleArguments["prefill"] = ["--max-num-batched-tokens", "32", "--max-num-seqs", "8"]
         let cluster = LocalCluster(plan: plan)
-        let outcome: Result<CancellationReport, any Error>
-        do {
-            try await cluster.startAll()
-            try await Readiness.wait(for: plan)
-            outcome = .success(try await measure(cluster, vocabulary))
-        } catch {
-            outcome = .failure(error)
-        }
-        await cluster.stopAll(patience: .seconds(5))
-        let report = try outcome.get()
+        let report = try await cluster.whileRunning { try await measure(cluster, vocabulary) }.result
         try? FileManager.default.removeItem(at: plan.logs)
         if json { try printJSON(report) } else { print(report.text) }
     }
@@ -66,18 +58,5 @@ struct BenchCancel: AsyncParsableCommand {
         progress.finish()
         await experiment.close()
         return CancellationReport(outcome.rounds, repeated: outcome.repeated)
-    }
-
-    private func plan() throws -> ClusterPlan {
-        let logs = FileManager.default.temporaryDirectory.appendingPathComponent("baton-bench-\(getpid())")
-        var plan = ClusterPlan(
-            programs: ClusterOptions.programs, model: model, rpc: try freeLoopbackEndpoint(), workers: try freeLoopbackEndpoint(), logs: logs)
-        plan.http = HTTPAddress(port: try freeLoopbackPort())
-        plan.workerArguments = ["--kv-cache-memory", "64MiB"]
-        plan.roleArguments = [
-            "prefill": ["--max-num-batched-tokens", "32", "--max-num-seqs", "8"],
-            "decode": ["--max-num-seqs", "1", "--batch-scaling", "off"],
-        ]
-        return plan
     }
 }

@@ -25,6 +25,9 @@ struct BenchGateway: AsyncParsableCommand {
     @Option(help: "Seconds of streams over HTTP, and over RPC.")
     var seconds = 120.0
 
+    @Option(help: "KV memory of each worker.")
+    var kvCacheMemory = "256MiB"
+
     @Option(help: "Connections that are open and silent.")
     var idleConnections = 10_000
 
@@ -47,18 +50,10 @@ struct BenchGateway: AsyncParsableCommand {
 
     func run() async throws {
         DescriptorLimit.raise()
-        let vocabulary = try Tokenizer(modelPath: model).idBound, plan = try self.plan(), cluster = LocalCluster(plan: plan)
-        let outcome: Result<GatewayReport, any Error>
-        do {
-            try await cluster.startAll()
-            try await Readiness.wait(for: plan)
-            outcome = .success(try await measure(cluster, vocabulary))
-        } catch {
-            outcome = .failure(error)
-        }
-        await cluster.stopAll(patience: .seconds(5))
-        print(try outcome.get().text)
-        try? FileManager.default.removeItem(at: plan.logs)
+        let vocabulary = try Tokenizer(modelPath: model).idBound
+        let cluster = LocalCluster(plan: try .bench(model: model, kvCacheMemory: kvCacheMemory, rows: streams))
+        print(try await cluster.whileRunning { try await measure(cluster, vocabulary) }.result.text)
+        try? FileManager.default.removeItem(at: cluster.plan.logs)
     }
 
     private func measure(_ cluster: LocalCluster, _ vocabulary: Int) async throws -> GatewayReport {
@@ -75,15 +70,5 @@ struct BenchGateway: AsyncParsableCommand {
         progress.finish()
         try await experiment.close()
         return report
-    }
-
-    private func plan() throws -> ClusterPlan {
-        let logs = FileManager.default.temporaryDirectory.appendingPathComponent("baton-bench-\(getpid())")
-        var plan = ClusterPlan(
-            programs: ClusterOptions.programs, model: model, rpc: try freeLoopbackEndpoint(), workers: try freeLoopbackEndpoint(), logs: logs)
-        plan.http = HTTPAddress(port: try freeLoopbackPort())
-        plan.workerArguments = ["--kv-cache-memory", "256MiB"]
-        plan.roleArguments = ["decode": ["--max-num-seqs", String(streams), "--batch-scaling", "off"]]
-        return plan
     }
 }

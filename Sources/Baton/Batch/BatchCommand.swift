@@ -112,24 +112,6 @@ struct BatchCommand: AsyncParsableCommand {
     private static func run(_ job: BatchJob, _ record: BatchRecord, on plan: ClusterPlan?) async throws -> BatchSummary {
         guard let plan else { return try await job.run(record) }
         job.progress.say("starting \(plan.processNames.count) processes; logs in \(plan.logs.path)")
-        let cluster = LocalCluster(plan: plan)
-        do {
-            try await cluster.startAll()
-            let summary = try await withThrowingTaskGroup(of: BatchSummary.self) { group in
-                group.addTask {
-                    try await Readiness.wait(for: plan)
-                    return try await job.run(record)
-                }
-                group.addTask { throw await cluster.firstFailure() }
-                defer { group.cancelAll() }
-                guard let summary = try await group.next() else { throw CancellationError() }
-                return summary
-            }
-            await cluster.stopAll(patience: .seconds(2))
-            return summary
-        } catch {
-            await cluster.stopAll(patience: .seconds(2))
-            throw error
-        }
+        return try await LocalCluster(plan: plan).whileRunning(patience: .seconds(2)) { try await job.run(record) }.result
     }
 }

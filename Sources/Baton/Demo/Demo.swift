@@ -41,24 +41,8 @@ struct Demo: AsyncParsableCommand {
         let cluster = LocalCluster(plan: try options.plan(rpc: try freeLoopbackEndpoint(), logs: logs))
         let interrupt = SignalWatch(SIGINT) { Task { await cluster.stopAll(patience: .seconds(1)); Foundation.exit(130) } }
         defer { interrupt.stop() }
-        let answers: [Answer]
-        do {
-            print("starting a coordinator, \(fleet) (logs in \(logs.path))")
-            try await cluster.startAll()
-            answers = try await withThrowingTaskGroup(of: [Answer].self) { group in
-                group.addTask {
-                    try await Readiness.wait(for: cluster.plan)
-                    return try await serve(prompts, rpc: cluster.plan.rpc)
-                }
-                group.addTask { throw await cluster.firstFailure() }
-                defer { group.cancelAll() }
-                return try await group.next() ?? []
-            }
-        } catch {
-            await cluster.stopAll(patience: .seconds(2))
-            throw error
-        }
-        let codes = await cluster.stopAll()
+        print("starting a coordinator, \(fleet) (logs in \(logs.path))")
+        let (answers, codes) = try await cluster.whileRunning(patience: .seconds(10)) { try await serve(prompts, rpc: cluster.plan.rpc) }
         let equal = try await report(prompts, answers)
         let unclean = codes.filter { $0.value != 0 }.keys.sorted()
         guard unclean.isEmpty else { throw DemoError(message: "did not end cleanly: \(unclean.joined(separator: ", "))") }
