@@ -98,9 +98,10 @@ struct BenchAttention: ParsableCommand {
         }
         progress.finish()
         if json { return try printJSON(rows) }
-        print("| heads | threads | prefix | batch | prefix MB | shared, µs | plain, µs | copies, µs | of the bound | by | × plain | × copies | auto × plain |")
-        print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+        print("| heads | threads | prefix | batch | prefix MB | shared, µs | plain, µs | copies, µs | bound, µs | of the bound | by | × plain | × copies | auto × plain |")
+        print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
         for row in rows { print(line(row)) }
+        for line in AttentionSummary(rows).lines { print("\n" + line) }
     }
 
     private func line(_ row: AttentionBenchmark.Row) -> String {
@@ -108,9 +109,9 @@ struct BenchAttention: ParsableCommand {
             ratio.map { String(format: "%.2f (%.2f–%.2f)", $0.median, $0.low, $0.high) } ?? "-"
         }
         return String(
-            format: "| %@ | %d | %d | %d | %.1f | %.0f | %.0f | %@ | %@ | %@ | %@ | %@ | %@ |", row.shape, row.threads, row.prefix,
+            format: "| %@ | %d | %d | %d | %.1f | %.0f | %.0f | %@ | %.0f | %@ | %@ | %@ | %@ | %@ |", row.shape, row.threads, row.prefix,
             row.batch, Double(row.prefixBytes) / 1e6, row.sharedMicroseconds, row.plainMicroseconds,
-            row.copiesMicroseconds.map { String(format: "%.0f", $0) } ?? "-", text(row.boundShare),
+            row.copiesMicroseconds.map { String(format: "%.0f", $0) } ?? "-", row.boundMicroseconds, text(row.boundShare),
             row.isBoundByMemory ? "memory" : "arithmetic", text(row.speedupOverPlain), text(row.speedupOverCopies),
             text(row.automaticSpeedup))
     }
