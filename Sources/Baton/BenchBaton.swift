@@ -39,6 +39,9 @@ struct BenchBaton: AsyncParsableCommand {
     @Option(help: "Arms, e.g. baton,mixed (default: all).")
     var arms: String?
 
+    @Option(help: "Workloads of experiment 1, e.g. balanced,prefill-heavy (default: as the form says).")
+    var workloads: String?
+
     @Option(help: "Rows of the batch, e.g. 8,16 (default: as the form says).")
     var batches = NumberList([])
 
@@ -131,6 +134,7 @@ struct BenchBaton: AsyncParsableCommand {
                 return arm
             }
         }
+        if let workloads { plan.workloads = try workloads.split(separator: ",").map { try Self.workload(named: String($0)) } }
         if !batches.numbers.isEmpty { plan.batches = batches.numbers }
         if !seeds.numbers.isEmpty { plan.seeds = seeds.numbers.map { UInt64($0) } }
         plan.runs = runs ?? plan.runs
@@ -139,6 +143,14 @@ struct BenchBaton: AsyncParsableCommand {
             throw ValidationError("--runs and --queries must be at least 1, --batches 1 to 512")
         }
         return plan
+    }
+
+    private static func workload(named name: String) throws -> Workload {
+        let known = ExperimentPlan.full.workloads + ExperimentPlan.short.workloads
+        guard let workload = known.first(where: { $0.name == name }) else {
+            throw ValidationError("--workloads: \(name) is none of \(known.map(\.name).joined(separator: ", "))")
+        }
+        return workload
     }
 
     // MARK: The report

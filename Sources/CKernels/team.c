@@ -28,13 +28,15 @@ typedef struct {
 } range_job;
 
 /* A member's state: the caller moves it from IDLE to CALLED, the member itself to RUNNING and back to IDLE. The caller
- * may take a call back (CALLED to IDLE) that was not answered yet, and send an idle member to sleep (IDLE to RESTING). */
+ * may take a call back (CALLED to IDLE) that was not answered yet, and send an idle member to sleep (IDLE to RESTING). A
+ * member that runs returns to IDLE when nothing is left of the job, or between two ranges when it is told to leave. */
 enum { IDLE, CALLED, RUNNING, RESTING, STOPPED };
 
 typedef struct {
     _Alignas(64) _Atomic uint32_t state;
     _Atomic uint32_t asleep, caller_asleep;
     range_job *job; /* written before CALLED, read while RUNNING */
+    _Atomic uint32_t told_to_leave;
     size_t index;
     _Atomic int core; /* where it is to run next; NOT_PINNED: anywhere that the process may */
     const cpu_set_t *allowed;
@@ -44,7 +46,8 @@ typedef struct {
 enum { NOT_PINNED = -1 };
 
 struct bk_team {
-    size_t started; /* members that run, without the caller */
+    size_t started; /* members that there are, without the caller */
+    size_t limit;   /* threads that may be at work, the caller included; at least one */
     member *members;
     int caller_core;   /* where the caller was put */
     cpu_set_t allowed; /* where the process may run */
@@ -100,13 +103,13 @@ size_t bk_allowed_cores(int *cores, size_t capacity) {
     return count;
 }
 
-static void take_ranges(range_job *job, size_t index) {
-    for (;;) {
-        size_t begin = atomic_fetch_add(&job->next, job->chunk);
-        if (begin >= job->items) return;
-        size_t end = job->items - begin < job->chunk ? job->items : begin + job->chunk;
-        job->body(job->context, begin, end, index);
-    }
+/* One range; false if there is none left. */
+static bool take_range(range_job *job, size_t index) {
+    size_t begin = atomic_fetch_add(&job->next, job->chunk);
+    if (begin >= job->items) return false;
+    size_t end = job->items - begin < job->chunk ? job->items : begin + job->chunk;
+    job->body(job->context, begin, end, index);
+    return true;
 }
 
 static void *member_main(void *argument) {
@@ -118,7 +121,7 @@ static void *member_main(void *argument) {
         if (atomic_compare_exchange_strong(&me->state, &seen, RUNNING)) {
             int wanted = atomic_load_explicit(&me->core, memory_order_relaxed);
             if (wanted != core) move_to(core = wanted, me->allowed);
-            take_ranges(me->job, me->index);
+            while (!atomic_load_explicit(&me->told_to_leave, memory_order_relaxed) && take_range(me->job, me->index)) {}
             set_state(me, IDLE, &me->caller_asleep);
         } else if (seen == RESTING) {
             sleep_while(&me->state, RESTING, &me->asleep);
@@ -133,6 +136,7 @@ bk_team *bk_team_create(size_t max_threads) {
     bk_team *team = calloc(1, sizeof(bk_team));
     if (!team) return NULL;
     team->caller_core = NOT_PINNED;
+    team->limit = max_threads;
     if (sched_getaffinity(0, sizeof team->allowed, &team->allowed) != 0) CPU_ZERO(&team->allowed);
     if (max_threads == 1) return team;
     team->members = aligned_alloc(64, (max_threads - 1) * sizeof(member));
@@ -159,38 +163,88 @@ void bk_team_destroy(bk_team *team) {
     free(team);
 }
 
+/* Returns once the member is neither called nor at work. What it has not done of a job is left to the others. */
+static void recall(member *m) {
+    uint32_t seen = CALLED;
+    if (atomic_compare_exchange_strong(&m->state, &seen, IDLE) || seen != RUNNING) return;
+    atomic_store_explicit(&m->told_to_leave, 1, memory_order_relaxed);
+    wait_while(&m->state, RUNNING, &m->caller_asleep);
+    atomic_store_explicit(&m->told_to_leave, 0, memory_order_relaxed);
+}
+
+/* Whoever sleeps already needs no waking for this. */
+static void send_away(member *m) {
+    recall(m);
+    uint32_t seen = IDLE;
+    atomic_compare_exchange_strong(&m->state, &seen, RESTING);
+}
+
 bool bk_team_place(bk_team *team, const int *cores, size_t count) {
     for (size_t i = 0; i < count; i++)
         if (cores[i] < 0 || cores[i] >= CPU_SETSIZE || !CPU_ISSET((size_t)cores[i], &team->allowed)) return false;
-    for (size_t i = 0; i < team->started; i++)
-        atomic_store_explicit(&team->members[i].core, i + 1 < count ? cores[i + 1] : NOT_PINNED, memory_order_relaxed);
+    for (size_t i = 0; i < team->started; i++) {
+        member *m = &team->members[i];
+        int core = i + 1 < count ? cores[i + 1] : NOT_PINNED;
+        if (atomic_load_explicit(&m->core, memory_order_relaxed) == core) continue;
+        send_away(m);
+        atomic_store_explicit(&m->core, core, memory_order_relaxed);
+    }
     int own = count > 0 ? cores[0] : NOT_PINNED;
     if (own != team->caller_core) move_to(team->caller_core = own, &team->allowed);
     return true;
 }
 
-void bk_team_rest(bk_team *team, size_t threads) {
-    for (size_t i = threads > 0 ? threads - 1 : 0; i < team->started; i++) {
-        /* Whoever sleeps already needs no waking for this; nobody is called or runs between two calls of bk_team_for. */
-        uint32_t seen = IDLE;
-        atomic_compare_exchange_strong(&team->members[i].state, &seen, RESTING);
+void bk_team_limit(bk_team *team, size_t threads) {
+    team->limit = threads > 0 ? threads : 1;
+    for (size_t i = team->limit - 1; i < team->started; i++) send_away(&team->members[i]);
+}
+
+static size_t helpers_within(const bk_team *team, size_t threads) {
+    size_t helpers = (threads < team->limit ? threads : team->limit) - 1;
+    return helpers < team->started ? helpers : team->started;
+}
+
+static void call(member *m, range_job *job) {
+    m->job = job;
+    set_state(m, CALLED, &m->asleep);
+}
+
+/* The members that may be at work and are not, while there is something to do. */
+static void call_missing(bk_team *team, range_job *job) {
+    if (atomic_load_explicit(&job->next, memory_order_relaxed) >= job->items) return;
+    size_t helpers = helpers_within(team, team->started + 1);
+    for (size_t i = 0; i < helpers; i++) {
+        uint32_t state = atomic_load(&team->members[i].state);
+        if (state == IDLE || state == RESTING) call(&team->members[i], job);
     }
 }
 
-void bk_team_for(bk_team *team, size_t threads, size_t items, size_t chunk, bk_range_body body, void *context) {
-    if (items == 0) return;
-    size_t chunks = (items + chunk - 1) / chunk, helpers = threads - 1;
-    if (helpers > team->started) helpers = team->started;
-    if (helpers > chunks - 1) helpers = chunks - 1;
-    range_job job = {.body = body, .context = context, .items = items, .chunk = chunk};
-    for (size_t i = 0; i < helpers; i++) {
-        team->members[i].job = &job;
-        set_state(&team->members[i], CALLED, &team->members[i].asleep);
-    }
-    take_ranges(&job, 0);
+/* Returns when no member is at work; those that have not answered need not come. */
+static void gather(bk_team *team, size_t helpers) {
     for (size_t i = 0; i < helpers; i++) {
         member *m = &team->members[i];
         uint32_t seen = CALLED;
         if (!atomic_compare_exchange_strong(&m->state, &seen, IDLE)) wait_while(&m->state, RUNNING, &m->caller_asleep);
     }
+}
+
+void bk_team_for(bk_team *team, size_t threads, size_t items, size_t chunk, bk_range_body body, void *context) {
+    if (items == 0) return;
+    size_t chunks = (items + chunk - 1) / chunk, helpers = helpers_within(team, threads);
+    if (helpers > chunks - 1) helpers = chunks - 1;
+    range_job job = {.body = body, .context = context, .items = items, .chunk = chunk};
+    for (size_t i = 0; i < helpers; i++) call(&team->members[i], &job);
+    while (take_range(&job, 0)) {}
+    gather(team, helpers);
+}
+
+void bk_team_for_relieved(
+    bk_team *team, size_t items, size_t chunk, bk_range_body body, bk_relief relief, void *context) {
+    range_job job = {.body = body, .context = context, .items = items, .chunk = chunk};
+    call_missing(team, &job);
+    while (take_range(&job, 0)) {
+        relief(context);
+        call_missing(team, &job);
+    }
+    gather(team, team->started);
 }

@@ -35,7 +35,9 @@ extension FuzzTarget {
 
     /// Copies a payload as a receiver does; its checksum may be anything.
     private static func verify(_ blocks: KVBlocks, _ payload: KVPayload) {
-        let targets = payload.frames.map { UnsafeMutableRawBufferPointer.allocate(byteCount: $0.count, alignment: 16) }
+        let targets = (0..<blocks.range.count).map { _ in
+            UnsafeMutableRawBufferPointer.allocate(byteCount: payload.blockByteCount, alignment: 16)
+        }
         defer { for target in targets { target.deallocate() } }
         _ = payload.copyVerifying(blocks, modelHash: "m", into: targets)
     }
@@ -45,9 +47,10 @@ extension FuzzTarget {
         guard let sending = try? KVSending(frames: frames.map { Frame($0) }), case .blocks(let blocks, let payload) = sending else {
             return frames
         }
-        let memory = payload.frames.map { frame in
-            let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: frame.count, alignment: 16)
-            copy.copyBytes(from: frame.bytes)
+        let bytes = payload.frames.flatMap(\.bytes), length = payload.blockByteCount
+        let memory = stride(from: 0, to: bytes.count, by: length).map { start in
+            let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: length, alignment: 16)
+            copy.copyBytes(from: bytes[start..<start + length])
             return copy
         }
         defer { for block in memory { block.deallocate() } }

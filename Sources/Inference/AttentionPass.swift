@@ -16,13 +16,18 @@ struct AttentionPass: Sendable {
     let kernels: KernelSet
 
     func run(on team: ThreadTeam) {
-        team.forEachRange(of: plan.units.count, chunk: plan.unitsPerTurn, threads: plan.threads) { turn, thread in
+        team.forEachRange(of: plan.units.count, chunk: plan.unitsPerTurn, threads: plan.threads, isLong: isLong) { turn, thread in
             run(turn, thread)
         }
         team.forEachRange(of: plan.folds.count, chunk: 1, threads: plan.threads) { folds, thread in
             for index in folds { fold(plan.folds[index], thread) }
         }
     }
+
+    /// Whether it takes so long that threads should not have to wait for its end.
+    private var isLong: Bool { out.count >= Self.leastRowsOfLong }
+
+    static let leastRowsOfLong = 64
 
     /// Computes the units of one turn.
     private func run(_ turn: Range<Int>, _ thread: Int) {

@@ -139,9 +139,12 @@ struct ForwardStep {
     }
 
     private mutating func attend(layer: Int, onlyLogitRows: Bool) throws {
-        if threads != plannedThreads {
-            scratch.planAttention(of: batch, sharing: sharing, threads: threads)
-            plannedThreads = threads
+        // Threads may join a long one, which has to be cut for them then.
+        let isOpen = team.relief != nil && batch.rowCount >= AttentionPass.leastRowsOfLong
+        let planned = isOpen ? team.maxThreads : threads
+        if planned != plannedThreads {
+            scratch.planAttention(of: batch, sharing: sharing, threads: planned)
+            plannedThreads = planned
         }
         let (plan, parts) = try scratch.attentionPlan(layer: layer, onlyLogitRows: onlyLogitRows)
         let pass = AttentionPass(

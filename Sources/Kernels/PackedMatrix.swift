@@ -176,7 +176,7 @@ public final class PackedMatrix: @unchecked Sendable {
             return openBLAS.multiply(x.base.assumingMemoryBound(to: Float.self), into: y, team: team, threads: threads)
         }
         let cut = ProductCut(rows: x.count, units: bk_panels(outputs), threads: threads)
-        team.forEachRange(of: cut.count, chunk: 1, threads: threads) { items, _ in
+        team.forEachRange(of: cut.count, chunk: 1, threads: threads, isLong: cut.isLong) { items, _ in
             for index in items {
                 let item = cut[index], to = y.base + item.rows.lowerBound * y.stride + item.unit * Int(BK_PANEL)
                 let share = later?.share(index, of: cut.count)
@@ -210,7 +210,7 @@ public final class PackedMatrix: @unchecked Sendable {
     /// Products stay in the cache until they are used.
     /// - Parameters:
     ///   - out: `[x.count, rows of a source]`
-    ///   - scratch: ``gatedScratchColumns`` columns for each thread.
+    ///   - scratch: ``gatedScratchColumns`` columns for each thread of the team.
     ///   - whole: `[x.count, outputs]`, needed if ``usesOpenBLAS``.
     ///   - later: what is read after the product, fetched where that costs nothing.
     public func multiplyGated(
@@ -223,7 +223,7 @@ public final class PackedMatrix: @unchecked Sendable {
         let pairs = bk_panels(outputs) / 2, panel = Int(BK_PANEL)
         if usesOpenBLAS, let whole { multiply(x, into: whole, team: team, threads: threads) }
         let cut = ProductCut(rows: x.count, units: pairs, threads: threads)
-        team.forEachRange(of: cut.count, chunk: 1, threads: threads) { items, thread in
+        team.forEachRange(of: cut.count, chunk: 1, threads: threads, isLong: cut.isLong) { items, thread in
             let y = scratch.base + thread * scratch.stride
             for index in items {
                 let item = cut[index], rows = item.rows

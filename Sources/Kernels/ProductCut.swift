@@ -17,6 +17,8 @@ struct ProductCut: Sendable {
     private let threads: Int
     /// How many items there are.
     let count: Int
+    /// Whether the product takes so long that threads should not have to wait for its end.
+    let isLong: Bool
 
     /// Rows of an item at most, so that their outputs stay in a core's cache.
     static let mostRows = 96
@@ -29,6 +31,7 @@ struct ProductCut: Sendable {
         self.rows = rows
         self.threads = threads
         let isTall = rows > Self.mostRows, isCut = isTall || (threads > 1 && rows >= Self.leastRowsToCut)
+        isLong = isTall
         pieces = isTall ? (rows + Self.mostRows - 1) / Self.mostRows : isCut ? 2 : 1
         let share = (rows + pieces - 1) / pieces
         rowsPerPiece = isCut ? (share + Self.tileHeight - 1) / Self.tileHeight * Self.tileHeight : rows

@@ -8,6 +8,9 @@ public final class ThreadTeam {
     public let maxThreads: Int
     private let team: OpaquePointer
     private var placement: [Int] = []
+    /// Asked on the calling thread between the ranges of a long kernel; may change ``limit(to:)`` and ``place(on:)``. As long
+    /// as it is set, long kernels run on as many threads as the limit says at each moment.
+    public var relief: (() -> Void)?
 
     /// - Parameter maxThreads: greatest number of threads of a step, the calling one included.
     /// - Throws: ``KernelError/threads(count:)`` if the system refuses the threads.
@@ -36,23 +39,39 @@ public final class ThreadTeam {
         placement = cores
     }
 
-    /// Threads from the `count`-th on leave their cores to others at once, instead of spinning for the next kernel.
-    public func rest(from count: Int) { bk_team_rest(team, max(1, count)) }
+    /// From now on at most `threads` threads run, the calling one among them (at first ``maxThreads``), in a kernel too that
+    /// runs right now. The others have left their cores when this returns.
+    public func limit(to threads: Int) {
+        precondition((1...maxThreads).contains(threads), "\(threads) of \(maxThreads) threads")
+        bk_team_limit(team, threads)
+    }
 
     deinit { bk_team_destroy(team) }
 
     /// Calls `body(range, thread)` for consecutive ranges of at most `chunk` items until all `count` are done, on at most
     /// `threads` threads; `thread` < `threads` tells which one runs. Returns when all have returned.
+    /// - Parameter isLong: threads come and go meanwhile as ``relief`` says, if it is set: then `thread` < ``maxThreads``.
     public func forEachRange(
-        of count: Int, chunk: Int, threads: Int, _ body: @Sendable (_ range: Range<Int>, _ thread: Int) -> Void
+        of count: Int, chunk: Int, threads: Int, isLong: Bool = false,
+        _ body: @Sendable (_ range: Range<Int>, _ thread: Int) -> Void
     ) {
         precondition(count >= 0 && chunk >= 1, "\(count) items in chunks of \(chunk)")
         precondition((1...maxThreads).contains(threads), "\(threads) of \(maxThreads) threads")
         if count == 0 { return }
-        if threads == 1 || count <= chunk { return body(0..<count, 0) }
+        let isRelieved = isLong && relief != nil
+        if count <= chunk || (threads == 1 && !isRelieved) { return body(0..<count, 0) }
+        run(body) { body, box in
+            guard isRelieved else { return bk_team_for(team, threads, count, chunk, body, box) }
+            bk_team_for_relieved(team, count, chunk, body, { $0?.assumingMemoryBound(to: Box.self).pointee.relief?() }, box)
+        }
+    }
+
+    private func run(
+        _ body: @Sendable (_ range: Range<Int>, _ thread: Int) -> Void, _ job: (bk_range_body, UnsafeMutableRawPointer) -> Void
+    ) {
         withoutActuallyEscaping(body) { escapable in
-            withUnsafePointer(to: Box(body: escapable)) { box in
-                bk_team_for(team, threads, count, chunk, { context, begin, end, thread in
+            withUnsafePointer(to: Box(body: escapable, relief: relief)) { box in
+                job({ context, begin, end, thread in
                     guard let context else { return }
                     context.assumingMemoryBound(to: Box.self).pointee.body(begin..<end, thread)
                 }, UnsafeMutableRawPointer(mutating: box))
@@ -72,5 +91,7 @@ public final class ThreadTeam {
 
     private struct Box {
         let body: @Sendable (Range<Int>, Int) -> Void
+        /// Touched by the calling thread alone.
+        let relief: (() -> Void)?
     }
 }

@@ -3,8 +3,8 @@ import Kernels
 
 /// The threads of an engine's steps, and where they run.
 ///
-/// A step is `begin`, `relieve` between its parts, and `end`; `rest` when no step follows at once. Belongs to the thread
-/// of the engine's team, as that does.
+/// A step is `begin`, `relieve` between its parts (the team does that within long ones), and `end`; `rest` when no step
+/// follows at once. Belongs to the thread of the engine's team, as that does.
 public protocol EngineCrew: AnyObject {
     /// Threads of the part of a step that comes next.
     var threads: Int { get }
@@ -36,7 +36,10 @@ public final class FixedCrew: EngineCrew {
         try team.place(on: cores)
     }
 
-    public func begin(borrowing: Bool) { try? team.place(on: cores) }
+    public func begin(borrowing: Bool) {
+        try? team.place(on: cores)
+        team.limit(to: threads)
+    }
     public func relieve() -> Int { threads }
     public func end() {}
     public func rest() {}

@@ -32,12 +32,13 @@ public final class LentCrew<Board: CoreBoard>: EngineCrew {
     public func begin(borrowing: Bool) {
         leases.mayBorrow = borrowing
         awaitCore()
+        if borrowing { team.relief = { [unowned self] in _ = relieve() } }
     }
 
     public func relieve() -> Int {
         guard leases.look(on: board, at: clock()) else { return threads }
         // Threads leave a core before it is given back, so that it never has two.
-        team.rest(from: leases.crew.count)
+        team.limit(to: max(1, leases.crew.count))
         if !leases.crew.isEmpty { move() }
         leases.settle(on: board, at: clock())
         if leases.crew.isEmpty { awaitCore() }
@@ -45,12 +46,13 @@ public final class LentCrew<Board: CoreBoard>: EngineCrew {
     }
 
     public func end() {
+        team.relief = nil
         leases.end(on: board)
         settle()
     }
 
     public func rest() {
-        team.rest(from: 1)
+        team.limit(to: 1)
         leases.rest(on: board, at: clock())
     }
 
@@ -69,7 +71,7 @@ public final class LentCrew<Board: CoreBoard>: EngineCrew {
     /// Gives back what was given up, once no thread is there.
     private func settle() {
         guard leases.isLeaving else { return }
-        team.rest(from: max(1, leases.crew.count))
+        team.limit(to: max(1, leases.crew.count))
         leases.settle(on: board, at: clock())
     }
 
@@ -77,6 +79,7 @@ public final class LentCrew<Board: CoreBoard>: EngineCrew {
     private func move() {
         threads = leases.crew.count
         try? team.place(on: leases.crew)
+        team.limit(to: threads)
     }
 
     private static var microsecondsBetweenTries: UInt32 { 50 }

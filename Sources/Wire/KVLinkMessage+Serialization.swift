@@ -21,8 +21,7 @@ extension KVSending: FramedMessage {
                 }
             case .message(let message): header.set(message, checksum: 0, byteCount: 0, arena)
             case .blocks(let blocks, let bytes):
-                let byteCount = bytes.frames.first?.count ?? 0
-                header.set(.blocks(blocks), checksum: bytes.checksum, byteCount: byteCount, arena)
+                header.set(.blocks(blocks), checksum: bytes.checksum, byteCount: bytes.blockByteCount, arena)
                 payload = bytes.frames
             }
         }
@@ -121,15 +120,20 @@ extension FieldReader {
     ) throws(WireError) -> KVSending {
         let blocks = try required(header.blocks, "blocks").pointee
         let range = try self.range(blocks.range)
-        try frameCount(payload, range.count)
         let byteCount = try count(blocks.byte_count, "byte_count", in: 1...1 << 28)
-        if let odd = payload.first(where: { $0.count != byteCount }) {
-            throw .payloadLength(message: message, expected: byteCount, actual: odd.count)
+        // Whole blocks in each frame, and in all of them as many as the range names.
+        var blockCount = 0
+        for frame in payload {
+            guard frame.count > 0, frame.count.isMultiple(of: byteCount) else {
+                throw .payloadLength(message: message, expected: byteCount, actual: frame.count)
+            }
+            blockCount += frame.count / byteCount
         }
+        guard blockCount == range.count else { throw .frameCount(message: message, expected: range.count, actual: blockCount) }
         let message = KVBlocks(
             epoch: epoch, attempt: try attempt(header.attempt), tokenCount: try count(blocks.token_count, "token_count"),
             range: range)
-        return .blocks(message, KVPayload(frames: payload, checksum: blocks.checksum))
+        return .blocks(message, KVPayload(frames: payload, blockByteCount: byteCount, checksum: blocks.checksum))
     }
 
     fileprivate func open(_ header: Baton__KVHeader, _ epoch: ClusterEpoch) throws(WireError) -> KVOpen {

@@ -54,7 +54,7 @@ public actor DecodeWorker: MemoryAware {
     private func open() throws {
         let receiver = try KVReceiver(
             thread: thread, bind: configuration.listen, security: configuration.security,
-            maxFrameBytes: max(4096, facts.geometry.bytesPerLayerBlock), logger: logger,
+            maxFrameBytes: max(4096, KVBlocks.greatestCount * facts.geometry.bytesPerLayerBlock), logger: logger,
             handler: KVReceiver.Handler(
                 message: { [weak self] peer, message in self?.assumeIsolated { $0.feed(.kv(peer, message)) } },
                 destination: { [weak self, kv = facts.kv] peer, blocks in

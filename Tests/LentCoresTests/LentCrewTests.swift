@@ -57,6 +57,53 @@ import Testing
         }
     }
 
+    /// The same while threads join and leave jobs that run: each is in one piece, whoever comes and goes.
+    @Test func aCoreNeverHasTwoThreadsWithinLongJobs() throws {
+        let cores = ThreadTeam.allowedCores.prefix(2)
+        LeaseFileTests.withDirectory { directory in
+            let busy = Mutex([Int: Int]()), greatest = Mutex(0), items = Mutex([0, 0, 0])
+            let failures = Mutex([String]())
+            let group = DispatchGroup()
+            for number in 0..<3 {
+                group.enter()
+                Thread {
+                    defer { group.leave() }
+                    do {
+                        let team = try ThreadTeam(maxThreads: cores.count)
+                        let board = try LeaseFile(directory: directory, allowed: Array(cores))
+                        let home = try board.makeHome(count: 1)
+                        let rules = CoreLeases.Rules(homes: home, maxCores: cores.count)
+                        let crew = try LentCrew(team: team, rules: rules, board: board, clock: Self.now)
+                        for step in 0..<15 {
+                            crew.begin(borrowing: true)
+                            team.forEachRange(of: 100, chunk: 1, threads: crew.threads, isLong: true) { range, _ in
+                                let core = ThreadTeam.allowedCores.first ?? -1
+                                let atWork = busy.withLock { busy in
+                                    busy[core, default: 0] += 1
+                                    return busy[core, default: 0]
+                                }
+                                greatest.withLock { $0 = max($0, atWork) }
+                                usleep(100)
+                                busy.withLock { $0[core, default: 0] -= 1 }
+                                items.withLock { $0[number] += range.count }
+                            }
+                            crew.end()
+                            if step % 3 == number {
+                                crew.rest()
+                                usleep(500)
+                            }
+                        }
+                        crew.rest()
+                    } catch { failures.withLock { $0.append("\(error)") } }
+                }.start()
+            }
+            group.wait()
+            #expect(failures.withLock { $0 } == [])
+            #expect(items.withLock { $0 } == [1500, 1500, 1500])
+            #expect(greatest.withLock { $0 } == 1)
+        }
+    }
+
     @Test func threadsRunOnTheCoresOfTheCrew() throws {
         let allowed = ThreadTeam.allowedCores
         try LeaseFileTests.withDirectory { directory in

@@ -10,9 +10,19 @@ import Testing
         range: LayerBlockRange(layer: 1, first: 4, count: 2))
     private static let byteCount = 96
 
-    private func payload() -> KVPayload {
+    /// In a frame for each block.
+    private func payload() -> KVPayload { rearranged(lengths: [Self.byteCount, Self.byteCount]) }
+
+    /// The same bytes in frames of other lengths.
+    private func rearranged(lengths: [Int]) -> KVPayload {
         var random = SeededGenerator(seed: 31)
-        return random.payload(of: Self.blocks, byteCount: Self.byteCount)
+        let payload = random.payload(of: Self.blocks, byteCount: Self.byteCount), bytes = payload.frames.flatMap(\.bytes)
+        var start = 0
+        let frames = lengths.map { length in
+            defer { start += length }
+            return Frame([UInt8](bytes[start..<start + length]))
+        }
+        return KVPayload(frames: frames, blockByteCount: Self.byteCount, checksum: payload.checksum)
     }
 
     /// Copies into new memory and gives it to `check`.
@@ -39,17 +49,48 @@ import Testing
         #expect(copied == payload.frames.flatMap(\.bytes))
     }
 
+    @Test func blocksOfOneFrameGoWhereTheyBelong() {
+        var copied: [UInt8] = []
+        #expect(copy(rearranged(lengths: [2 * Self.byteCount])) { copied = $0 })
+        #expect(copied == payload().frames.flatMap(\.bytes))
+        for lengths in [[], [Self.byteCount], [Self.byteCount - 1, Self.byteCount + 1], [2 * Self.byteCount, 0]] {
+            #expect(!copy(rearranged(lengths: lengths)), "\(lengths)")
+        }
+    }
+
+    /// One frame for each run of neighbours, in the order of the blocks.
+    @Test func neighboursAreLentInOnePiece() {
+        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 5 * 32, alignment: 16)
+        for index in memory.indices { memory[index] = UInt8(index) }
+        defer { memory.deallocate() }
+        let places = [1, 2, 3, 0, 4], released = Mutex(0)
+        let blocks = places.map { UnsafeRawBufferPointer(rebasing: memory[$0 * 32..<($0 + 1) * 32]) }
+        var own = Self.blocks
+        own.range.count = places.count
+        let payload = KVPayload(lending: blocks, of: own, modelHash: "m") { released.withLock { $0 += 1 } }
+        #expect(payload.frames.map(\.count) == [96, 32, 32])
+        #expect(payload.frames.flatMap(\.bytes) == places.flatMap { place in (0..<32).map { UInt8(place * 32 + $0) } })
+        #expect(payload.checksum == KVPayload(copying: blocks, of: own, modelHash: "m").checksum)
+        #expect(copy(payload, as: own, lengths: Array(repeating: 32, count: places.count)))
+        for frame in payload.frames { frame.loan?.release() }
+        #expect(released.withLock { $0 } == 1)
+    }
+
+    private func payload(of frames: [Frame], checksum: UInt32) -> KVPayload {
+        KVPayload(frames: frames, blockByteCount: Self.byteCount, checksum: checksum)
+    }
+
     @Test func anyWrongBitShows() {
         let payload = payload()
         for frame in 0..<2 {
             for bit in stride(from: 0, to: Self.byteCount * 8, by: 7) {
                 var frames = payload.frames.map(\.bytes)
                 frames[frame][bit / 8] ^= 1 << (bit % 8)
-                #expect(!copy(KVPayload(frames: frames.map { Frame($0) }, checksum: payload.checksum)))
+                #expect(!copy(self.payload(of: frames.map { Frame($0) }, checksum: payload.checksum)))
             }
         }
-        #expect(!copy(KVPayload(frames: payload.frames.reversed(), checksum: payload.checksum)))
-        #expect(!copy(KVPayload(frames: payload.frames, checksum: payload.checksum ^ 1)))
+        #expect(!copy(self.payload(of: payload.frames.reversed(), checksum: payload.checksum)))
+        #expect(!copy(self.payload(of: payload.frames, checksum: payload.checksum ^ 1)))
     }
 
     /// Intact bytes of something else are as wrong as damaged ones.

@@ -180,8 +180,14 @@ extension Refusal {
         Refusal(.kvSending, "a block missing", [blocks(count: 2, bytes: 1), [1]], .frameCount(message: kv, expected: 2, actual: 1)),
         Refusal(.kvSending, "empty blocks", [blocks(count: 1, bytes: 0), []], value(kv, "byte_count", 0)),
         Refusal(
-            .kvSending, "blocks of different lengths", [blocks(count: 2, bytes: 1), [1], [1, 2]],
-            .payloadLength(message: kv, expected: 1, actual: 2)),
+            .kvSending, "blocks of different lengths", [blocks(count: 2, bytes: 2), [1, 2], [1, 2, 3]],
+            .payloadLength(message: kv, expected: 2, actual: 3)),
+        Refusal(
+            .kvSending, "a block too many in a frame", [blocks(count: 2, bytes: 1), [1, 2, 3]],
+            .frameCount(message: kv, expected: 2, actual: 3)),
+        Refusal(
+            .kvSending, "a frame of nothing", [blocks(count: 2, bytes: 1), [1, 2], []],
+            .payloadLength(message: kv, expected: 1, actual: 0)),
         Refusal(
             .kvSending, "a hash that is no text", [header(10) { $0.data(2, notText) }],
             .notText(message: kv, field: "model_hash")),

@@ -132,7 +132,10 @@ extension SeededGenerator {
         }
         let lent = KVPayload(lending: parts, of: blocks, modelHash: "m", release: {})
         defer { memory.deallocate() }
-        return KVPayload(frames: lent.frames.map { Frame($0.bytes) }, checksum: lent.checksum)
+        // Whether neighbours share a frame is the sender's choice.
+        let together = next() % 2 == 0
+        let frames = together ? lent.frames.map { Frame($0.bytes) } : parts.map { Frame([UInt8]($0)) }
+        return KVPayload(frames: frames, blockByteCount: byteCount, checksum: lent.checksum)
     }
 
     private mutating func kvOpen() -> KVOpen {

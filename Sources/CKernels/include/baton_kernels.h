@@ -254,6 +254,8 @@ void bk_rope_table(int32_t position, const float *inv_freq, size_t n, float *cos
  */
 typedef struct bk_team bk_team;
 typedef void (*bk_range_body)(void *context, size_t begin, size_t end, size_t index);
+/* Called on the calling thread; may call bk_team_place and bk_team_limit. */
+typedef void (*bk_relief)(void *context);
 /* NULL on failure. Nobody is pinned at first. */
 bk_team *bk_team_create(size_t max_threads);
 void bk_team_destroy(bk_team *team);
@@ -261,13 +263,17 @@ void bk_team_destroy(bk_team *team);
  * take ranges as they get free, i < threads says which member runs. A member that the system has not scheduled by the
  * time the work is done is not waited for: a busy neighbour costs a thread, not a time slice per kernel. */
 void bk_team_for(bk_team *team, size_t threads, size_t items, size_t chunk, bk_range_body body, void *context);
-/* From the next range on, member i runs on cores[i] (member 0 is the caller, which moves at once); members past `count`
- * run wherever the process may. Costs nothing where nothing changes. False, and nothing is changed, if the process may
- * not run on one of them. */
+/* The same on all members within the limit, which may change while it runs: between two ranges of its own the calling
+ * thread calls relief(context), and members leave after their range, or join. i < max_threads of bk_team_create. */
+void bk_team_for_relieved(
+    bk_team *team, size_t items, size_t chunk, bk_range_body body, bk_relief relief, void *context);
+/* From now on member i runs on cores[i] (member 0 is the caller, which moves at once); members past `count` run wherever
+ * the process may. No member is where it was before when this returns. Costs nothing where nothing changes. False, and
+ * nothing is changed, if the process may not run on one of them. */
 bool bk_team_place(bk_team *team, const int *cores, size_t count);
-/* Sends members from the `threads`-th on to sleep, which otherwise spin a little longer for the next call: their cores are
- * free at once. Calling them wakes them as ever. */
-void bk_team_rest(bk_team *team, size_t threads);
+/* From now on at most `threads` members are at work, the caller included (at first all that there are). When this returns
+ * the others have left what they were at after the range that they had begun, and sleep: their cores are free. */
+void bk_team_limit(bk_team *team, size_t threads);
 /* Writes the numbers of the cores that the calling thread may run on, ascending, at most `capacity`. Returns how many
  * there are. */
 size_t bk_allowed_cores(int *cores, size_t capacity);

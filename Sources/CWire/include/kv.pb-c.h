@@ -141,7 +141,7 @@ struct  Baton__KVBlocks
   uint32_t token_count;
   Baton__KVRange *range;
   /*
-   * Of every payload frame.
+   * Of a layer block. A payload frame holds one or more of them.
    */
   uint32_t byte_count;
   /*

@@ -5,7 +5,7 @@ public enum KVMessage: Sendable, Hashable {
     /// Asks for credit. Repeated until credit or a refusal comes, so that it may overtake the grant; again whenever
     /// the sender has run out of credit, and as a sign of life while it has nothing to send.
     case open(KVOpen)
-    /// One or more consecutive layer blocks of one layer, one payload frame each.
+    /// One or more consecutive layer blocks of one layer, one or more in each payload frame.
     case blocks(KVBlocks)
     /// All layer blocks were sent; carries the token sampled from the prompt. Repeated until acknowledged.
     case commit(KVCommit)
@@ -70,6 +70,9 @@ public struct KVBlocks: Sendable, Hashable {
     /// Of the whole transfer, as in ``KVOpen``: the last block may hold fewer tokens than the block size.
     public var tokenCount: Int
     public var range: LayerBlockRange
+
+    /// Layer blocks that a sender puts into one message at most.
+    public static let greatestCount = 32
 
     public init(epoch: ClusterEpoch, attempt: AttemptID, tokenCount: Int, range: LayerBlockRange) {
         self.epoch = epoch

@@ -2,9 +2,6 @@ import DequeModule
 
 /// The sending end of one KV transfer: what is ready, what credit allows, and when to ask again.
 struct OutgoingTransfer: Sendable {
-    /// Layer blocks in one message.
-    static let messageLimit = 32
-
     enum Question: Sendable, Hashable {
         case open
         case commit
@@ -57,7 +54,7 @@ struct OutgoingTransfer: Sendable {
     /// The next range to send, already paid for; `nil` when nothing is ready or credit is used up.
     mutating func next() -> LayerBlockRange? {
         guard credit.available > 0, let range = pending.first else { return nil }
-        let count = min(range.count, credit.available, Self.messageLimit)
+        let count = min(range.count, credit.available, KVBlocks.greatestCount)
         if count == range.count {
             pending.removeFirst()
         } else {
