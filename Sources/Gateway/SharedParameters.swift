@@ -32,6 +32,8 @@ struct SharedParameters: Sendable, Hashable {
     var includesUsageAlways = false
     var priority = Priority.normal
     var timeout: Duration?
+    /// Never a client's: lines of a job that begin alike name it.
+    var group: PrefixGroup?
 
     init() {}
 
@@ -136,6 +138,6 @@ struct SharedParameters: Sendable, Hashable {
         Submission(
             prompt: .tokens(prompt), sampling: sampling, seed: seed, maxTokens: maxTokens, minTokens: minTokens,
             stopStrings: stop, includesStopString: includesStop, stopTokens: stopTokens, ignoreEndTokens: ignoresEndTokens,
-            choices: Int32(choices), priority: priority, timeout: timeout)
+            choices: Int32(choices), priority: priority, group: group, timeout: timeout)
     }
 }

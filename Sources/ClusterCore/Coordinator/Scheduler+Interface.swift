@@ -144,13 +144,16 @@ public struct ClientRequest: Sendable, Hashable {
     /// See ``Submission/cacheSalt``.
     public var cacheSalt: String
     public var group: PrefixGroup?
+    /// In whose numbers the group is named, for clients that share groups; `nil`: in the client's own.
+    public var groupOwner: ClientID?
     /// `nil` waits for ever.
     public var deadline: Instant?
 
     public init(
         key: ClientRequestKey, prompt: [TokenID], sampling: SamplingParameters, stop: StopConditions,
         choices: Int32 = 1, logprobs: Int32? = nil, promptLogprobs: Int32? = nil, constraint: Constraint? = nil,
-        priority: Priority = .normal, cacheSalt: String = "", group: PrefixGroup? = nil, deadline: Instant? = nil
+        priority: Priority = .normal, cacheSalt: String = "", group: PrefixGroup? = nil, groupOwner: ClientID? = nil,
+        deadline: Instant? = nil
     ) {
         self.key = key
         self.prompt = prompt
@@ -163,6 +166,7 @@ public struct ClientRequest: Sendable, Hashable {
         self.priority = priority
         self.cacheSalt = cacheSalt
         self.group = group
+        self.groupOwner = groupOwner
         self.deadline = deadline
     }
 }

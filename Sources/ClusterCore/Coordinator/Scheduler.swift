@@ -39,8 +39,7 @@ public struct Scheduler: Sendable {
     var lastGroup: UInt64 = 0
     /// In order of time; those that have members again do not count.
     var idleGroups: Deque<IdleGroup> = []
-    public internal(set) var groupsEnded: UInt64 = 0
-    public internal(set) var groupMembersEnded: UInt64 = 0
+    public internal(set) var groupCounters = GroupCounters()
 
     var index: PrefixIndex
     /// Whom a prompt and a row went to last.

@@ -117,7 +117,26 @@ import Testing
         #expect(!one.orders(to: "p").contains(.releaseGroup(GroupID(1))))
         let two = harness.handle(.cancelled(ClientRequestKey(client: ClientID(1), key: 2)))
         #expect(two.orders(to: "p").last == .releaseGroup(GroupID(1)) && two.orders(to: "d").last == .releaseGroup(GroupID(1)))
-        #expect(harness.scheduler.groupsEnded == 1 && harness.scheduler.groupMembersEnded == 2)
+        #expect(harness.scheduler.groupCounters.ended == 1 && harness.scheduler.groupCounters.members == 2)
+    }
+
+    @Test func clientsOfOneOwnerShareTheirGroups() {
+        var harness = harness(.prefix)
+        let group = PrefixGroup(id: 44, prefixCount: 16, memberCount: 2)
+        let owner = ClientID(99)
+        #expect(groups(harness.submit(1, prompt: tokens(10, 20), group: group, groupOwner: owner), "d") == [GroupID(1)])
+        #expect(groups(harness.submit(1, prompt: tokens(10, 18), group: group, groupOwner: owner, client: 2), "d") == [GroupID(1)])
+    }
+
+    @Test func roomIsWhatHigherPrioritiesLeave() {
+        var harness = harness(.prefix)
+        let all = harness.scheduler.room(for: .low)
+        harness.submit(1, prompt: tokens(10, 20), priority: .low)
+        #expect(harness.scheduler.room(for: .low) == all && harness.scheduler.room(for: .high) == all)
+        harness.submit(2, prompt: tokens(30, 20))
+        let left = harness.scheduler.room(for: .low)
+        #expect(left.rows == all.rows - 1 && left.blocks < all.blocks && left.blockSize == all.blockSize)
+        #expect(harness.scheduler.room(for: .normal) == all)
     }
 
     @Test func aGroupWhoseMembersDoNotComeIsReleasedAfterAWhile() {
