@@ -16,6 +16,7 @@ import Testing
     private func harness(_ placement: PlacementPolicy) -> SchedulerHarness {
         var harness = SchedulerHarness {
             $0.placement = placement
+            $0.prefixGain = 1
             $0.prefillLookahead = 8
             $0.embedLookahead = 20
         }
@@ -42,6 +43,32 @@ import Testing
             used.append(worker(harness.submit(key, prompt: stem + [TokenID(key)]), of: ["p", "q"]) ?? "-")
         }
         #expect(used[0] == "p" && used.contains("q"))
+    }
+
+    @Test func whoHadLessComesFirstAmongTheIdle() {
+        var harness = harness(.prefix)
+        for key in UInt64(1)...6 {
+            let actions = harness.submit(key, prompt: tokens(Int32(key) * 100, 8))
+            #expect(worker(actions, of: ["p", "q"]) == (key % 2 == 1 ? "p" : "q"))
+            harness.handle(.cancelled(ClientRequestKey(client: ClientID(1), key: key)))
+        }
+    }
+
+    @Test func historyIsKeptInProportion() {
+        var history = WorkHistory()
+        history.begin(0)
+        history.begin(2)
+        let isHalvedEarly = history.add(1000, to: 0)
+        #expect(!isHalvedEarly && history.excess(of: 0) == 500 && history.excess(of: 2) == 0 && history[1] == nil)
+        // A third begins like the others.
+        history.begin(1)
+        #expect(history[1] == 500)
+        let hasHalved = history.add(3 << 18, to: 2)
+        #expect(hasHalved && history[0] == 500 && history[2] == 3 << 17)
+        history.end(2)
+        #expect(history[2] == nil && history.excess(of: 2) == 0)
+        let isKnown = history.add(5, to: 2)
+        #expect(!isKnown && history[2] == nil)
     }
 
     @Test func whatAWorkerEvictedOrLostIsNotCountedOn() {
