@@ -120,6 +120,11 @@ bench-batchllm-short: build $(BENCH_MODEL) ## the same in five minutes, with few
 bench-planning: build ## what planning a job gives, in virtual time, and how long a million prompts take to plan
 	$(BIN)/baton bench planning --time-prompts 1000000 $(ARGS)
 
+.PHONY: bench-placement
+bench-placement: build ## placement by prefixes beside others, on 1 to 8 workers and on 1,000, in virtual time
+	$(BIN)/baton bench placement $(ARGS)
+	$(BIN)/baton bench placement --workers 1000 --requests 40000 --scale 16 $(ARGS)
+
 .PHONY: bench-cancel
 bench-cancel: build ## clients that go away in every phase, a thousand times: how soon nothing is held any more: ARGS='--rounds 4' is short
 	$(BIN)/baton bench cancel --model Models/baton-tiny $(ARGS)

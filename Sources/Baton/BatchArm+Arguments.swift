@@ -1,8 +1,7 @@
 import ServingExperiments
 
 extension BatchArm {
-    /// What the workers of a cluster are told for the arm. Groups are named by the order in which requests are sent: members of
-    /// one follow one another, and find their prefix in the cache of the first.
+    /// What the workers of a cluster are told for the arm. Groups are named by the requests themselves.
     var workerArguments: [String] {
         switch self {
         case .none: ["--prefix-cache", "off", "--shared-attention", "off"]

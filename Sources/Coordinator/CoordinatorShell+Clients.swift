@@ -19,6 +19,7 @@ extension CoordinatorShell {
 
     var status: ClusterStatus { scheduler.status }
     var numerics: NumericsClass? { scheduler.numerics }
+    var room: ClusterRoom { scheduler.room(for: .low) }
 
     /// Takes a request; what becomes of it is told to the client. Tokenizes off this thread, so that a long prompt holds
     /// nobody up.
@@ -71,7 +72,8 @@ extension CoordinatorShell {
                 key: key, prompt: admitted.prompt, sampling: admitted.sampling, stop: admitted.stop,
                 choices: admitted.choices, logprobs: admitted.logprobs, promptLogprobs: admitted.promptLogprobs,
                 constraint: admitted.constraint, priority: submission.priority, cacheSalt: submission.cacheSalt,
-                group: submission.group, deadline: deadline)
+                group: submission.group,
+                groupOwner: local.knows(key.client) ? LocalClients.groupOwner : nil, deadline: deadline)
             var events: [Scheduler.Event] = []
             for action in scheduler.handle(.submitted(request), at: .now) {
                 if case .accepted(_, let id) = action {

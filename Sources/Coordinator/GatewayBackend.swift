@@ -21,7 +21,9 @@ final class GatewayBackend: ServingBackend {
 
     func status() async -> ClusterStatus { await shell.status }
 
-    func measurements() async -> ServingMetrics { await shell.measurements }
+    func measurements() async -> ServingMetrics { await shell.allMeasurements }
+
+    func room() async -> ClusterRoom { await shell.room }
 
     func submit(_ submissions: [Submission]) -> AnswerStream {
         let id = ClientID(lastID.wrappingAdd(1, ordering: .relaxed).newValue)
@@ -54,6 +56,13 @@ extension CoordinatorShell {
     func receive() -> Reception {
         if let refusal { measurements.noteRefusal(refusal.code) }
         return Reception(refusal: refusal, numerics: numerics)
+    }
+
+    /// With what the scheduler has counted itself.
+    var allMeasurements: ServingMetrics {
+        var all = measurements
+        all.groups = scheduler.groupCounters
+        return all
     }
 
     func join(_ id: ClientID, _ client: LocalClient) { local.join(id, client) }

@@ -5,6 +5,8 @@ import Gateway
 struct LocalClients {
     /// Numbers of peers count from 1 and never come this far.
     static let firstID: UInt64 = 1 << 63
+    /// Of the groups of all of them: the lines of a job are clients each, and members of the same groups.
+    static let groupOwner = ClientID(firstID)
 
     private var clients: [ClientID: LocalClient] = [:]
 

@@ -21,6 +21,13 @@ public struct Histogram: Sendable, Hashable {
         sum = counters.time / .seconds(1)
     }
 
+    /// Sizes of groups, in members instead of seconds.
+    init(_ counters: GroupCounters) {
+        bounds = GroupCounters.bounds.map { Double($0) }
+        counts = counters.sizes
+        sum = Double(counters.members)
+    }
+
     public var count: UInt64 { counts.reduce(0, &+) }
 
     public mutating func observe(_ duration: Duration) {

@@ -14,11 +14,12 @@ struct LineAnswering: LineDesk {
 
     var modelName: String { desk.backend.model.name }
 
-    /// As many wait as the cluster has rows, so that none that comes free stays so.
-    func concurrency() async -> Int {
-        let workers = await desk.backend.status().workers.filter { $0.state == .ready && $0.role.decodes }
-        let rows = workers.reduce(0) { $0 + min($1.maxSequences, Self.mostLines) }
-        return min(max(2 * rows, 4), Self.mostLines)
+    /// As many wait as the cluster has rows, so that none that comes free stays so. What requests of clients hold is not for lines.
+    func room() async -> LineRoom {
+        let room = await desk.backend.room()
+        return LineRoom(
+            lines: min(max(2 * min(room.rows, Self.mostLines), 4), Self.mostLines),
+            memory: room.blockSize > 0 ? LineRoom.Memory(blocks: room.blocks, blockSize: room.blockSize) : nil)
     }
 
     func answer(_ line: JobLine) async -> LineReply {
@@ -63,6 +64,7 @@ extension ServingDesk {
     func outline(of line: JobLine) async throws(APIError) -> LineOutline {
         let body = try Self.body(of: line)
         let tokens: [TokenID]
+        var promptCount = 1
         let shared: SharedParameters
         let maxTokens: Int32?
         switch line.endpoint {
@@ -70,7 +72,7 @@ extension ServingDesk {
             let request = try CompletionRequest(body)
             guard let prompt = request.prompts.first else { throw .invalid("prompt", "is empty") }
             tokens = try await encoder.tokens(of: prompt, addsSpecialTokens: request.addsSpecialTokens, parameter: "prompt")
-            (shared, maxTokens) = (request.shared, request.maxTokens ?? CompletionRequest.usualMaxTokens)
+            (shared, maxTokens, promptCount) = (request.shared, request.maxTokens ?? CompletionRequest.usualMaxTokens, request.prompts.count)
         case .chatCompletions:
             let request = try ChatRequest(body)
             let prompt = try formatting().prompt(of: request.conversation)
@@ -79,7 +81,7 @@ extension ServingDesk {
         }
         let room = max(0, backend.model.admission.maxModelLength - tokens.count)
         return LineOutline(
-            prompt: tokens, maxTokens: min(maxTokens.map(Int.init) ?? room, room),
+            prompt: tokens, maxTokens: min(maxTokens.map(Int.init) ?? room, room), promptCount: promptCount, choiceCount: shared.choices,
             hasFixedLength: shared.ignoresEndTokens && shared.stop.isEmpty && shared.stopTokens.isEmpty)
     }
 
@@ -102,6 +104,9 @@ extension SharedParameters {
         if streams { throw .invalid("stream", "a line of a batch is answered as a whole") }
         seed = seed ?? line.seed
         priority = .low
+        if let id = line.groupID, let planned = line.plan?.group {
+            group = PrefixGroup(id: id, prefixCount: Int32(clamping: planned.prefixTokens), memberCount: Int32(clamping: planned.lineCount))
+        }
     }
 }
 

@@ -109,6 +109,7 @@ struct PrometheusText {
         for code in RequestFailure.Code.allCases {
             sample("request_refused_total", [("code", code.rawValue)], Double(metrics.refused[code] ?? 0))
         }
+        histogram("prefix_group_members", "Members of groups of requests that share a prefix, when they ended.", Histogram(metrics.groups))
         histogram("time_to_first_token_seconds", "From submission to the first token.", metrics.timeToFirstToken)
         histogram("inter_token_latency_seconds", "Between two tokens of an answer.", metrics.interTokenLatency)
         histogram("e2e_request_latency_seconds", "From submission to the last token.", metrics.requestLatency)

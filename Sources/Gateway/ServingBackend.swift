@@ -13,6 +13,8 @@ public protocol ServingBackend: Sendable {
     func submit(_ submissions: [Submission]) -> AnswerStream
     func status() async -> ClusterStatus
     func measurements() async -> ServingMetrics
+    /// What there is for requests of the lowest priority besides all others.
+    func room() async -> ClusterRoom
 }
 
 /// The model as clients see it.

@@ -22,6 +22,8 @@ public struct ServingMetrics: Sendable {
     public private(set) var prefillTime = Histogram.phase
     public private(set) var transferTime = Histogram.phase
     public private(set) var decodeTime = Histogram.phase
+    /// Groups of requests, as the scheduler has counted them.
+    public var groups = GroupCounters()
 
     /// A request that is open.
     private struct Progress: Sendable {

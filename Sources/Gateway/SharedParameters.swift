@@ -35,6 +35,8 @@ struct SharedParameters: Sendable, Hashable {
     /// Prefixes are shared only among requests of the same salt.
     var cacheSalt = ""
     var timeout: Duration?
+    /// Never a client's: lines of a job that begin alike name it.
+    var group: PrefixGroup?
 
     init() {}
 
@@ -149,6 +151,6 @@ struct SharedParameters: Sendable, Hashable {
         Submission(
             prompt: .tokens(prompt), sampling: sampling, seed: seed, maxTokens: maxTokens, minTokens: minTokens,
             stopStrings: stop, includesStopString: includesStop, stopTokens: stopTokens, ignoreEndTokens: ignoresEndTokens,
-            choices: Int32(choices), priority: priority, cacheSalt: cacheSalt, timeout: timeout)
+            choices: Int32(choices), priority: priority, cacheSalt: cacheSalt, group: group, timeout: timeout)
     }
 }

@@ -13,9 +13,11 @@ public struct JobLine: Sendable, Hashable {
     public var seed: UInt64
     /// Its place among the lines of its batch; no two have the same.
     public var rank: Int64
+    /// What planning has found; `nil` for a line that cannot be answered, or was not planned.
+    public var plan: LinePlan?
 
     public init(
-        batch: Int64, number: Int64, customID: String, endpoint: BatchEndpoint, request: [UInt8], seed: UInt64, rank: Int64
+        batch: Int64, number: Int64, customID: String, endpoint: BatchEndpoint, request: [UInt8], seed: UInt64, rank: Int64, plan: LinePlan? = nil
     ) {
         self.batch = batch
         self.number = number
@@ -24,6 +26,41 @@ public struct JobLine: Sendable, Hashable {
         self.request = request
         self.seed = seed
         self.rank = rank
+        self.plan = plan
+    }
+}
+
+extension JobLine {
+    /// Of the lines that begin alike: another one for each group of each batch.
+    public var groupID: UInt64? { plan?.group.map { UInt64(clamping: batch) << 32 ^ UInt64(clamping: $0.number) } }
+}
+
+/// What is known of a line before it runs.
+public struct LinePlan: Sendable, Hashable {
+    /// Tokens of its prompts, and the most that its answers may have: all of its prompts and choices together.
+    public var promptTokens: Int
+    public var answerTokens: Int
+    /// Lines that begin alike and run one after the other.
+    public var group: Group?
+
+    public struct Group: Sendable, Hashable {
+        /// Of its batch: rank of the first line.
+        public var number: Int64
+        /// Tokens that the prompts of all its lines begin with.
+        public var prefixTokens: Int
+        public var lineCount: Int
+
+        public init(number: Int64, prefixTokens: Int, lineCount: Int) {
+            self.number = number
+            self.prefixTokens = prefixTokens
+            self.lineCount = lineCount
+        }
+    }
+
+    public init(promptTokens: Int, answerTokens: Int, group: Group? = nil) {
+        self.promptTokens = promptTokens
+        self.answerTokens = answerTokens
+        self.group = group
     }
 }
 

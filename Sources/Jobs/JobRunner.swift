@@ -1,3 +1,4 @@
+import ClusterCore
 import Foundation
 import Logging
 
@@ -38,6 +39,9 @@ public actor JobRunner {
     private let wakeUps: AsyncStream<Void>
     private let waker: AsyncStream<Void>.Continuation
     var running: [LineKey: Task<Void, Never>] = [:]
+    /// What the lines of ``running`` are known to need, by numbers of their own.
+    var underWay = RequestsUnderWay()
+    var lastBegun = 0
     /// Bytes of the requests of ``running``.
     var heldBytes = 0
     /// Of each batch, the rank of the line that was begun last.

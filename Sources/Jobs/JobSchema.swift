@@ -6,6 +6,7 @@ enum JobSchema {
     static var migrator: DatabaseMigrator {
         var migrator = DatabaseMigrator()
         migrator.registerMigration("1 files, batches and lines") { db in try db.execute(sql: first) }
+        migrator.registerMigration("2 groups and lengths of lines") { db in try db.execute(sql: second) }
         return migrator
     }
 
@@ -96,5 +97,14 @@ enum JobSchema {
             CHECK ((state = 'waiting') = (request IS NOT NULL))
         ) STRICT;
         CREATE INDEX line_waiting ON line (batch, rank) WHERE state = 'waiting';
+        """
+    private static let second = """
+        -- What planning has found of a line; NULL where nothing has. Tokens of its prompts, and of its answers at most.
+        ALTER TABLE line ADD COLUMN prompt_tokens INTEGER;
+        ALTER TABLE line ADD COLUMN answer_tokens INTEGER;
+        -- Lines that begin alike: rank of the first of them, what they share, and how many they are; NULL for a line by itself.
+        ALTER TABLE line ADD COLUMN group_rank INTEGER;
+        ALTER TABLE line ADD COLUMN group_prefix INTEGER;
+        ALTER TABLE line ADD COLUMN group_lines INTEGER;
         """
 }

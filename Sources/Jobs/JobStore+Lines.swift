@@ -9,6 +9,12 @@ struct NewLine: Sendable, Hashable {
     var seed: UInt64
 }
 
+/// A line that has its place in the order in which to run.
+struct RankedLine: Sendable, Hashable {
+    var number: Int64
+    var plan: LinePlan?
+}
+
 /// The end of a line: what its file says of it.
 public struct LineEnd: Sendable, Hashable {
     public var batch: Int64
@@ -122,7 +128,7 @@ extension JobStore {
             let rows = try Row.fetchCursor(
                 db,
                 sql: """
-                    SELECT number, custom_id, request, seed, rank FROM line
+                    SELECT number, custom_id, request, seed, rank, prompt_tokens, answer_tokens, group_rank, group_prefix, group_lines FROM line
                     WHERE batch = ? AND state = 'waiting' AND \(order.rawValue) > ? ORDER BY \(order.rawValue) LIMIT ?
                     """, arguments: [batch.number, place ?? .min, limit])
             var lines: [JobLine] = []
@@ -131,7 +137,7 @@ extension JobStore {
                 let line = JobLine(
                     batch: batch.number, number: try row.get("number"), customID: try row.get("custom_id"), endpoint: batch.endpoint,
                     request: Array(try row.get("request", as: Data.self)), seed: UInt64(bitPattern: try row.get("seed")),
-                    rank: try row.get("rank"))
+                    rank: try row.get("rank"), plan: try LinePlan(row))
                 byteCount += line.request.count
                 lines.append(line)
             }
@@ -140,12 +146,19 @@ extension JobStore {
     }
 
     /// Gives lines the order in which to run.
-    func rank(_ order: some Sequence<Int64> & Sendable, from first: Int64, in batch: Int64) async throws(JobError) {
+    func rank(_ order: [RankedLine], from first: Int64, in batch: Int64) async throws(JobError) {
         try await write { db in
-            let update = try db.makeStatement(sql: "UPDATE line SET rank = ? WHERE batch = ? AND number = ?")
+            let update = try db.makeStatement(
+                sql: """
+                    UPDATE line SET rank = ?, prompt_tokens = ?, answer_tokens = ?, group_rank = ?, group_prefix = ?, group_lines = ?
+                    WHERE batch = ? AND number = ?
+                    """)
             var rank = first
-            for number in order {
-                try update.execute(arguments: [rank, batch, number])
+            for line in order {
+                let (plan, group) = (line.plan, line.plan?.group)
+                try update.execute(arguments: [
+                    rank, plan?.promptTokens, plan?.answerTokens, group?.number, group?.prefixTokens, group?.lineCount, batch, line.number,
+                ])
                 rank += 1
             }
         }
@@ -223,5 +236,17 @@ extension JobStore {
     public func endedLines(of id: String, after position: Int64, in order: LineOrder, limit: Int) async throws(JobError) -> [EndedLine] {
         let batch = try await batch(id)
         return try await endedLines(of: batch.number, after: position, in: order, limit: limit, mostBytes: 4 << 20)
+    }
+}
+
+extension LinePlan {
+    /// - Returns: `nil` if the line has none.
+    fileprivate init?(_ row: Row) throws {
+        guard let promptTokens: Int = try row.find("prompt_tokens"), let answerTokens: Int = try row.find("answer_tokens") else { return nil }
+        self.init(promptTokens: promptTokens, answerTokens: answerTokens)
+        guard let number: Int64 = try row.find("group_rank"), let prefix: Int = try row.find("group_prefix"),
+            let count: Int = try row.find("group_lines")
+        else { return }
+        group = Group(number: number, prefixTokens: prefix, lineCount: count)
     }
 }

@@ -1,12 +1,25 @@
 import ClusterCore
 import Dispatch
 
-/// Decides in which order the lines of a batch run.
+/// Decides in which order the lines of a batch run, and which belong together.
 public protocol LinePlanner: Sendable {
     /// Tokens of prompts that are planned together; a longer job is planned in several parts, one after the other.
     var maxTokens: Int { get }
-    /// - Returns: indexes of `lines`, each once, in the order in which to run.
-    func order(of lines: [LineOutline]) async -> [Int]
+    /// - Returns: groups in the order in which to run; each line is in exactly one.
+    func groups(of lines: [LineOutline]) async -> [LineGroup]
+}
+
+/// Lines that run one after the other.
+public struct LineGroup: Sendable, Hashable {
+    /// Indexes of lines, in order; at least one.
+    public var members: [Int]
+    /// Tokens that all of them begin with.
+    public var prefixTokens: Int
+
+    public init(members: [Int], prefixTokens: Int = 0) {
+        self.members = members
+        self.prefixTokens = prefixTokens
+    }
 }
 
 /// Lines that begin alike run one after the other, and those with long answers early: the plan of ``BatchPlanner``.
@@ -18,17 +31,18 @@ public struct PrefixPlanner: LinePlanner {
     /// - Parameter maxTokens: four bytes each while they are planned.
     public init(maxTokens: Int = 32 << 20) { self.maxTokens = maxTokens }
 
-    public func order(of lines: [LineOutline]) async -> [Int] {
+    public func groups(of lines: [LineOutline]) async -> [LineGroup] {
         await withCheckedContinuation { done in
             queue.async { done.resume(returning: Self.plan(lines)) }
         }
     }
 
     /// Lines without a prompt cannot be answered, and say so first.
-    private static func plan(_ lines: [LineOutline]) -> [Int] {
+    private static func plan(_ lines: [LineOutline]) -> [LineGroup] {
         let (bad, good) = (lines.indices.filter { lines[$0].prompt.isEmpty }, lines.indices.filter { !lines[$0].prompt.isEmpty })
         let plan = BatchPlanner.plan(
-            prompts: good.map { lines[$0].prompt }, expectedAnswerLengths: good.map { Int(Int32(clamping: lines[$0].maxTokens)) })
-        return bad + plan.order.map { good[$0] }
+            prompts: good.map { lines[$0].prompt }, expectedAnswerLengths: good.map { Int(Int32(clamping: lines[$0].answerTokens)) })
+        return bad.map { LineGroup(members: [$0]) }
+            + plan.groups.map { group in LineGroup(members: group.members.map { good[$0] }, prefixTokens: group.prefixLength) }
     }
 }

@@ -1,4 +1,4 @@
-/// Puts the lines of a batch into the order in which to run.
+/// Puts the lines of a batch into the order in which to run, and says which belong together.
 struct LinePlanning {
     private static let page = 256
 
@@ -27,16 +27,30 @@ struct LinePlanning {
                 tokens += outline.prompt.count
             }
             guard tokens >= planner.maxTokens else { continue }
-            try await store(numbers, in: await planner.order(of: outlines), from: &rank, batch)
+            try await store(await planner.groups(of: outlines), of: numbers, outlines, from: &rank, batch)
             (numbers, outlines, tokens) = ([], [], 0)
         }
-        try await store(numbers, in: await planner.order(of: outlines), from: &rank, batch)
+        try await store(await planner.groups(of: outlines), of: numbers, outlines, from: &rank, batch)
     }
 
-    private func store(_ numbers: [Int64], in order: [Int], from rank: inout Int64, _ batch: Batch) async throws(JobError) {
-        let ordered = order.map { numbers[$0] }
-        for begin in stride(from: 0, to: ordered.count, by: 2000) {
-            let part = Array(ordered[begin..<min(begin + 2000, ordered.count)])
+    private func store(
+        _ groups: [LineGroup], of numbers: [Int64], _ outlines: [LineOutline], from rank: inout Int64, _ batch: Batch
+    ) async throws(JobError) {
+        var ranked: [RankedLine] = []
+        for group in groups {
+            // A line of several prompts does not begin with one prefix.
+            let sharing = group.members.count { outlines[$0].promptCount == 1 }
+            let shared = group.prefixTokens > 0 && sharing > 1
+                ? LinePlan.Group(number: rank + Int64(ranked.count), prefixTokens: group.prefixTokens, lineCount: sharing) : nil
+            ranked += group.members.map { member in
+                let outline = outlines[member]
+                let plan = LinePlan(
+                    promptTokens: outline.promptTokens, answerTokens: outline.answerTokens, group: outline.promptCount == 1 ? shared : nil)
+                return RankedLine(number: numbers[member], plan: outline.prompt.isEmpty ? nil : plan)
+            }
+        }
+        for begin in stride(from: 0, to: ranked.count, by: 2000) {
+            let part = Array(ranked[begin..<min(begin + 2000, ranked.count)])
             try await store.rank(part, from: rank, in: batch.number)
             rank += Int64(part.count)
         }

@@ -40,6 +40,7 @@ final class FakeBackend: ServingBackend {
         var cancellations = 0
         var refusal: RequestFailure?
         var status = FakeBackend.readyStatus
+        var room = ClusterRoom(rows: 32, blocks: 1000, blockSize: 16)
         var script: Script
     }
 
@@ -70,6 +71,8 @@ final class FakeBackend: ServingBackend {
     func status() async -> ClusterStatus { state.withLock { $0.status } }
 
     func measurements() async -> ServingMetrics { ServingMetrics() }
+
+    func room() async -> ClusterRoom { state.withLock { $0.room } }
 
     func submit(_ submissions: [Submission]) -> AnswerStream {
         let script = state.withLock { state in

@@ -13,7 +13,7 @@ struct EchoDesk: LineDesk {
     let log: FileHandle
     let modelName = "echo"
 
-    func concurrency() async -> Int { 16 }
+    func room() async -> LineRoom { LineRoom(lines: 16) }
 
     func outline(of line: JobLine) async -> LineOutline? { nil }
 

@@ -9,12 +9,16 @@ import Testing
 private final class FakeDesk: LineDesk {
     struct State {
         var asked: [String] = []
+        var plans: [LinePlan?] = []
         var running = 0
         var mostRunning = 0
         /// By custom id, for the next tries: status codes. What is not here answers 200.
         var replies: [String: [Int]] = [:]
         /// Lines that are held until a test lets go.
         var isHolding = false
+        var memory: LineRoom.Memory?
+        /// By custom id, what else than a prompt of one token a line is.
+        var outlines: [String: LineOutline] = [:]
         /// Bytes of each answer besides what it says.
         var padding = 0
         var cancelled = 0
@@ -29,15 +33,17 @@ private final class FakeDesk: LineDesk {
         self.lanes = lanes
     }
 
-    func concurrency() async -> Int { lanes }
+    func room() async -> LineRoom { LineRoom(lines: lanes, memory: state.withLock { $0.memory }) }
 
     func outline(of line: JobLine) async -> LineOutline? {
-        line.customID == "line-2" ? nil : LineOutline(prompt: [Int32(line.number)], maxTokens: 1, hasFixedLength: true)
+        if let outline = state.withLock({ $0.outlines[line.customID] }) { return outline }
+        return line.customID == "line-2" ? nil : LineOutline(prompt: [Int32(line.number)], maxTokens: 1, hasFixedLength: true)
     }
 
     func answer(_ line: JobLine) async -> LineReply {
         let status = state.withLock { state in
             state.asked.append(line.customID)
+            state.plans.append(line.plan)
             state.running += 1
             state.mostRunning = max(state.mostRunning, state.running)
             return state.replies[line.customID]?.isEmpty == false ? state.replies[line.customID]?.removeFirst() ?? 200 : 200
@@ -59,7 +65,7 @@ private final class FakeDesk: LineDesk {
 private struct Backwards: LinePlanner {
     let maxTokens: Int
 
-    func order(of lines: [LineOutline]) async -> [Int] { Array(lines.indices.reversed()) }
+    func groups(of lines: [LineOutline]) async -> [LineGroup] { lines.indices.reversed().map { LineGroup(members: [$0]) } }
 }
 
 @Suite struct JobRunnerTests {
@@ -117,6 +123,52 @@ private struct Backwards: LinePlanner {
         let state = desk.state.withLock { $0 }
         #expect(state.asked.count == 130 && Set(state.asked).count == 130)
         #expect(state.mostRunning <= 4)
+    }
+
+    @Test(.timeLimit(.minutes(2))) func asManyRunAsMemoryHolds() async throws {
+        let place = try TestStore()
+        let store = try place.open()
+        // 64 tokens in common and 16 of their own with the answer: 4 blocks and 1 for each.
+        let desk = FakeDesk(lanes: 100)
+        let prefix = (0..<64).map { Int32($0) }
+        desk.state.withLock { state in
+            state.memory = LineRoom.Memory(blocks: 10, blockSize: 16)
+            state.isHolding = true
+            for number in 0..<20 {
+                state.outlines["line-\(number)"] = LineOutline(prompt: prefix + [Int32(number)], maxTokens: 15, hasFixedLength: true)
+            }
+        }
+        try await run(store, desk, planner: PrefixPlanner()) { runner in
+            let batch = try await store.addBatch(JobStore.lines(0..<20))
+            runner.wake()
+            while desk.state.withLock({ $0.running }) < 6 { try await Task.sleep(for: .milliseconds(1)) }
+            desk.state.withLock { $0.isHolding = false }
+            #expect(try await wait(store, for: batch.id).counts.completed == 20)
+        }
+        #expect(desk.state.withLock { $0.mostRunning } == 6)
+        let groups = Set(desk.state.withLock { $0.plans }.map(\.?.group))
+        #expect(groups == [LinePlan.Group(number: 0, prefixTokens: 64, lineCount: 20)])
+    }
+
+    @Test(.timeLimit(.minutes(2))) func aLineThatDoesNotFitRunsAlone() async throws {
+        let place = try TestStore()
+        let store = try place.open()
+        let desk = FakeDesk(lanes: 100)
+        desk.state.withLock { state in
+            state.memory = LineRoom.Memory(blocks: 3, blockSize: 16)
+            for number in 0..<6 {
+                // Prompts of several texts have no prefix in common.
+                state.outlines["line-\(number)"] = LineOutline(
+                    prompt: (0..<40).map { Int32($0) }, maxTokens: 30, promptCount: 2, hasFixedLength: true)
+            }
+        }
+        try await run(store, desk, planner: PrefixPlanner()) { runner in
+            let batch = try await store.addBatch(JobStore.lines(0..<6))
+            runner.wake()
+            #expect(try await wait(store, for: batch.id).counts.completed == 6)
+        }
+        #expect(desk.state.withLock { $0.mostRunning } == 1)
+        #expect(desk.state.withLock { $0.plans }.allSatisfy { $0?.group == nil && $0?.promptTokens == 80 && $0?.answerTokens == 60 })
     }
 
     @Test(.timeLimit(.minutes(2))) func whatMayPassIsAskedAgainAndWhatIsWrongIsNot() async throws {

@@ -216,14 +216,16 @@ import Testing
         let place = try TestStore()
         let store = try place.open()
         let batch = try await store.addRunningBatch(lines: 6)
-        try await store.rank([4, 2, 0], from: 0, in: batch.number)
-        try await store.rank([1, 3, 5], from: 3, in: batch.number)
+        try await store.rank([4, 2, 0].map { RankedLine(number: $0) }, from: 0, in: batch.number)
+        let plan = LinePlan(promptTokens: 40, answerTokens: 8, group: .init(number: 3, prefixTokens: 32, lineCount: 2))
+        try await store.rank([1, 3, 5].map { RankedLine(number: $0, plan: $0 == 5 ? nil : plan) }, from: 3, in: batch.number)
         var (found, cursor): ([Int64], Int64?) = ([], nil)
         while let line = try await store.waitingLines(of: batch, after: cursor, limit: 1).first {
             found.append(line.number)
             cursor = line.rank
         }
         #expect(found == [4, 2, 0, 1, 3, 5])
+        #expect(try await store.waitingLines(of: batch, after: nil, limit: 6).map(\.plan) == [nil, nil, nil, plan, plan, nil])
         #expect(try await store.waitingLines(of: batch, after: 1, in: .number, limit: 2).map(\.number) == [2, 3])
         #expect(try await store.waitingLines(of: batch, after: nil, limit: 6, mostBytes: 1).count == 1)
     }

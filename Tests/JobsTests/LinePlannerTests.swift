@@ -13,17 +13,18 @@ import Testing
         var lines = (0..<40).map { line(prefixes[$0 * 3 % 4] + [Int32($0), 5]) }
         lines[11] = line([])
         lines[30] = line([], .max)
-        let order = await PrefixPlanner().order(of: lines)
+        let planned = await PrefixPlanner().groups(of: lines), order = planned.flatMap(\.members)
         #expect(order.sorted() == Array(0..<40))
         #expect(order.prefix(2) == [11, 30])
         let groups = order.dropFirst(2).map { lines[$0].prompt[0] }
         #expect(zip(groups, groups.dropFirst()).count { $0 != $1 } == 3)
-        #expect(await PrefixPlanner().order(of: lines) == order)
+        #expect(planned.dropFirst(2).map(\.prefixTokens) == [64, 64, 64, 64])
+        #expect(await PrefixPlanner().groups(of: lines) == planned)
     }
 
     @Test func nothingHasAnOrderToo() async {
-        #expect(await PrefixPlanner().order(of: []).isEmpty)
-        #expect(await PrefixPlanner().order(of: [line([], 0)]) == [0])
-        #expect(await PrefixPlanner().order(of: [line([1], .max)]) == [0])
+        #expect(await PrefixPlanner().groups(of: []).isEmpty)
+        #expect(await PrefixPlanner().groups(of: [line([], 0)]) == [LineGroup(members: [0])])
+        #expect(await PrefixPlanner().groups(of: [line([1], .max)]) == [LineGroup(members: [0])])
     }
 }

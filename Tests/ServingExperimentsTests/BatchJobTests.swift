@@ -110,6 +110,23 @@ private enum BatchSamples {
         #expect(count > 8 && count < 16)
     }
 
+    @Test func plannedArmsNameTheirGroups() throws {
+        let workload = cell(.memory).workload, queries = workload.queries(seed: 3, vocabularySize: 1000)
+        for arm in BatchArm.allCases {
+            let (plan, lengths) = BatchCellRunner.plan(queries, cell(arm))
+            var window = AdmissionWindow(
+                plan: plan, promptLengths: queries.map(\.prompt.count), answerLimits: lengths, limit: .requests(100), followersWait: false)
+            var sizes: [PrefixGroup: Int] = [:]
+            while let next = window.next() {
+                guard let group = plan.prefixGroup(next.group), arm.namesGroups else { continue }
+                sizes[group, default: 0] += 1
+                #expect(group.prefixCount < queries[next.prompt].prompt.count)
+            }
+            // Ten groups of four.
+            #expect(sizes.count == (arm.namesGroups ? 10 : 0) && sizes.allSatisfy { $0.key.memberCount == 4 && $0.value == 4 }, "\(arm)")
+        }
+    }
+
     @Test func ordersDifferAndHoldEveryPromptOnce() {
         let workload = cell(.memory).workload, queries = workload.queries(seed: 3, vocabularySize: 1000)
         let orders = JobOrder.allCases.map { BatchCellRunner.plan(queries, cell(.memory, order: $0)).0.order }

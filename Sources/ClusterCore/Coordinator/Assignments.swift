@@ -5,7 +5,7 @@ struct PrefillAssignments: Sendable {
     /// Those whose prompt it computes or whose KV it holds.
     private(set) var requests: OrderedSet<RequestID> = []
     private(set) var counts = PriorityTally()
-    /// Tokens of their prompts.
+    /// Tokens of their prompts that have to be computed there.
     private(set) var outstandingTokens = PriorityTally()
 
     mutating func insert(_ rank: Rank, tokens: Int) {
@@ -19,6 +19,8 @@ struct PrefillAssignments: Sendable {
         counts.add(-1, rank.priority)
         outstandingTokens.add(-tokens, rank.priority)
     }
+
+    mutating func charge(_ tokens: Int, more rank: Rank) { outstandingTokens.add(tokens, rank.priority) }
 }
 
 /// What a decode or mixed worker has been granted, and what it has parked.

@@ -3,10 +3,20 @@ struct PlacementTree: Sendable {
     /// What a worker can take. One that can take nothing makes no offer.
     struct Offer: Sendable, Hashable {
         var load: Int
+        /// Decides among those of equal load.
+        var past = 0
         /// Free blocks.
         var room: Int
         /// Tokens of the longest sequence that it could ever hold.
         var reach: Int
+    }
+
+    /// By what workers are compared.
+    fileprivate struct Weight: Comparable {
+        var load: Int
+        var past: Int
+
+        static func < (a: Weight, b: Weight) -> Bool { (a.load, a.past) < (b.load, b.past) }
     }
 
     /// A heap-shaped tree: node `i` has children `2i` and `2i + 1`; leaf `leafCount + slot` is the slot's own offer.
@@ -27,32 +37,33 @@ struct PlacementTree: Sendable {
         }
     }
 
-    /// The slot with the smallest load (the lowest slot among equals) that offers both figures; `avoided` only if
+    /// The slot with the smallest load, of those the smallest past (the lowest slot among equals) that offers both figures; `avoided` only if
     /// no other does.
     func lightest(room: Int, reach: Int, avoiding avoided: Int? = nil) -> Int? {
-        var best: (slot: Int, load: Int)?
+        var best: (slot: Int, weight: Weight)?
         search(1, room: room, reach: reach, except: avoided, best: &best)
         if let best { return best.slot }
         guard let avoided, let offer = offer(of: avoided), offer.room >= room, offer.reach >= reach else { return nil }
         return avoided
     }
 
-    private func search(_ node: Int, room: Int, reach: Int, except: Int?, best: inout (slot: Int, load: Int)?) {
+    private func search(_ node: Int, room: Int, reach: Int, except: Int?, best: inout (slot: Int, weight: Weight)?) {
         guard let offer = nodes[node], offer.room >= room, offer.reach >= reach else { return }
-        if let best, offer.load >= best.load { return }
+        if let best, offer.weight >= best.weight { return }
         guard node < leafCount else {
-            if node - leafCount != except { best = (node - leafCount, offer.load) }
+            if node - leafCount != except { best = (node - leafCount, offer.weight) }
             return
         }
         let (left, right) = (2 * node, 2 * node + 1)
-        let rightFirst = (nodes[right]?.load ?? .max) < (nodes[left]?.load ?? .max)
+        let rightFirst = nodes[right].map { right in nodes[left].map { right.weight < $0.weight } ?? true } ?? false
         search(rightFirst ? right : left, room: room, reach: reach, except: except, best: &best)
         search(rightFirst ? left : right, room: room, reach: reach, except: except, best: &best)
     }
 
     private static func combine(_ a: Offer?, _ b: Offer?) -> Offer? {
         guard let a, let b else { return a ?? b }
-        return Offer(load: min(a.load, b.load), room: max(a.room, b.room), reach: max(a.reach, b.reach))
+        let weight = min(a.weight, b.weight)
+        return Offer(load: weight.load, past: weight.past, room: max(a.room, b.room), reach: max(a.reach, b.reach))
     }
 
     private mutating func grow() {
@@ -69,4 +80,8 @@ struct PlacementTree: Sendable {
             precondition(nodes[node] == Self.combine(nodes[2 * node], nodes[2 * node + 1]), "node \(node) is outdated")
         }
     }
+}
+
+extension PlacementTree.Offer {
+    fileprivate var weight: PlacementTree.Weight { PlacementTree.Weight(load: load, past: past) }
 }

@@ -6,14 +6,14 @@ extension Scheduler {
     /// The group that a request belongs to, a new one if it is the first member.
     mutating func join(_ request: ClientRequest) -> GroupID? {
         guard let stated = request.group else { return nil }
-        let key = ServingGroup.Key(client: request.key.client, id: stated.id)
+        let key = ServingGroup.Key(client: request.groupOwner ?? request.key.client, id: stated.id)
         let group: GroupID
         if let known = groupOfKey[key], groups[known]?.prefixCount == Int(stated.prefixCount) {
             group = known
         } else {
             lastGroup += 1
             group = GroupID(lastGroup)
-            groups[group] = ServingGroup(stated, of: request.key.client)
+            groups[group] = ServingGroup(stated, under: key)
             groupOfKey[key] = group
         }
         groups[group]?.openCount += 1
@@ -55,8 +55,7 @@ extension Scheduler {
     private mutating func end(_ group: GroupID, into actions: inout [Action]) {
         guard let state = groups.removeValue(forKey: group) else { return }
         if groupOfKey[state.key] == group { groupOfKey[state.key] = nil }
-        groupsEnded += 1
-        groupMembersEnded += UInt64(state.endedCount)
+        groupCounters.noteEnd(members: state.endedCount)
         // A worker that came into a slot later knows nothing of the group, and ignores this.
         for worker in state.workers where membership.members.indices.contains(worker) && membership.members.isOccupied(worker) {
             send(.releaseGroup(group), to: worker, into: &actions)

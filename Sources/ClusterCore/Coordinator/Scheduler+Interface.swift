@@ -74,6 +74,8 @@ extension Scheduler {
         public var retryPause: Duration
         public var retryPauseLimit: Duration
         public var placement: PlacementPolicy
+        /// How much a token that need not be computed is worth, in tokens that a prompt waits for: whoever comes behind it waits less too.
+        public var prefixGain: Int
         /// Blocks of prefixes whose place is remembered.
         public var prefixIndexCapacity: Int
         /// How long a group without open members keeps its prefix for those that are still to come.
@@ -85,7 +87,7 @@ extension Scheduler {
             prefillLookahead: Int = 2, growthBlocks: Int = 4, migrationGain: Double = 1.25, rebalanceInterval: Duration? = .seconds(1),
             priorityHeadStart: Duration = .seconds(300), deadlineLead: Duration = .seconds(30), maxFruitlessAttempts: Int = 16,
             retryPause: Duration = .milliseconds(50), retryPauseLimit: Duration = .seconds(2),
-            placement: PlacementPolicy = .prefix, prefixIndexCapacity: Int = 1 << 20, groupLinger: Duration = .seconds(10),
+            placement: PlacementPolicy = .prefix, prefixGain: Int = 32, prefixIndexCapacity: Int = 1 << 20, groupLinger: Duration = .seconds(10),
             membership: Membership.Configuration = Membership.Configuration()
         ) {
             self.modelName = modelName
@@ -102,6 +104,7 @@ extension Scheduler {
             self.retryPause = retryPause
             self.retryPauseLimit = retryPauseLimit
             self.placement = placement
+            self.prefixGain = prefixGain
             self.prefixIndexCapacity = prefixIndexCapacity
             self.groupLinger = groupLinger
             self.membership = membership
@@ -144,13 +147,16 @@ public struct ClientRequest: Sendable, Hashable {
     /// See ``Submission/cacheSalt``.
     public var cacheSalt: String
     public var group: PrefixGroup?
+    /// In whose numbers the group is named, for clients that share groups; `nil`: in the client's own.
+    public var groupOwner: ClientID?
     /// `nil` waits for ever.
     public var deadline: Instant?
 
     public init(
         key: ClientRequestKey, prompt: [TokenID], sampling: SamplingParameters, stop: StopConditions,
         choices: Int32 = 1, logprobs: Int32? = nil, promptLogprobs: Int32? = nil, constraint: Constraint? = nil,
-        priority: Priority = .normal, cacheSalt: String = "", group: PrefixGroup? = nil, deadline: Instant? = nil
+        priority: Priority = .normal, cacheSalt: String = "", group: PrefixGroup? = nil, groupOwner: ClientID? = nil,
+        deadline: Instant? = nil
     ) {
         self.key = key
         self.prompt = prompt
@@ -163,6 +169,7 @@ public struct ClientRequest: Sendable, Hashable {
         self.priority = priority
         self.cacheSalt = cacheSalt
         self.group = group
+        self.groupOwner = groupOwner
         self.deadline = deadline
     }
 }

@@ -131,6 +131,7 @@ extension Scheduler {
         case .prefill where isRetarget: break
         case .prefill(let worker):
             requests[slot].emittedBeforePrefill = requests[slot].emittedCount
+            requests[slot].prefillWork = expectedPrefill(of: requests[slot], on: worker)
             occupyPrefill(worker, with: requests[slot])
             requests[slot].record.prefillWorker = membership.members.key(at: worker)
         }
@@ -232,8 +233,14 @@ extension Scheduler {
     // MARK: Accounting
 
     private mutating func occupyPrefill(_ worker: Int, with request: ServingRequest) {
-        prefillWorkers[worker]?.insert(request.rank, tokens: request.promptCount + request.emittedBeforePrefill)
-        refreshOffer(of: worker)
+        prefillWorkers[worker]?.insert(request.rank, tokens: request.prefillWork)
+        noteWork(request.prefillWork, of: worker)
+    }
+
+    /// A worker was given more to compute than it had, or less.
+    mutating func noteWork(_ tokens: Int, of worker: Int) {
+        let hasChangedAll = history.add(tokens, to: worker)
+        for slot in hasChangedAll ? membership.members.occupied : [worker] { refreshOffer(of: slot) }
     }
 
     /// Nothing of the request is left where its KV came from.
@@ -242,7 +249,7 @@ extension Scheduler {
         switch request.phase.holder {
         case nil: return
         case .prefill(let worker)?:
-            prefillWorkers[worker]?.remove(request.rank, tokens: request.promptCount + request.emittedBeforePrefill)
+            prefillWorkers[worker]?.remove(request.rank, tokens: request.prefillWork)
             refreshOffer(of: worker)
         case .parked(let worker)?: decodeWorkers[worker]?.parked.remove(request.id)
         }
@@ -283,8 +290,9 @@ extension Scheduler {
         }
         let (member, configuration) = (membership.members[worker], configuration)
         let (prefill, decode, pace) = (prefillWorkers[worker], decodeWorkers[worker], membership.typicalPace)
+        let past = history[worker] ?? 0
         switch member.registration.role {
-        case .prefill: prefillOffers.set(worker) { configuration.offer(of: member, prefill, to: $0) }
+        case .prefill: prefillOffers.set(worker) { configuration.offer(of: member, prefill, past: past, to: $0) }
         case .decode: decodeOffers.set(worker) { configuration.offer(of: member, decode, to: $0, typicalPace: pace) }
         // What bounds it are rows and blocks; a prompt to compute has been given both.
         case .mixed: mixedOffers.set(worker) { configuration.offer(of: member, decode, to: $0, typicalPace: pace) }
@@ -295,12 +303,12 @@ extension Scheduler {
 // What a worker offers to a request of a priority, which counts only those that it may not displace.
 extension Scheduler.Configuration {
     fileprivate func offer(
-        of member: Member, _ assignments: PrefillAssignments?, to priority: Priority
+        of member: Member, _ assignments: PrefillAssignments?, past: Int, to priority: Priority
     ) -> PlacementTree.Offer? {
         guard let assignments else { return nil }
         let limit = member.registration.maxSequences + prefillLookahead
         guard member.takesNewWork, assignments.counts.atLeast(priority) < limit else { return nil }
-        return PlacementTree.Offer(load: assignments.outstandingTokens.atLeast(priority), room: 0, reach: member.reach)
+        return PlacementTree.Offer(load: assignments.outstandingTokens.atLeast(priority), past: past, room: 0, reach: member.reach)
     }
 
     fileprivate func offer(

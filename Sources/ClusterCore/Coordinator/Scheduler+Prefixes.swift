@@ -3,11 +3,13 @@ import Generation
 // Placement by prefixes, after Preble (arXiv 2407.00023): go where the prefix is (exploit) or where there is least to do
 // (explore), whichever costs least. All costs are in tokens of prompt to compute:
 //
-//   cost(worker) = prompts ahead there + tokens that are not there + tokens that would be evicted, as far as they are used
+//   cost(worker) = prompts ahead there + gain · (tokens that are not there + tokens that would be evicted, as far as they are used)
 //
-// As the wait at a worker counts too, a prefix that is asked for more often than one worker can serve is computed on a second
-// one, and is there from then on. A prompt without a known prefix costs the same everywhere but for the queue and what it
-// evicts, so it goes where there is least to do, and nobody is ever served out of turn.
+// Waiting delays one prompt, computing delays all that come behind it: hence the gain. As the wait at a worker counts too, a prefix that is
+// asked for more often than one worker can serve is computed on a second one, and is there from then on. A prompt without a known prefix
+// costs the same everywhere but for the queue and what it evicts, so it goes where there is least to do, and among those that have nothing
+// to do where there was least; nobody is ever served out of turn. A worker that was given more than others lately gains less by what it
+// knows, at worst as little as if it knew nothing.
 extension Scheduler {
     /// The prefill worker for a prompt.
     func prefillWorker(for request: ServingRequest, names: [PrefixName]) -> Int? {
@@ -28,6 +30,25 @@ extension Scheduler {
         }
     }
 
+    /// What a token given in excess counts for, as a divisor.
+    private static let excessShare = 4
+
+    /// Tokens that a worker will have to compute of a prompt, if it has what it seems to have.
+    func expectedPrefill(of request: ServingRequest, on worker: Int) -> Int {
+        let known = index.matches(request.prefixNames).first { $0.slot == worker }?.count ?? 0
+        let blockSize = membership.members[worker].registration.geometry.blockSize
+        return max(1, request.promptCount + request.emittedBeforePrefill - known * blockSize)
+    }
+
+    /// The worker has found so much of the prompt.
+    mutating func noteCached(_ count: Int, of slot: Int, on worker: Int) {
+        let request = requests[slot], work = max(1, request.promptCount + request.emittedBeforePrefill - count)
+        guard work != request.prefillWork else { return }
+        prefillWorkers[worker]?.charge(work - request.prefillWork, more: request.rank)
+        noteWork(work - request.prefillWork, of: worker)
+        requests[slot].prefillWork = work
+    }
+
     /// What a prompt costs on a worker that has its first `known` blocks, besides the wait.
     private func cost(of request: ServingRequest, on worker: Int, known: Int) -> Int {
         let registration = membership.members[worker].registration, load = membership.members[worker].load
@@ -37,7 +58,9 @@ extension Scheduler {
         let evicted = min(max(0, missing / blockSize - unused), load.prefixCache.cachedBlocks) * blockSize
         let (hits, queries) = (load.prefixCache.hitTokens, load.prefixCache.queriedTokens)
         let hitRate = queries == 0 ? 0 : min(1, Double(hits) / Double(queries))
-        return missing + Int(Double(evicted) * hitRate)
+        let gain = configuration.prefixGain
+        let penalty = min(history.excess(of: worker) / Self.excessShare, gain * known * blockSize)
+        return gain * (missing + Int(Double(evicted) * hitRate)) + penalty
     }
 
     /// Among workers that decode, the one with the longest known prefix whose iteration does not take much longer than the

@@ -12,6 +12,7 @@ extension Scheduler {
             refreshOffer(of: worker)
         case .prefillStarted(let attempt, let cachedCount):
             guard let slot = request(attempt, prefilledBy: worker) else { return }
+            noteCached(cachedCount, of: slot, on: worker)
             if requests[slot].record.prefillStarted == nil {
                 requests[slot].record.prefillStarted = now
                 requests[slot].record.cachedCount = min(cachedCount, requests[slot].promptCount)

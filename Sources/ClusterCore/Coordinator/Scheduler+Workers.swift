@@ -59,7 +59,10 @@ extension Scheduler {
             prefillWorkers.append(nil)
             decodeWorkers.append(nil)
         }
-        if role.computesPrompts { prefillWorkers[slot] = PrefillAssignments() }
+        if role.computesPrompts {
+            prefillWorkers[slot] = PrefillAssignments()
+            history.begin(slot)
+        }
         if role.decodes { decodeWorkers[slot] = DecodeAssignments() }
         refreshOffer(of: slot)
         refreshReach()
@@ -105,6 +108,7 @@ extension Scheduler {
             loseHolder(of: request, "\(member.worker) was lost: \(reason)", at: now, into: &actions)
         }
         prefillWorkers[slot] = nil
+        history.end(slot)
         decodeWorkers[slot] = nil
         index.clear(slot)
     }

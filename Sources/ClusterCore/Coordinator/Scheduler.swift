@@ -39,10 +39,11 @@ public struct Scheduler: Sendable {
     var lastGroup: UInt64 = 0
     /// In order of time; those that have members again do not count.
     var idleGroups: Deque<IdleGroup> = []
-    public internal(set) var groupsEnded: UInt64 = 0
-    public internal(set) var groupMembersEnded: UInt64 = 0
+    public internal(set) var groupCounters = GroupCounters()
 
     var index: PrefixIndex
+    /// Of workers that compute prompts.
+    var history = WorkHistory()
     /// Whom a prompt and a row went to last.
     var lastPrefill = -1
     var lastDecode = -1
@@ -222,7 +223,7 @@ public struct Scheduler: Sendable {
             let held = worker.requests.compactMap { requests.slot(of: $0) }.map { requests[$0] }
             precondition(held.count == worker.requests.count, "slot \(slot) works for requests that ended")
             precondition(held.allSatisfy { $0.phase.prefill == slot }, "slot \(slot) works on what it has not")
-            let tokens = held.reduce(0) { $0 + $1.promptCount + $1.emittedBeforePrefill }
+            let tokens = held.reduce(0) { $0 + $1.prefillWork }
             precondition(
                 tokens == worker.outstandingTokens.total && held.count == worker.counts.total,
                 "\(tokens) tokens of \(worker)")

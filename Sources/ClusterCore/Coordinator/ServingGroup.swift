@@ -2,7 +2,7 @@ import OrderedCollections
 
 /// A ``PrefixGroup`` with members, from the first that is accepted until its prefix is released on all workers.
 struct ServingGroup: Sendable {
-    /// What its client knows it by.
+    /// What its client, or whoever it belongs to, knows it by.
     struct Key: Sendable, Hashable {
         var client: ClientID
         var id: UInt64
@@ -20,8 +20,8 @@ struct ServingGroup: Sendable {
     /// Since when no member is open.
     var idleSince: Instant?
 
-    init(_ group: PrefixGroup, of client: ClientID) {
-        key = Key(client: client, id: group.id)
+    init(_ group: PrefixGroup, under key: Key) {
+        self.key = key
         prefixCount = Int(group.prefixCount)
         memberCount = Int(group.memberCount)
     }

@@ -53,6 +53,8 @@ struct ServingRequest: Sendable {
     var ordinal: UInt32 = 0
     /// Tokens emitted before the KV that is computed or sent now, whatever attempt it goes by.
     var emittedBeforePrefill = 0
+    /// Tokens of the prompt that its prefill worker has to compute, as far as known; what it counts as work for.
+    var prefillWork = 0
     /// Tokens emitted before the current attempt.
     var emittedBeforeAttempt = 0
     /// Attempts in a row that brought no token.

@@ -42,7 +42,7 @@ public struct AdmissionWindow: Sendable {
 
     private enum Phase: Sendable, Hashable {
         case waiting
-        case running(group: Int, generated: Int)
+        case running(group: Int)
         case ended
     }
 
@@ -69,7 +69,6 @@ public struct AdmissionWindow: Sendable {
     public private(set) var plan: BatchPlan
     /// May change at any time, with the memory that is there.
     public var limit: Limit
-    public private(set) var predictor = AnswerLengthPredictor()
     private let promptLengths: [Int]
     private let answerLimits: [Int]
     /// Whether members wait here until their prefix is whole.
@@ -79,8 +78,7 @@ public struct AdmissionWindow: Sendable {
     /// Groups with members that wait or run, in order.
     private var open: [OpenGroup] = []
     private var unopened = 0
-    /// Prompts under way, in order of admission.
-    private var running: [Int] = []
+    private var underWay = RequestsUnderWay()
 
     /// - Parameters:
     ///   - promptLengths: of all prompts of the job, in tokens.
@@ -105,7 +103,8 @@ public struct AdmissionWindow: Sendable {
         phases = Array(repeating: .waiting, count: count)
     }
 
-    public var runningCount: Int { running.count }
+    public var predictor: AnswerLengthPredictor { underWay.predictor }
+    public var runningCount: Int { underWay.count }
     /// Everything has begun, and nothing is under way.
     public var isDone: Bool { open.isEmpty && unopened == plan.groups.count }
 
@@ -118,7 +117,9 @@ public struct AdmissionWindow: Sendable {
         let group = isOpening ? unopened : open[place].index
         let planned = plan.groups[group]
         let prompt = planned.members[isOpening ? 0 : open[place].begun]
-        guard running.isEmpty || fits(prompt, in: group, isOpening: isOpening) else { return nil }
+        let request = request(prompt, in: group)
+        let awaitsMore = (isOpening ? 0 : open[place].begun) + 1 < planned.members.count
+        guard underWay.isEmpty || underWay.fits(request, awaitsMore: awaitsMore, within: limit) else { return nil }
         if isOpening {
             open.append(OpenGroup(index: group))
             unopened += 1
@@ -127,9 +128,8 @@ public struct AdmissionWindow: Sendable {
         if makesPrefix { open[place].prefix = followersWait && planned.prefixLength > 0 ? .underWay(by: prompt) : .whole }
         open[place].begun += 1
         open[place].running += 1
-        phases[prompt] = .running(group: group, generated: 0)
-        running.append(prompt)
-        predictor.noteStart()
+        phases[prompt] = .running(group: group)
+        underWay.begin(request, awaitsMore: awaitsMore)
         return Admission(prompt: prompt, group: group, opensGroup: makesPrefix)
     }
 
@@ -142,50 +142,10 @@ public struct AdmissionWindow: Sendable {
         return isFree ? open.count : nil
     }
 
-    private func fits(_ prompt: Int, in group: Int, isOpening: Bool) -> Bool {
-        switch limit {
-        case .requests(let count):
-            return running.count < count
-        case .tokens(let count):
-            let held = (running + [prompt]).reduce(0) { $0 + promptLengths[$1] + generated($1) + remaining($1) }
-            return held <= count
-        case .kvMemory(let blocks, let blockSize):
-            return forecast(adding: prompt, to: group, isOpening: isOpening, blockSize: blockSize).peak() <= blocks
-        }
-    }
-
-    private func forecast(adding prompt: Int, to group: Int, isOpening: Bool, blockSize: Int) -> MemoryForecast {
-        var forecast = MemoryForecast(blockSize: blockSize)
-        // Until when each open group needs its prefix.
-        var last = Array(repeating: 0, count: open.count + (isOpening ? 1 : 0))
-        var places: [Int: Int] = isOpening ? [group: open.count] : [:]
-        for (place, group) in open.enumerated() { places[group.index] = place }
-        for member in running + [prompt] {
-            let owner = member == prompt ? group : self.group(of: member) ?? group
-            let prefix = plan.groups[owner].prefixLength / blockSize * blockSize
-            let generated = generated(member), remaining = remaining(member)
-            forecast.add(tokens: promptLengths[member] - prefix + generated, remaining: remaining, hasBegun: generated > 0)
-            if let place = places[owner] { last[place] = max(last[place], remaining) }
-        }
-        for (owner, place) in places.sorted(by: { $0.value < $1.value }) {
-            let planned = plan.groups[owner], begun = place < open.count ? open[place].begun : 0
-            // Members that have not begun will need it after all that have.
-            let remaining = begun + (owner == group ? 1 : 0) < planned.members.count ? Int(Int32.max) : last[place]
-            forecast.add(sharedBlocks: planned.prefixLength / blockSize, remaining: remaining)
-        }
-        return forecast
-    }
-
-    private func group(of prompt: Int) -> Int? {
-        if case .running(let group, _) = phases[prompt] { group } else { nil }
-    }
-
-    private func generated(_ prompt: Int) -> Int {
-        if case .running(_, let generated) = phases[prompt] { generated } else { 0 }
-    }
-
-    private func remaining(_ prompt: Int) -> Int {
-        predictor.remaining(after: generated(prompt), limit: answerLimits[prompt])
+    private func request(_ prompt: Int, in group: Int) -> RequestsUnderWay.Request {
+        RequestsUnderWay.Request(
+            key: prompt, promptLength: promptLengths[prompt], answerLimit: answerLimits[prompt], group: group,
+            prefixLength: plan.groups[group].prefixLength)
     }
 
     // MARK: What has happened
@@ -198,9 +158,8 @@ public struct AdmissionWindow: Sendable {
     /// Does nothing for a prompt that is not under way.
     /// - Parameter count: tokens of its answer so far.
     public mutating func noteProgress(of prompt: Int, generated count: Int) {
-        guard phases.indices.contains(prompt), case .running(let group, let old) = phases[prompt], count > old else { return }
-        predictor.noteProgress(from: old, to: count)
-        phases[prompt] = .running(group: group, generated: count)
+        guard phases.indices.contains(prompt), case .running(let group) = phases[prompt], count > 0 else { return }
+        underWay.noteProgress(of: prompt, generated: count)
         if let place = open.firstIndex(where: { $0.index == group && $0.prefix == .underWay(by: prompt) }) { open[place].prefix = .whole }
     }
 
@@ -208,10 +167,9 @@ public struct AdmissionWindow: Sendable {
     /// - Parameter length: tokens of its answer.
     public mutating func noteEnd(of prompt: Int, length: Int, _ end: End) {
         noteProgress(of: prompt, generated: length)
-        guard phases.indices.contains(prompt), case .running(let group, let generated) = phases[prompt] else { return }
-        if end == .finished, generated < answerLimits[prompt] { predictor.noteEnd(length: generated) }
+        guard phases.indices.contains(prompt), case .running(let group) = phases[prompt] else { return }
+        underWay.end(prompt, finished: end == .finished)
         phases[prompt] = .ended
-        running.removeAll { $0 == prompt }
         guard let place = open.firstIndex(where: { $0.index == group }) else { return }
         open[place].running -= 1
         if open[place].prefix == .underWay(by: prompt) { open[place].prefix = .missing }

@@ -19,6 +19,15 @@ public struct BatchPlan: Sendable, Hashable {
     /// Prompt tokens that need not be computed because each group's prefix is computed once.
     public var savedTokens: Int { groups.reduce(0) { $0 + ($1.members.count - 1) * $1.prefixLength } }
 
+    /// What a request says of the group that it is planned in; `nil` for a prompt by itself. Its number is the place in
+    /// ``groups``, which a group that has begun keeps.
+    public func prefixGroup(_ group: Int) -> PrefixGroup? {
+        let planned = groups[group]
+        guard planned.prefixLength > 0, planned.members.count > 1 else { return nil }
+        return PrefixGroup(
+            id: UInt64(group), prefixCount: Int32(clamping: planned.prefixLength), memberCount: Int32(clamping: planned.members.count))
+    }
+
     /// Prompts in order of execution.
     public var order: [Int] { groups.flatMap(\.members) }
 

@@ -34,10 +34,11 @@ public struct BatchCellRunner: BatchCellMeasuring {
         let planning = began.duration(to: .now).seconds
         let window = AdmissionWindow(
             plan: plan, promptLengths: queries.map(\.prompt.count), answerLimits: lengths, limit: Self.limit(cell),
-            followersWait: cell.arm.namesGroups)
+            // Members of a group that is named wait in the cluster, which knows at once when their prefix is whole.
+            followersWait: false)
         let cluster = try await launcher.launch(settings(of: cell))
         do {
-            let (records, measures) = try await measure(window, queries, expected, on: cluster)
+            let (records, measures) = try await measure(window, queries, expected, namesGroups: cell.arm.namesGroups, on: cluster)
             await cluster.stop()
             guard let own = BatchMeasures(records, queries, plan, measures, planningSeconds: planning) else {
                 throw CellError.answerWithoutEnd(cell.name)
@@ -50,7 +51,7 @@ public struct BatchCellRunner: BatchCellMeasuring {
     }
 
     private func measure(
-        _ window: AdmissionWindow, _ queries: [Workload.Query], _ expected: [[TokenID]], on cluster: RunningCluster
+        _ window: AdmissionWindow, _ queries: [Workload.Query], _ expected: [[TokenID]], namesGroups: Bool, on cluster: RunningCluster
     ) async throws -> ([QueryRecord], ClusterMeasures) {
         let client = try await BatonClient.connect(to: cluster.rpc, name: "bench")
         let observer = try await BatonClient.connect(to: cluster.rpc, name: "bench, observing")
@@ -63,7 +64,7 @@ public struct BatchCellRunner: BatchCellMeasuring {
                 await observer.close()
             }
         }
-        let records = try await JobLoad(client: client, queries: queries, expected: expected).run(window)
+        let records = try await JobLoad(client: client, queries: queries, expected: expected, namesGroups: namesGroups).run(window)
         sampling.cancel()
         var measures = await sampling.value
         // The counters travel with the heartbeats, of which there are four a second.

@@ -48,7 +48,8 @@ public struct BatchReport: Sendable {
 
             How to read it: figures are medians of n runs with the range of the runs in brackets. *Saving* is the share of the prompt tokens that the workers did
             not compute, by their own count, *of ideal* compares it with every shared prefix computed once. *Output* is of the whole job, ramp and drain included.
-            *Tokens per step* are token rows of a forward pass. Memory of 100 % is what the batch's rows hold if they share nothing. Ratios are of runs one
+            *Tokens per step* are token rows of a forward pass. *Premature evictions* are blocks of a planned
+            group's prefix that went before its last member had ended. Memory of 100 % is what the batch's rows hold if they share nothing. Ratios are of runs one
             right after the other, with Student's 95 % interval over the pairs; one that holds 1 is open. Where a simpler arm wins, it stands in bold.
 
             Arms, each with one thing more than the one before it: `none` computes every prompt whole; `lru` keeps prefixes until memory is needed; `grouped` plans
@@ -70,7 +71,7 @@ public struct BatchReport: Sendable {
     private func cellTable(_ settings: [BatchCell.Setting]) -> String {
         var table = MarkdownTable(columns: [
             "job", "memory, %", "arm", "n", "output tok/s", "queries/min", "saving, %", "of ideal, %", "tokens per step", "preemptions",
-            "peak KV, MiB", "planning, % of the run",
+            "premature evictions", "peak KV, MiB", "planning, % of the run",
         ])
         for setting in settings {
             for variant in results.variants(setting) {
@@ -82,7 +83,8 @@ public struct BatchReport: Sendable {
                     setting.workload.name, (setting.memoryShare * 100).plain(0), "`\(variant.name)`", "\(results.runs(setting, variant).count)",
                     spread(0) { $0.measures.outputRate }, spread(0) { $0.measures.queriesPerMinute }, spread(1) { $0.measures.saving * 100 },
                     ideal > 0 ? spread(1) { $0.measures.saving / ideal * 100 } : "–", spread(1) { $0.measures.stepTokens },
-                    spread(0) { $0.cluster.preemptions.map { Double($0) } }, spread(0) { Double($0.cluster.peakKVBytes) / 1_048_576 },
+                    spread(0) { $0.cluster.preemptions.map { Double($0) } },
+                    spread(0) { $0.cluster.prematureEvictions.map { Double($0) } }, spread(0) { Double($0.cluster.peakKVBytes) / 1_048_576 },
                     spread(3) { $0.measures.planningSeconds / $0.measures.seconds * 100 },
                 ])
             }

@@ -8,6 +8,8 @@ struct JobLoad: Sendable {
     let queries: [Workload.Query]
     /// Answers that are right, of the same queries.
     let expected: [[TokenID]]
+    /// Whether requests name the group that they are planned in.
+    let namesGroups: Bool
 
     /// A cluster that lost a worker would wait for another one for ever.
     private static let patience = Duration.seconds(900)
@@ -26,7 +28,10 @@ struct JobLoad: Sendable {
         return try await withThrowingTaskGroup(of: Void.self) { tasks in
             var window = start
             var records: [(Int, QueryRecord)] = []
-            while let next = window.next() { tasks.addTask { await answer(next, since: began, sender) } }
+            while let next = window.next() {
+                let submission = submission(next, window.plan)
+                tasks.addTask { await answer(next, submission, since: began, sender) }
+            }
             // Every request under way has its last word, so that this ends.
             for await event in news {
                 switch event {
@@ -39,36 +44,42 @@ struct JobLoad: Sendable {
                     throw error
                 }
                 if window.isDone { break }
-                while let next = window.next() { tasks.addTask { await answer(next, since: began, sender) } }
+                while let next = window.next() {
+                    let submission = submission(next, window.plan)
+                    tasks.addTask { await answer(next, submission, since: began, sender) }
+                }
             }
             return records.sorted { $0.0 < $1.0 }.map(\.1)
         }
     }
 
-    private func answer(_ admission: AdmissionWindow.Admission, since began: ContinuousClock.Instant, _ news: AsyncStream<News>.Continuation) async {
+    private func answer(
+        _ admission: AdmissionWindow.Admission, _ submission: Submission, since began: ContinuousClock.Instant,
+        _ news: AsyncStream<News>.Continuation
+    ) async {
         do {
-            let record = try await record(of: admission, since: began) { news.yield(.grew(prompt: admission.prompt, to: $0)) }
+            let record = try await record(of: admission, submission, since: began) { news.yield(.grew(prompt: admission.prompt, to: $0)) }
             news.yield(.ended(prompt: admission.prompt, record))
         } catch {
             news.yield(.failed(error))
         }
     }
 
-    private func submission(_ admission: AdmissionWindow.Admission) -> Submission {
+    func submission(_ admission: AdmissionWindow.Admission, _ plan: BatchPlan) -> Submission {
         let query = queries[admission.prompt]
         return Submission(
             prompt: .tokens(query.prompt), sampling: .greedy, seed: 0, maxTokens: Int32(query.outputCount), ignoreEndTokens: true,
-            timeout: Self.patience)
+            group: namesGroups ? plan.prefixGroup(admission.group) : nil, timeout: Self.patience)
     }
 
     private func record(
-        of admission: AdmissionWindow.Admission, since began: ContinuousClock.Instant, grew: (Int) -> Void
+        of admission: AdmissionWindow.Admission, _ submission: Submission, since began: ContinuousClock.Instant, grew: (Int) -> Void
     ) async throws -> QueryRecord {
         var tokens: [TokenID] = []
         var times: [Double] = []
         var completion: Completion?
         let submitted = began.duration(to: .now).seconds
-        for try await event in client.generate(submission(admission)) {
+        for try await event in client.generate(submission) {
             switch event {
             case .accepted, .prompt: break
             case .tokens(_, _, let more, _):

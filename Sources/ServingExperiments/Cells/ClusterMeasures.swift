@@ -16,6 +16,9 @@ public struct ClusterMeasures: Sendable, Hashable, Codable {
     public var wireBytes: UInt64?
     /// Queries whose KV was put aside for others.
     public var preemptions: UInt64?
+    /// Prompt tokens that were found in prefix caches, and blocks of planned groups that went before their last member had ended.
+    public var hitTokens: UInt64?
+    public var prematureEvictions: UInt64?
     /// KV put aside at most.
     public var peakParkedBytes: Int?
     /// Core seconds that workers borrowed.
@@ -37,7 +40,8 @@ public struct ClusterMeasures: Sendable, Hashable, Codable {
 
     public init(
         tokenRows: UInt64 = 0, idleRows: UInt64? = nil, stallSeconds: Double? = nil, peakKVBytes: Int = 0, peakDecodeBlocks: Int = 0,
-        peakResidentBytes: Int? = nil, wireBytes: UInt64? = nil, preemptions: UInt64? = nil, peakParkedBytes: Int? = nil,
+        peakResidentBytes: Int? = nil, wireBytes: UInt64? = nil, preemptions: UInt64? = nil, hitTokens: UInt64? = nil,
+        prematureEvictions: UInt64? = nil, peakParkedBytes: Int? = nil,
         borrowedSeconds: Double? = nil, memory: [MemorySample] = []
     ) {
         self.tokenRows = tokenRows
@@ -48,6 +52,8 @@ public struct ClusterMeasures: Sendable, Hashable, Codable {
         self.peakResidentBytes = peakResidentBytes
         self.wireBytes = wireBytes
         self.preemptions = preemptions
+        self.hitTokens = hitTokens
+        self.prematureEvictions = prematureEvictions
         self.peakParkedBytes = peakParkedBytes
         self.borrowedSeconds = borrowedSeconds
         self.memory = memory

@@ -56,6 +56,8 @@ extension ClusterMeasures {
         stallSeconds = status.workers.reduce(0) { $0 + $1.load.work.batch.stall / .seconds(1) }
         borrowedSeconds = status.workers.reduce(0) { $0 + Double($1.load.coreLeases.borrowedNanoseconds) / 1e9 }
         preemptions = status.workers.reduce(0) { $0 + $1.load.parking.parks }
+        hitTokens = status.workers.reduce(0) { $0 + $1.load.prefixCache.hitTokens }
+        prematureEvictions = status.workers.reduce(0) { $0 + $1.load.prefixCache.prematureEvictions }
         self.peakResidentBytes = peakResidentBytes > 0 ? peakResidentBytes : nil
     }
 }

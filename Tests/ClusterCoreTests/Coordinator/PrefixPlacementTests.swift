@@ -16,6 +16,7 @@ import Testing
     private func harness(_ placement: PlacementPolicy) -> SchedulerHarness {
         var harness = SchedulerHarness {
             $0.placement = placement
+            $0.prefixGain = 1
             $0.prefillLookahead = 8
             $0.embedLookahead = 20
         }
@@ -42,6 +43,32 @@ import Testing
             used.append(worker(harness.submit(key, prompt: stem + [TokenID(key)]), of: ["p", "q"]) ?? "-")
         }
         #expect(used[0] == "p" && used.contains("q"))
+    }
+
+    @Test func whoHadLessComesFirstAmongTheIdle() {
+        var harness = harness(.prefix)
+        for key in UInt64(1)...6 {
+            let actions = harness.submit(key, prompt: tokens(Int32(key) * 100, 8))
+            #expect(worker(actions, of: ["p", "q"]) == (key % 2 == 1 ? "p" : "q"))
+            harness.handle(.cancelled(ClientRequestKey(client: ClientID(1), key: key)))
+        }
+    }
+
+    @Test func historyIsKeptInProportion() {
+        var history = WorkHistory()
+        history.begin(0)
+        history.begin(2)
+        let isHalvedEarly = history.add(1000, to: 0)
+        #expect(!isHalvedEarly && history.excess(of: 0) == 500 && history.excess(of: 2) == 0 && history[1] == nil)
+        // A third begins like the others.
+        history.begin(1)
+        #expect(history[1] == 500)
+        let hasHalved = history.add(3 << 18, to: 2)
+        #expect(hasHalved && history[0] == 500 && history[2] == 3 << 17)
+        history.end(2)
+        #expect(history[2] == nil && history.excess(of: 2) == 0)
+        let isKnown = history.add(5, to: 2)
+        #expect(!isKnown && history[2] == nil)
     }
 
     @Test func whatAWorkerEvictedOrLostIsNotCountedOn() {
@@ -117,7 +144,26 @@ import Testing
         #expect(!one.orders(to: "p").contains(.releaseGroup(GroupID(1))))
         let two = harness.handle(.cancelled(ClientRequestKey(client: ClientID(1), key: 2)))
         #expect(two.orders(to: "p").last == .releaseGroup(GroupID(1)) && two.orders(to: "d").last == .releaseGroup(GroupID(1)))
-        #expect(harness.scheduler.groupsEnded == 1 && harness.scheduler.groupMembersEnded == 2)
+        #expect(harness.scheduler.groupCounters.ended == 1 && harness.scheduler.groupCounters.members == 2)
+    }
+
+    @Test func clientsOfOneOwnerShareTheirGroups() {
+        var harness = harness(.prefix)
+        let group = PrefixGroup(id: 44, prefixCount: 16, memberCount: 2)
+        let owner = ClientID(99)
+        #expect(groups(harness.submit(1, prompt: tokens(10, 20), group: group, groupOwner: owner), "d") == [GroupID(1)])
+        #expect(groups(harness.submit(1, prompt: tokens(10, 18), group: group, groupOwner: owner, client: 2), "d") == [GroupID(1)])
+    }
+
+    @Test func roomIsWhatHigherPrioritiesLeave() {
+        var harness = harness(.prefix)
+        let all = harness.scheduler.room(for: .low)
+        harness.submit(1, prompt: tokens(10, 20), priority: .low)
+        #expect(harness.scheduler.room(for: .low) == all && harness.scheduler.room(for: .high) == all)
+        harness.submit(2, prompt: tokens(30, 20))
+        let left = harness.scheduler.room(for: .low)
+        #expect(left.rows == all.rows - 1 && left.blocks < all.blocks && left.blockSize == all.blockSize)
+        #expect(harness.scheduler.room(for: .normal) == all)
     }
 
     @Test func aGroupWhoseMembersDoNotComeIsReleasedAfterAWhile() {

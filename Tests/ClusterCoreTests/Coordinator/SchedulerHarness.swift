@@ -74,13 +74,14 @@ struct SchedulerHarness {
     @discardableResult
     mutating func submit(
         _ key: UInt64, prompt: [TokenID] = [1, 2, 3, 4, 5], maxTokens: Int32 = 4, endTokens: [TokenID] = [],
-        priority: Priority = .normal, group: PrefixGroup? = nil, client: UInt64 = 1, deadline: Instant? = nil
+        priority: Priority = .normal, group: PrefixGroup? = nil, groupOwner: ClientID? = nil, client: UInt64 = 1,
+        deadline: Instant? = nil
     ) -> [Scheduler.Action] {
         handle(
             .submitted(ClientRequest(
                 key: ClientRequestKey(client: ClientID(client), key: key), prompt: prompt, sampling: .greedy,
                 stop: StopConditions(maxTokens: maxTokens, endTokens: endTokens), priority: priority,
-                group: group, deadline: deadline)))
+                group: group, groupOwner: groupOwner, deadline: deadline)))
     }
 
     /// Lets time pass in small steps; those in `alive` answer their pings.
