@@ -55,6 +55,10 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case partOfBlockNotCopied
     /// Workers share KV between salts.
     case saltSkipped
+    /// A worker takes a prefix for computed because the index has it, which has not heard yet that it was evicted.
+    case staleIndexTrusted
+    /// A worker of another numerics class says that it is of the cluster's.
+    case numericsMisstated
     /// A decode worker claims to have a block that it lost.
     case heldOverstated
     /// All choices of a request draw the same random numbers.

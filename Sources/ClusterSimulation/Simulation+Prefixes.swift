@@ -24,6 +24,19 @@ extension Simulation {
         worker.kv.write(worker.kv.read(layer: 0, blocks: [block]).map { $0 &+ 1 }, layer: 0, blocks: [block])
     }
 
+    /// First tokens of a chunk whose KV nobody computes, because somebody else brought it here once. Since the chunk begins at the
+    /// prompt's first token, it is not here any more. None without a planted bug.
+    func trustedCount(of chunk: PrefillStep.Chunk, _ worker: WorkerProcess) -> Int {
+        guard plant == .staleIndexTrusted, scenario.cachesPrefixes, chunk.start == 0,
+            let index = checker.index(of: chunk.attempt.request)
+        else { return 0 }
+        let (salt, count) = (checker.tracked[index].request.cacheSalt, min(scenario.geometry.blockSize, chunk.tokens.count))
+        let isIndexed = worker.known.contains {
+            $0.attempt.request != chunk.attempt.request && $0.salt == salt && $0.tokens.starts(with: chunk.tokens.prefix(count))
+        }
+        return isIndexed ? count : 0
+    }
+
     func checkHeld(_ held: Int, of attempt: AttemptID, _ worker: WorkerProcess) {
         guard worker.begun.insert(attempt).inserted, held > 0 else { return }
         report.heldBlocks += held

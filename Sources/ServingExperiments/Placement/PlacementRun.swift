@@ -144,7 +144,7 @@ struct PlacementRun {
     }
 
     private mutating func answer(_ ping: Ping, _ worker: WorkerID) {
-        let index = workers.indices.first { Self.name($0) == worker }
+        let index = Int(worker.name.dropFirst()).flatMap { workers.indices.contains($0) ? $0 : nil }
         handle(
             .pong(Pong(
                 worker: worker, clusterEpoch: ping.clusterEpoch, workerEpoch: ping.workerEpoch, sequence: ping.sequence, controlSent: 0,
