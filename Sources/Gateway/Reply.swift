@@ -45,8 +45,12 @@ struct Reply: Sendable {
 
 /// The text of server-sent events.
 enum ServerSentEvents {
+    /// What the chunk of a token takes, mostly.
+    private static let usualBytes = 320
+
     static func data(_ chunks: [JSONText]) -> [UInt8] {
         var bytes: [UInt8] = []
+        bytes.reserveCapacity(chunks.count * usualBytes)
         for chunk in chunks {
             bytes += "data: ".utf8
             chunk.write(to: &bytes)
