@@ -131,8 +131,8 @@ struct AttentionPlan: Sendable {
     /// Turns that each thread takes at least: the fewer, the longer one may wait for another's last.
     private static let turns = 6
 
-    /// About 20 microseconds of work.
-    private static let leastCostForThreads = 1 << 20
+    /// About 8 microseconds of work, from which on a second thread saves more than it takes to wake it.
+    private static let leastCostForThreads = 3 << 18
 
     /// Multiplications per 4, with what loading a key costs whatever the number of queries.
     private func cost(of tile: Range<Int>, _ partitions: Range<Int>) -> Int {
