@@ -1,4 +1,6 @@
-/* AVX512-BF16: like avx512f.c with VNNI, but bf16 products by vdpbf16ps, which is a numerics class of its own. */
+/* AVX512-BF16: like avx512f.c with VNNI, but bf16 products by vdpbf16ps, which is a numerics class of its own. With AMX, matrices are
+ * multiplied by amxbf16.c instead. */
+#include "amx.h"
 #include "baton_kernels.h"
 #include "elementary.h"
 
@@ -142,6 +144,10 @@ static void round_rows_dp(const float *x, size_t ldx, void *out, size_t m, size_
 const bk_kernels bk_avx512bf16 = {
     .name = "avx512bf16", .bf16_family = "dpbf16", .isa = BK_AVX512BF16,
     .round_rows = round_rows_dp, .gemm_bf16 = gemm_dpbf16, .gemm_int8 = gemm_int8, BK_COMMON_KERNELS,
+};
+const bk_kernels bk_amxbf16 = {
+    .name = "amxbf16", .bf16_family = "amx", .isa = BK_AMXBF16,
+    .round_rows = round_rows_dp, .gemm_bf16 = bk_gemm_amx, .gemm_int8 = gemm_int8, BK_COMMON_KERNELS,
 };
 #pragma clang attribute pop
 #endif

@@ -1,4 +1,5 @@
 #define _GNU_SOURCE
+#include "amx.h"
 #include "baton_kernels.h"
 
 #include <linux/futex.h>
@@ -122,6 +123,7 @@ static void *member_main(void *argument) {
             int wanted = atomic_load_explicit(&me->core, memory_order_relaxed);
             if (wanted != core) move_to(core = wanted, me->allowed);
             while (!atomic_load_explicit(&me->told_to_leave, memory_order_relaxed) && take_range(me->job, me->index)) {}
+            bk_done_with_tiles();
             set_state(me, IDLE, &me->caller_asleep);
         } else if (seen == RESTING) {
             sleep_while(&me->state, RESTING, &me->asleep);
@@ -235,6 +237,7 @@ void bk_team_for(bk_team *team, size_t threads, size_t items, size_t chunk, bk_r
     range_job job = {.body = body, .context = context, .items = items, .chunk = chunk};
     for (size_t i = 0; i < helpers; i++) call(&team->members[i], &job);
     while (take_range(&job, 0)) {}
+    bk_done_with_tiles();
     gather(team, helpers);
 }
 
@@ -246,5 +249,6 @@ void bk_team_for_relieved(
         relief(context);
         call_missing(team, &job);
     }
+    bk_done_with_tiles();
     gather(team, team->started);
 }

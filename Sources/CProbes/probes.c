@@ -49,6 +49,26 @@ __attribute__((target("avx512f,avx512bf16"))) static double bfloat16_avx512(size
     return 4.0 * CHAINS * 16 * (double)iterations;
 }
 
+typedef struct {
+    uint8_t palette, start_row, reserved[14];
+    uint16_t row_bytes[16];
+    uint8_t rows[16];
+} tile_shapes;
+
+__attribute__((target("avx512f,amx-tile,amx-bf16"))) static double bfloat16_tiles(size_t iterations) {
+    _Alignas(64) tile_shapes shapes = {.palette = 1};
+    for (int i = 0; i < 8; i++) shapes.row_bytes[i] = 64, shapes.rows[i] = 16;
+    _tile_loadconfig(&shapes);
+    for (size_t n = 0; n < iterations; n++) {
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_dpbf16ps(3, 5, 7);
+    }
+    _tile_release();
+    return 4.0 * 2 * 16 * 16 * 32 * (double)iterations;
+}
+
 __attribute__((target("avx512f,avx512vnni"))) static double int8_avx512(size_t iterations) {
     __m512i acc[CHAINS], x = _mm512_set1_epi8(3), y = _mm512_set1_epi8(1);
     for (int i = 0; i < CHAINS; i++) acc[i] = _mm512_set1_epi32(i);
@@ -134,6 +154,7 @@ uint64_t bp_read(const void *data, size_t bytes) {
 
 double bp_compute(bp_arithmetic arithmetic, size_t iterations) {
 #if defined(__x86_64__)
+    if (arithmetic == BP_BFLOAT16_TILES) return bfloat16_tiles(iterations);
     if (has_avx512()) {
         if (arithmetic == BP_BFLOAT16 && __builtin_cpu_supports("avx512bf16")) return bfloat16_avx512(iterations);
         if (arithmetic == BP_INT8 && __builtin_cpu_supports("avx512vnni")) return int8_avx512(iterations);

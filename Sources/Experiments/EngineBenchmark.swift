@@ -180,7 +180,7 @@ public final class EngineBenchmark {
     /// Bytes per second, operations per second of products, of attention.
     private func ceilings(_ probe: MachineProbe, threads: Int) -> [Double] {
         let products = probe.peak(model.productArithmetic, threads: threads)
-        let attention = kv.layout.isPaired ? products : probe.peak(.float32, threads: threads)
+        let attention = probe.peak(kv.layout.isPaired ? .bfloat16 : .float32, threads: threads)
         return [probe.readBandwidth(threads: threads), products, attention]
     }
 }
@@ -211,7 +211,7 @@ extension Model {
     fileprivate var productArithmetic: MachineProbe.Arithmetic {
         switch weightFormat {
         case .float32: .float32
-        case .bfloat16: .bfloat16
+        case .bfloat16: kernels.multipliesTiles ? .bfloat16Tiles : .bfloat16
         case .int8: .int8
         }
     }

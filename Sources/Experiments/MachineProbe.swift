@@ -6,12 +6,15 @@ public struct MachineProbe {
     /// Arithmetic of matrix products.
     public enum Arithmetic: String, Sendable, Hashable {
         case float32, bfloat16, int8
+        /// Of `KernelSet.multipliesTiles`.
+        case bfloat16Tiles
 
         fileprivate var unit: bp_arithmetic {
             switch self {
             case .float32: BP_FLOAT32
             case .bfloat16: BP_BFLOAT16
             case .int8: BP_INT8
+            case .bfloat16Tiles: BP_BFLOAT16_TILES
             }
         }
     }

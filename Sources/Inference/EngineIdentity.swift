@@ -9,7 +9,7 @@ public struct EngineIdentity: Sendable, Hashable, CustomStringConvertible {
     /// `float32` or `bfloat16`.
     public var kvFormat: String
     /// Arithmetic of the matrix products: `float32-fma`, `float32-openblas`, `bf16-fma`,
-    /// `bf16-dpbf16` or `int8-g64`.
+    /// `bf16-dpbf16`, `bf16-amx` or `int8-g64`.
     public var kernelFamily: String
     /// Digest of the logits of a small fixed forward pass.
     public var canary: UInt64

@@ -5,7 +5,7 @@ import CKernels
 /// Unchecked: C function pointers are not Sendable to the compiler, but this table of them is constant.
 public struct KernelSet: @unchecked Sendable, Hashable, CustomStringConvertible {
     public enum Instructions: String, Sendable, Hashable, CaseIterable {
-        case scalar, avx2, avx2vnni, avx512f, avx512vnni, avx512bf16
+        case scalar, avx2, avx2vnni, avx512f, avx512vnni, avx512bf16, amxbf16
 
         fileprivate var isa: bk_isa {
             switch self {
@@ -15,6 +15,7 @@ public struct KernelSet: @unchecked Sendable, Hashable, CustomStringConvertible 
             case .avx512f: BK_AVX512F
             case .avx512vnni: BK_AVX512VNNI
             case .avx512bf16: BK_AVX512BF16
+            case .amxbf16: BK_AMXBF16
             }
         }
     }
@@ -36,8 +37,15 @@ public struct KernelSet: @unchecked Sendable, Hashable, CustomStringConvertible 
         self.table = table.pointee
     }
 
-    /// Whether products of bfloat16 go by pairs (`vdpbf16ps`), which round differently from single ones.
-    public var multipliesPairs: Bool { instructions == .avx512bf16 }
+    /// Whether products of bfloat16 go by pairs, which round differently from single ones: those of attention by `vdpbf16ps`, those
+    /// with matrices by that or by tiles (``multipliesTiles``).
+    public var multipliesPairs: Bool { instructions == .avx512bf16 || instructions == .amxbf16 }
+
+    /// Whether products with matrices of bfloat16 go by tiles (`TDPBF16PS`), which round differently from single ones and from pairs.
+    public var multipliesTiles: Bool { instructions == .amxbf16 }
+
+    /// Rows that a kernel takes together at most, so that a product cut into multiples of them leaves none of them half empty.
+    func tileHeight(for format: NumberFormat) -> Int { multipliesTiles && format == .bfloat16 ? 16 : 6 }
 
     /// The instruction sets that this processor and build have, slowest first.
     public static var available: [Instructions] {
@@ -63,7 +71,7 @@ public struct KernelSet: @unchecked Sendable, Hashable, CustomStringConvertible 
     }
 
     /// Name of the arithmetic of matrix products, and of attention over pairs (``multipliesPairs``), part of the numerics class:
-    /// `float32-fma`, `bf16-fma`, `bf16-dpbf16`, `int8-g32` or `int8-g64`. Kernel sets of the same family give equal bits.
+    /// `float32-fma`, `bf16-fma`, `bf16-dpbf16`, `bf16-amx`, `int8-g32` or `int8-g64`. Kernel sets of the same family give equal bits.
     /// - Parameter group: of int8 weights.
     public func family(for format: NumberFormat, group: ScaleGroup = .of64) -> String {
         switch format {

@@ -175,7 +175,8 @@ public final class PackedMatrix: @unchecked Sendable {
         if let openBLAS {
             return openBLAS.multiply(x.base.assumingMemoryBound(to: Float.self), into: y, team: team, threads: threads)
         }
-        let cut = ProductCut(rows: x.count, units: bk_panels(outputs), threads: threads)
+        let cut = ProductCut(
+            rows: x.count, units: bk_panels(outputs), threads: threads, tileHeight: x.kernels.tileHeight(for: format))
         team.forEachRange(of: cut.count, chunk: 1, threads: threads, isLong: cut.isLong) { items, _ in
             for index in items {
                 let item = cut[index], to = y.base + item.rows.lowerBound * y.stride + item.unit * Int(BK_PANEL)
@@ -222,7 +223,7 @@ public final class PackedMatrix: @unchecked Sendable {
         if x.count == 0 { return }
         let pairs = bk_panels(outputs) / 2, panel = Int(BK_PANEL)
         if usesOpenBLAS, let whole { multiply(x, into: whole, team: team, threads: threads) }
-        let cut = ProductCut(rows: x.count, units: pairs, threads: threads)
+        let cut = ProductCut(rows: x.count, units: pairs, threads: threads, tileHeight: x.kernels.tileHeight(for: format))
         team.forEachRange(of: cut.count, chunk: 1, threads: threads, isLong: cut.isLong) { items, thread in
             let y = scratch.base + thread * scratch.stride
             for index in items {

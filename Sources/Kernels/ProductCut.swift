@@ -24,17 +24,16 @@ struct ProductCut: Sendable {
     static let mostRows = 96
     /// Below these, reading the weights of a unit twice costs more than a thread that waits for another's last unit.
     private static let leastRowsToCut = 24
-    /// Pieces are multiples of the height of the kernels' tiles.
-    private static let tileHeight = 6
 
-    init(rows: Int, units: Int, threads: Int) {
+    /// - Parameter tileHeight: of the kernel's tiles, a divisor of ``mostRows``; pieces are multiples of it.
+    init(rows: Int, units: Int, threads: Int, tileHeight: Int) {
         self.rows = rows
         self.threads = threads
         let isTall = rows > Self.mostRows, isCut = isTall || (threads > 1 && rows >= Self.leastRowsToCut)
         isLong = isTall
         pieces = isTall ? (rows + Self.mostRows - 1) / Self.mostRows : isCut ? 2 : 1
         let share = (rows + pieces - 1) / pieces
-        rowsPerPiece = isCut ? (share + Self.tileHeight - 1) / Self.tileHeight * Self.tileHeight : rows
+        rowsPerPiece = isCut ? (share + tileHeight - 1) / tileHeight * tileHeight : rows
         // What is left of an even share, and the last unit of each thread: they end together.
         whole = isTall ? 0 : isCut ? max(0, units - units % threads - threads) : units
         count = whole + (units - whole) * pieces

@@ -73,7 +73,7 @@ public final class Activations {
         self.capacity = capacity
         rowBytes = switch format {
         case .float32: columns * 4
-        case .bfloat16: bk_padded_k(columns) * (kernels.instructions == .avx512bf16 ? 2 : 4)
+        case .bfloat16: bk_padded_k(columns) * (kernels.multipliesPairs ? 2 : 4)
         case .int8: bk_int8_row_bytes(columns, group.rawValue)
         }
         memory = try Memory(byteCount: capacity * rowBytes)

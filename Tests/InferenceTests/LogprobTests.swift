@@ -44,7 +44,7 @@ import Testing
     @Test func everyInstructionSetGivesTheSameBits() throws {
         let logits = random(3000, seed: 4)
         let expected = try logprobs(logits, of: 7, top: 20)
-        for name in ["scalar", "avx2", "avx2vnni", "avx512f", "avx512vnni", "avx512bf16"] {
+        for name in ["scalar", "avx2", "avx2vnni", "avx512f", "avx512vnni", "avx512bf16", "amxbf16"] {
             guard let kernels = try? KernelSet.select(environment: ["BATON_KERNELS": name]) else { continue }
             var sampler = Sampler(kernels: kernels)
             #expect(try logits.withUnsafeBufferPointer { try sampler.logprobs(of: 7, logits: $0, top: 20) } == expected, "\(name)")

@@ -25,5 +25,6 @@ import Testing
             #expect(kernels.family(for: .int8) == "int8-g64" && kernels.family(for: .int8, group: .of32) == "int8-g32")
         }
         if let kernels = try? KernelSet(.avx512bf16) { #expect(kernels.family(for: .bfloat16) == "bf16-dpbf16") }
+        if let kernels = try? KernelSet(.amxbf16) { #expect(kernels.family(for: .bfloat16) == "bf16-amx") }
     }
 }

@@ -12,20 +12,61 @@ import Testing
         for format in [NumberFormat.float32, .bfloat16] { // Int8MatrixTests has the third.
             let round = format == .float32 ? { (x: Float) in x } : Reference.bfloat16
             let rx = x.map(round), rw = w.map(round)
-            let expected = (0..<rows).map { m in
-                (0..<shape.outputs).map { n in
-                    Reference.dot(rx[m * shape.inputs..<(m + 1) * shape.inputs], rw[n * shape.inputs..<(n + 1) * shape.inputs])
+            func expected(_ dot: (ArraySlice<Float>, ArraySlice<Float>) -> Float) -> [[Float]] {
+                (0..<rows).map { m in
+                    (0..<shape.outputs).map { n in
+                        dot(rx[m * shape.inputs..<(m + 1) * shape.inputs], rw[n * shape.inputs..<(n + 1) * shape.inputs])
+                    }
                 }
             }
+            let folded = expected(Reference.dot)
             let matrix = try packed(w, outputs: shape.outputs, inputs: shape.inputs, format, team: team)
             for kernels in KernelSet.all {
                 let y = try multiply(x, rows: rows, matrix, kernels, team: team, threads: 2)
-                if kernels.family(for: format) == "bf16-dpbf16" {
-                    let worst = zip(y.joined(), expected.joined()).map { abs($0 - $1) }.max() ?? 0
+                switch kernels.family(for: format) {
+                case "bf16-dpbf16":
+                    let worst = zip(y.joined(), folded.joined()).map { abs($0 - $1) }.max() ?? 0
                     #expect(worst < 1e-5 * Float(shape.inputs), "\(kernels)")
-                } else {
-                    #expect(y.map(bits) == expected.map(bits), "\(kernels) \(format)")
+                case "bf16-amx": #expect(y.map(bits) == expected(Reference.tileDot).map(bits), "\(kernels)")
+                default: #expect(y.map(bits) == folded.map(bits), "\(kernels) \(format)")
                 }
+            }
+        }
+    }
+
+    /// Large and small, subnormal and of no value: what tiles make of them is written down, and rounding is the machine's own.
+    @Test func tilesRoundAsStated() throws {
+        guard let kernels = KernelSet.all.first(where: \.multipliesTiles) else { return }
+        var random = TestRandom(8)
+        let outputs = 64, inputs = 80, rows = 40, team = try ThreadTeam(maxThreads: 1)
+        for exponents in [-133 ... -120, -80 ... -40, -70 ... -55, -8...8, 40...64] {
+            func number() -> Float {
+                let exponent = random.int(0...exponents.count - 1) + exponents.lowerBound
+                return Reference.bfloat16(Float(sign: .plus, exponent: exponent, significand: 1 + abs(random.float())) * (random.float() < 0 ? -1 : 1))
+            }
+            let x = (0..<rows * inputs).map { _ in number() }, w = (0..<outputs * inputs).map { _ in number() }
+            let matrix = try packed(w, outputs: outputs, inputs: inputs, .bfloat16, team: team)
+            let y = try multiply(x, rows: rows, matrix, kernels, team: team, threads: 1)
+            for m in 0..<rows {
+                let expected = (0..<outputs).map { n in
+                    Reference.tileDot(x[m * inputs..<(m + 1) * inputs], w[n * inputs..<(n + 1) * inputs])
+                }
+                #expect(bits(y[m]) == bits(expected), "2^\(exponents), row \(m)")
+            }
+        }
+    }
+
+    /// What was computed before on the same threads, by tiles of other shapes, leaves nothing behind.
+    @Test func productsOfDifferentHeightsTakeTurns() throws {
+        var random = TestRandom(9)
+        let inputs = 70, team = try ThreadTeam(maxThreads: 2), row = random.floats(inputs)
+        let matrix = try packed(random.floats(130 * inputs), outputs: 130, inputs: inputs, .bfloat16, team: team)
+        for kernels in KernelSet.all {
+            let alone = bits(try multiply(row, rows: 1, matrix, kernels, team: team, threads: 1)[0])
+            for count in [1, 40, 3, 17, 100, 1, 32, 33, 2] {
+                let x = Array(repeatElement(row, count: count).joined())
+                let y = try multiply(x, rows: count, matrix, kernels, team: team, threads: 2)
+                #expect(y.allSatisfy { bits($0) == alone }, "\(kernels): \(count) rows")
             }
         }
     }

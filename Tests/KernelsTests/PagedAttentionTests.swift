@@ -60,7 +60,7 @@ import Testing
     }
 
     private func reference(_ q: [Float], _ positions: [Int32], _ test: Case, _ pool: TestKVPool) throws -> [[UInt32]] {
-        let products = test.isPaired ? try PairProducts(pool.kernels) : nil
+        let products = test.isPaired ? try PairProducts() : nil
         let dim = test.headDim, width = test.kvHeads * test.group * dim
         return try positions.enumerated().map { row, position in
             try (0..<test.kvHeads * test.group).flatMap { head in

@@ -45,6 +45,22 @@ enum Reference {
         zip(x, w).reduce(Float(0)) { $0.addingProduct($1.0, $1.1) }
     }
 
+    /// One output of a product by tiles: even and odd inputs apart, 32 at a time, without subnormal numbers.
+    static func tileDot(_ x: ArraySlice<Float>, _ w: ArraySlice<Float>) -> Float {
+        func flushed(_ x: Float) -> Float { x.isSubnormal ? Float(sign: x.sign, exponent: 0, significand: 0) : x }
+        let x = Array(x), w = Array(w)
+        var sum = Float(0)
+        for first in stride(from: 0, to: x.count, by: 32) {
+            var parts: [Float] = [0, 0]
+            for k in first..<first + 32 { // Beyond the end there are zeros.
+                let (a, b) = k < x.count ? (x[k], w[k]) : (0, 0)
+                parts[k % 2] = flushed(parts[k % 2].addingProduct(flushed(a), flushed(b)))
+            }
+            sum = flushed(sum + flushed(parts[0] + parts[1]))
+        }
+        return sum
+    }
+
     static func tree<Number: FloatingPoint>(_ lanes: [Number]) -> Number {
         var lanes = lanes, step = 8
         while step > 0 {
@@ -100,14 +116,14 @@ enum Reference {
     }
 }
 
-/// Sums of products as the matrices of bfloat16 have them: the rounding of an instruction cannot be written down plainly, but
-/// attention may not have another.
+/// Sums of products as the matrices of bfloat16 have them where they are multiplied by pairs: the rounding of that instruction
+/// cannot be written down plainly, but attention may not have another.
 struct PairProducts {
     let kernels: KernelSet
     private let team: ThreadTeam
 
-    init(_ kernels: KernelSet) throws {
-        self.kernels = kernels
+    init() throws {
+        kernels = try KernelSet(.avx512bf16)
         team = try ThreadTeam(maxThreads: 1)
     }
 

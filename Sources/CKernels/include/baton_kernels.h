@@ -9,8 +9,9 @@
  *   - exp, sin, cos, log2, exp2 are ours (elementary.h), built from correctly rounded operations only;
  *   - nothing is contracted by the compiler: a multiply and an add that are one rounding are written as fma.
  *
- * The exception is AVX512-BF16's vdpbf16ps, which rounds differently from fma. It is a kernel family of its own
- * ("dpbf16" beside "fma"), and a numerics class of its own.
+ * The exceptions are instructions that multiply pairs of bf16, and round differently from fma: AVX512-BF16's vdpbf16ps and
+ * AMX's TDPBF16PS. Each is a kernel family of its own ("dpbf16" and "amx" beside "fma"), and a numerics class of its own. The sums
+ * of "amx" are stated below; attention over pairs is the same in both.
  *
  * Products of int8 weights have one arithmetic for all instruction sets, stated at bk_int8_padded below.
  *
@@ -43,15 +44,25 @@ typedef enum {
     BK_Q4_0 = 16, BK_Q4_1, BK_Q5_0, BK_Q5_1, BK_Q8_0, BK_Q4_K, BK_Q5_K, BK_Q6_K
 } bk_type;
 typedef enum {
-    BK_SCALAR = 0, BK_AVX2 = 1, BK_AVX2VNNI = 2, BK_AVX512F = 3, BK_AVX512VNNI = 4, BK_AVX512BF16 = 5
+    BK_SCALAR = 0, BK_AVX2 = 1, BK_AVX2VNNI = 2, BK_AVX512F = 3, BK_AVX512VNNI = 4, BK_AVX512BF16 = 5,
+    BK_AMXBF16 = 6
 } bk_isa;
+
+/*
+ * Products of bf16 in the family "amx", for every number of rows: inputs are taken 32 at a time, ascending, the last ones padded
+ * with zeros. Of each 32,
+ *     even = fold over k = 0, 2, ... 30 of fma(x[k], w[k], even),  odd = the same over k = 1, 3, ... 31,  both from +0;
+ *     y = y + (even + odd), from +0.
+ * Every fma and every sum is rounded to nearest even. Subnormal numbers count as zeros of their sign, in x and w and as the
+ * result of any of these operations. The state of the processor (MXCSR) has no say in it.
+ */
 
 /*
  * Attention of `row_count` token rows over one KV head.
  *
  * The KV pool of a layer is an array of blocks of `block_stride` bytes, each
  *     K [kv_heads][block_size / 16][head_dim][16]   then   V [kv_heads][block_size][head_dim]
- * of `kv_type`. BK_BFLOAT16_PAIRS, which only "dpbf16" kernels know and only for a head_dim of whole vectors of 16, has
+ * of `kv_type`. BK_BFLOAT16_PAIRS, which only "dpbf16" and "amx" kernels know and only for a head_dim of whole vectors of 16, has
  *     K [kv_heads][block_size / 16][head_dim / 2][16][2]   and   V [kv_heads][block_size / 2][head_dim][2]
  * in bf16. BK_INT8 adds   K scales [kv_heads][block_size]   and   V scales [kv_heads][block_size]   in float32.
  * Position p of a row's sequence lives in slot p % block_size of block tables[row.table + p / block_size].
@@ -119,8 +130,8 @@ typedef struct {
 
 /* The kernels of one instruction set. */
 typedef struct {
-    const char *name;   /* "scalar", "avx2", "avx2vnni", "avx512f", "avx512vnni", "avx512bf16" */
-    const char *bf16_family; /* "fma" or "dpbf16" */
+    const char *name;   /* "scalar", "avx2", "avx2vnni", "avx512f", "avx512vnni", "avx512bf16", "amxbf16" */
+    const char *bf16_family; /* "fma", "dpbf16" or "amx" */
     bk_isa isa;
 
     /* y[m][n] = sum_k x[m][k] w[k][n] for the columns of panels [panel0, panel1).
@@ -129,7 +140,7 @@ typedef struct {
                      size_t m, size_t k, size_t panel0, size_t panel1);
 
     /* The activations of gemm_bf16: x rounded to bf16 (nearest even), K padded with zero to even, in the family's
-     * own element (dpbf16: bf16, fma: float32), rows of bk_padded_k(k) elements.
+     * own element (fma: float32, else bf16), rows of bk_padded_k(k) elements.
      * x: [m][ldx] float32 -> out: [m][bk_padded_k(k)]. `out` needs 4 bytes per element in both families. */
     void (*round_rows)(const float *x, size_t ldx, void *out, size_t m, size_t k);
 
