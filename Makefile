@@ -98,6 +98,10 @@ $(BENCH_MODEL): | build
 	@mkdir -p $(MODELS)
 	$(BIN)/baton model make --shape smollm-135m --seed 1 --format gguf $@
 
+.PHONY: bench-parking
+bench-parking: build $(BENCH_MODEL) ## parking a query's KV and resuming it, beside computing its tokens again: ARGS='--rounds 31'
+	$(BIN)/baton bench parking --model $(BENCH_MODEL) $(ARGS)
+
 .PHONY: bench-baton
 bench-baton: build $(BENCH_MODEL) ## the BATON experiments, arm beside arm, hours in all, resumable: BUDGET=60 (minutes) ARGS='--experiments 1'
 	$(BIN)/baton bench baton --model $(BENCH_MODEL) $(if $(BUDGET),--budget $(BUDGET)) $(ARGS)

@@ -86,7 +86,9 @@ let targets: [Target] = [
         "WorkerProgram",
         ["WorkerRuntime", "ProgramSupport", "Inference", "ClusterCore", "Transport", argumentParser, lifecycle]),
     library("LocalCluster", [subprocess, systemPackage]),
-    library("Experiments", ["CProbes", "Kernels", "Tokenizer", "Grammar", "Inference", "ClusterCore", "LentCores", "Generation"]),
+    library(
+        "Experiments",
+        ["CProbes", "Kernels", "Tokenizer", "Grammar", "Inference", "ClusterCore", "LentCores", "WorkerRuntime", "Generation", logging]),
     library(
         "ServingExperiments",
         [
@@ -149,6 +151,7 @@ let targets: [Target] = [
     tests("ClusterCore", ["ClusterCore", "Generation"]),
     tests("LentCores", ["LentCores", "ClusterCore", "Kernels"]),
     tests("ClusterTracing", ["ClusterTracing", "ClusterCore", "Generation"]),
+    tests("Experiments", ["Experiments", "ClusterCore"]),
     tests("ServingExperiments", ["ServingExperiments", "ClusterCore", "Inference", "Kernels", "Generation"]),
     tests("ClusterSimulation", ["ClusterSimulation", "ClusterCore", "Generation"]),
     tests("Wire", ["Wire", "CWire", "CProtobufC", "CChecksum", "ClusterCore", "Generation"]),

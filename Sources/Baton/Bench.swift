@@ -9,7 +9,7 @@ struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench", abstract: "Measure speed.",
         subcommands: [
-            BenchEngine.self, BenchAttention.self, BenchCores.self, BenchInsert.self, BenchBaton.self, BenchScaling.self, BenchGrammar.self,
+            BenchEngine.self, BenchAttention.self, BenchCores.self, BenchInsert.self, BenchParking.self, BenchBaton.self, BenchScaling.self, BenchGrammar.self,
             BenchServe.self, BenchCancel.self, BenchGateway.self, BenchPlanning.self, BenchPlacement.self, BenchBatchLLM.self,
         ])
 }

@@ -108,10 +108,8 @@ public final class CoreLeaseBenchmark {
 
     /// Median of a/b, pair by pair, and its 95 % confidence interval.
     private static func ratio(_ a: [Double], _ b: [Double]) -> (median: Double, low: Double, high: Double) {
-        let ratios = zip(a, b).map { $0 / $1 }.sorted(), count = ratios.count
-        // From the order of what was measured: no distribution is supposed.
-        let margin = Int((1.96 * Double(count).squareRoot() / 2).rounded(.up))
-        return (ratios.median ?? .nan, ratios[max(0, count / 2 - margin)], ratios[min(count - 1, count / 2 + margin)])
+        let ratio = MedianInterval(zip(a, b).map { $0 / $1 })
+        return (ratio?.median ?? .nan, ratio?.low ?? .nan, ratio?.high ?? .nan)
     }
 
     private static func comparison(

@@ -8,7 +8,7 @@ import Wire
 ///
 /// Both hold the messages in which the KV would travel (``KVSending``), one for each layer, so what comes back passes the
 /// checks of the wire: model, attempt, shape and checksum. Belongs to one thread (``ParkingDesk``).
-final class ParkingStore {
+public final class ParkingStore {
     /// Frames of one message for each layer.
     typealias Layers = [[Frame]]
 
@@ -24,7 +24,7 @@ final class ParkingStore {
     private var entries: [ParkID: Entry] = [:]
 
     /// - Parameter directory: for the file tier; must exist and be writable.
-    init(kv: KVCache, modelHash: String, directory: String?, logger: Logger) {
+    public init(kv: KVCache, modelHash: String, directory: String?, logger: Logger) {
         self.kv = kv
         self.modelHash = modelHash
         self.directory = directory
@@ -32,7 +32,7 @@ final class ParkingStore {
     }
 
     /// Copies the blocks. False if that is not possible; the reason is in the log.
-    func park(_ parked: ParkedKV) -> Bool {
+    public func park(_ parked: ParkedKV) -> Bool {
         do {
             let layers = try (0..<kv.layerCount).map { try message(parked, layer: $0).frames() }
             switch parked.tier {
@@ -53,7 +53,7 @@ final class ParkingStore {
     }
 
     /// Fills the blocks. False if what is stored is not what was parked; the blocks may then hold anything.
-    func restore(_ parked: ParkedKV) -> Bool {
+    public func restore(_ parked: ParkedKV) -> Bool {
         guard let layers = layers(of: parked.id), layers.count == kv.layerCount else { return false }
         for (layer, frames) in layers.enumerated() {
             let targets = parked.blocks.map { kv.mutableBytes(layer: layer, block: Int32($0.rawValue)) }
@@ -84,7 +84,7 @@ final class ParkingStore {
         }
     }
 
-    func discard(_ id: ParkID) {
+    public func discard(_ id: ParkID) {
         if case .file(let file)? = entries.removeValue(forKey: id) { try? file.close() }
     }
 
