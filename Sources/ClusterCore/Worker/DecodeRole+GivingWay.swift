@@ -46,15 +46,38 @@ extension DecodeRole {
     /// A row for the first in line: a free one, or that of a less urgent query, which is parked.
     mutating func makeRow(for row: DecodeRow, at boundary: inout Boundary) -> Bool {
         guard batch.count >= scale.rowLimit else { return true }
-        let displaceable = batch.slots.compactMap { $0?.rank }.filter(row.rank.mayDisplace)
-        guard let lowest = displaceable.max(), let holding = holdings[lowest.request] else { return false }
+        guard let lowest = leastValuable(of: batch.slots.compactMap { $0?.rank }, for: row.rank),
+            let holding = holdings[lowest.request]
+        else { return false }
         boundary.victims = nil
         giveWay(holding, at: &boundary)
         return true
     }
 
+    /// Whose row a query of `rank` may have; `nil` if it has to wait for a free one.
+    private func leastValuable(of rows: [Rank], for rank: Rank) -> Rank? {
+        configuration.displaces ? rows.filter(rank.mayDisplace).max() : nil
+    }
+
+    /// Prompts, from the first in line on, for which ``makeRow(for:at:)`` would find a row if they were whole. Queries that
+    /// are whole go before them.
+    var promptsWithRow: Int {
+        var rows = batch.slots.compactMap { $0?.rank }
+        func takesRow(_ rank: Rank) -> Bool {
+            if rows.count >= scale.rowLimit {
+                guard let lowest = leastValuable(of: rows, for: rank) else { return false }
+                rows.removeAll { $0 == lowest }
+            }
+            rows.append(rank)
+            return true
+        }
+        for row in ready { _ = takesRow(row.rank) }
+        return prompts.ranks.sorted().prefix(while: takesRow).count
+    }
+
     /// Blocks for granted queries that wait for them: those of less urgent ones.
     mutating func displaceForDeferred(at boundary: inout Boundary) {
+        guard configuration.displaces else { return }
         for grant in deferred.sorted(by: { $0.sequence.rank < $1.sequence.rank }) {
             let needed = configuration.geometry.blockCount(forTokens: grant.sequence.tokens.count)
             var coming = parked.values.reduce(0) { $0 + ($1.isStoring ? $1.row.blockTable.count + $1.row.reserved : 0) }

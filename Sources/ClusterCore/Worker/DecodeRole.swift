@@ -78,6 +78,8 @@ public struct DecodeRole: Sendable {
         /// Blocks stay after their last use, for queries that begin with the same tokens. Not with a dense layout, which
         /// shares none.
         public var cachesPrefixes: Bool
+        /// A more urgent query takes rows and blocks of those that run. Not from a batch that runs to completion.
+        public var displaces: Bool
 
         public init(
             clusterEpoch: ClusterEpoch, workerEpoch: WorkerEpoch, modelHash: String, geometry: KVGeometry,
@@ -85,7 +87,7 @@ public struct DecodeRole: Sendable {
             parking: ParkingLot.Limits = .none, scaling: BatchScale.Configuration = .init(),
             timings: TransferTimings = TransferTimings(), layout: BatchLayout = .blockTables,
             lendingStretch: Double = 1,
-            cachesPrefixes: Bool = false
+            cachesPrefixes: Bool = false, displaces: Bool = true
         ) {
             self.clusterEpoch = clusterEpoch
             self.workerEpoch = workerEpoch
@@ -101,6 +103,7 @@ public struct DecodeRole: Sendable {
             self.layout = layout
             self.lendingStretch = lendingStretch
             self.cachesPrefixes = cachesPrefixes
+            self.displaces = displaces
         }
     }
 

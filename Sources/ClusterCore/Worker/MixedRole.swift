@@ -67,6 +67,7 @@ public struct MixedRole: Sendable {
         var ownConfiguration = configuration.decode
         // The other policies are there to be compared with, as those who described them did it.
         if configuration.scheduling != .mixed { ownConfiguration.cachesPrefixes = false }
+        if configuration.scheduling == .static { ownConfiguration.displaces = false }
         decode = DecodeRole(ownConfiguration, computesPrompts: true)
         policy = StepPolicy(configuration)
     }
@@ -111,7 +112,7 @@ public struct MixedRole: Sendable {
     private var view: StepView {
         StepView(
             rows: decode.batch.count + decode.ready.count, prompts: decode.prompts.count,
-            maxSequences: configuration.decode.maxSequences)
+            promptsWithRow: decode.promptsWithRow, maxSequences: configuration.decode.maxSequences)
     }
 
     private mutating func count(_ step: MixedStep, idle: IdleCounters) {

@@ -4,9 +4,9 @@ struct StepView: Sendable, Hashable {
     var rows: Int
     /// Prompts that are not whole, begun or not.
     var prompts: Int
+    /// Those of them, from the first in line on, that find a row when they are whole: a free one, or a less urgent query's.
+    var promptsWithRow: Int
     var maxSequences: Int
-
-    var freeRows: Int { max(0, maxSequences - rows) }
 }
 
 /// What goes into the next step of a mixed worker.
@@ -47,12 +47,11 @@ enum StepPolicy: Sendable {
     mutating func plan(_ view: StepView, at now: Instant) -> StepPlan {
         switch self {
         case .chunked(let stepTokens): return StepPlan(advancesRows: true, prompts: .chunks(stepTokens: stepTokens))
-        case .orca: return StepPlan(advancesRows: true, prompts: .whole(count: view.freeRows))
+        case .orca: return StepPlan(advancesRows: true, prompts: .whole(count: view.promptsWithRow))
         case .orcaPadded:
             // New queries first, all that find a row together; the rows advance when there is nobody left to wait for.
-            let count = min(view.prompts, view.freeRows)
-            return count > 0
-                ? StepPlan(advancesRows: false, prompts: .whole(count: count))
+            return view.promptsWithRow > 0
+                ? StepPlan(advancesRows: false, prompts: .whole(count: view.promptsWithRow))
                 : StepPlan(advancesRows: true, prompts: .none)
         case .runToCompletion(var batch):
             let plan = batch.plan(view, at: now)

@@ -68,6 +68,16 @@ import Testing
         #expect(step.chunks.map(\.tokens.count) == [4, 2])
     }
 
+    @Test func anUrgentPromptOvertakesOneThatIsBeingComputed() throws {
+        var role = MixedWorkerAlone.role(tokenBudget: 6)
+        _ = grant(&role, WorkerPair.sequence(1, promptCount: 20))
+        #expect(try step(&role).step.chunks.map(\.tokens.count) == [6])
+        _ = grant(&role, WorkerPair.sequence(2, promptCount: 4, priority: .high))
+        let step = try step(&role).step
+        #expect(step.chunks.map(\.attempt.request.rawValue) == [2, 1])
+        #expect(step.chunks.map(\.tokens.count) == [4, 2])
+    }
+
     @Test func aWholePromptIsARowWhereItIs() throws {
         var role = MixedWorkerAlone.role(tokenBudget: 8)
         let sequence = WorkerPair.sequence(1, promptCount: 6)
@@ -172,13 +182,13 @@ final class MixedWorkerAlone {
 
     static func role(
         blockCount: Int = 64, tokenBudget: Int = 16, maxSequences: Int = 4, maxModelLength: Int = 64,
-        scheduling: Scheduling = .mixed
+        scheduling: Scheduling = .mixed, parking: ParkingLot.Limits = .none
     ) -> MixedRole {
         MixedRole(.init(
             decode: .init(
                 clusterEpoch: WorkerPair.epoch, workerEpoch: WorkerEpoch(1), modelHash: "m",
                 geometry: WorkerPair.geometry, blockCount: blockCount, maxSequences: maxSequences,
-                maxModelLength: maxModelLength),
+                maxModelLength: maxModelLength, parking: parking),
             maxBatchedTokens: tokenBudget, scheduling: scheduling))
     }
 

@@ -34,6 +34,18 @@ import Testing
         #expect(steps == [["r1 0..<4"], ["r1 4..<8"], ["r1 8..<10 end"]])
     }
 
+    @Test func anUrgentPromptOvertakesALongOneBetweenTwoChunks() {
+        var queue = PrefillQueue()
+        queue.insert(rank(1), tokenCount: 100)
+        #expect(summary(queue.plan(tokenBudget: 8) { _, _ in .begins(computed: 0) }) == ["r1 0..<8"])
+        queue.advance(rank(1), to: 8)
+        queue.insert(rank(2), tokenCount: 5)
+        queue.insert(rank(3, .high), tokenCount: 5)
+        let chunks = queue.plan(tokenBudget: 8) { _, _ in .begins(computed: 0) }
+        #expect(summary(chunks) == ["r3 0..<5 end", "r1 8..<11"])
+        queue.checkInvariants()
+    }
+
     @Test func aPromptWithoutRoomHoldsBackOnlyThoseThatHaveNotBegun() {
         var queue = PrefillQueue()
         queue.insert(rank(5), tokenCount: 8)

@@ -17,12 +17,12 @@ import Testing
 
     private func time(_ milliseconds: Int64) -> Instant { Instant(nanoseconds: milliseconds * 1_000_000) }
 
-    private func order(_ request: UInt64, ordinal: UInt32 = 1, tokens: Int) -> PrefillOrder {
+    private func order(_ request: UInt64, ordinal: UInt32 = 1, tokens: Int, priority: Priority = .normal) -> PrefillOrder {
         let attempt = AttemptID(request: RequestID(request), ordinal: ordinal)
         return PrefillOrder(
             sequence: SequenceOrder(
                 attempt: attempt, tokens: (0..<tokens).map { TokenID($0) }, promptCount: tokens, sampling: .greedy,
-                stop: StopConditions(maxTokens: 9), priority: .normal),
+                stop: StopConditions(maxTokens: 9), priority: priority),
             destination: destination)
     }
 
@@ -77,6 +77,19 @@ import Testing
             .report(.prefillFinished(attempt, event)),
             .send(.commit(KVCommit(epoch: epoch, attempt: attempt, tokenCount: 10, next: event)), to: destination),
         ])
+        role.checkInvariants()
+    }
+
+    /// The long one goes on in what the urgent one leaves, and loses nothing.
+    @Test func anUrgentPromptOvertakesALongOneAtTheNextChunk() throws {
+        var role = role()
+        _ = role.handle(.message(.prefill(order(1, tokens: 32))), at: time(0))
+        #expect(role.nextStep(at: time(0)).step?.chunks.map(\.tokens.count) == [8])
+        _ = role.handle(.message(.prefill(order(2, tokens: 6, priority: .high))), at: time(1))
+        _ = role.handle(.stepFinished([]), at: time(2))
+        let step = try #require(role.nextStep(at: time(2)).step)
+        #expect(step.chunks.map(\.attempt.request.rawValue) == [2, 1])
+        #expect(step.chunks.map(\.start) == [0, 8] && step.chunks.map(\.tokens.count) == [6, 2])
         role.checkInvariants()
     }
 

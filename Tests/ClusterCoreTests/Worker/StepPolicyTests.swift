@@ -11,12 +11,14 @@ import Testing
         var role: MixedRole
         var now = Instant(nanoseconds: 0)
 
-        init(_ scheduling: Scheduling, maxSequences: Int = 3) {
-            role = MixedWorkerAlone.role(tokenBudget: 4, maxSequences: maxSequences, scheduling: scheduling)
+        init(_ scheduling: Scheduling, maxSequences: Int = 3, blockCount: Int = 64) {
+            role = MixedWorkerAlone.role(
+                blockCount: blockCount, tokenBudget: 4, maxSequences: maxSequences, scheduling: scheduling,
+                parking: ParkingLot.Limits(memory: 1 << 20))
         }
 
-        mutating func grant(_ request: UInt64, promptCount: Int, maxTokens: Int32) {
-            let sequence = WorkerPair.sequence(request, promptCount: promptCount, maxTokens: maxTokens)
+        mutating func grant(_ request: UInt64, promptCount: Int, maxTokens: Int32, _ priority: Priority = .normal) {
+            let sequence = WorkerPair.sequence(request, promptCount: promptCount, maxTokens: maxTokens, priority: priority)
             _ = role.handle(.message(.grant(Grant(sequence: sequence, budget: 0))), at: now)
         }
 
@@ -76,6 +78,53 @@ import Testing
         #expect(worker.step() == Shape(rows: 2))
         #expect(worker.step() == Shape(rows: 2))
         #expect(worker.step() == Shape(rows: 0, prompts: [13, 14]))
+    }
+
+    /// Both rows are taken by others, the less urgent of which gives its own at the boundary at which the prompt is whole.
+    @Test(arguments: [Scheduling.orca, .orcaPadded, .mixed]) func anUrgentPromptTakesTheRowOfALesserQuery(scheduling: Scheduling) {
+        var worker = Worker(scheduling, maxSequences: 2)
+        worker.grant(1, promptCount: 2, maxTokens: 9, .low)
+        worker.grant(2, promptCount: 2, maxTokens: 9)
+        #expect(worker.step() == Shape(rows: 0, prompts: [2, 2]))
+        #expect(worker.step() == Shape(rows: 2))
+        worker.grant(3, promptCount: 2, maxTokens: 3)
+        worker.grant(4, promptCount: 2, maxTokens: 3, .high)
+        switch scheduling {
+        case .orca: #expect(worker.step() == Shape(rows: 2, prompts: [2]))
+        case .orcaPadded: #expect(worker.step() == Shape(rows: 0, prompts: [2], padding: [2, 2]))
+        default: #expect(worker.step() == Shape(rows: 2, prompts: [2]))
+        }
+        #expect(worker.role.load.rows == 2)
+        let step = worker.role.nextStep(at: worker.now)
+        #expect(step.step?.rows.map(\.attempt.request.rawValue) == [2, 4])
+        #expect(step.actions.contains { if case .park(let kv) = $0 { kv.attempt.request == RequestID(1) } else { false } })
+    }
+
+    /// Equals wait for a free row, and in front of a batch that runs to completion everybody does.
+    @Test(arguments: [(Scheduling.orca, Priority.low), (.orcaPadded, .low), (.static, .high)])
+    func otherPromptsWaitForARow(scheduling: Scheduling, priority: Priority) {
+        var worker = Worker(scheduling, maxSequences: 2)
+        for number in 1...2 { worker.grant(UInt64(number), promptCount: 2, maxTokens: 4, .low) }
+        #expect(worker.step() == Shape(rows: 0, prompts: [2, 2]))
+        worker.grant(3, promptCount: 2, maxTokens: 3, priority)
+        for _ in 0..<3 { #expect(worker.step() == Shape(rows: 2)) }
+        worker.now = worker.now + .milliseconds(20)
+        if scheduling == .static { _ = worker.role.nextStep(at: worker.now) }
+        worker.now = worker.now + .milliseconds(20)
+        #expect(worker.step() == Shape(rows: 0, prompts: [2]))
+    }
+
+    /// Without blocks for it, an urgent query waits for a batch that runs to completion, too.
+    @Test func aStaticBatchKeepsItsBlocks() {
+        var worker = Worker(.static, maxSequences: 2, blockCount: 16)
+        for number in 1...2 { worker.grant(UInt64(number), promptCount: 28, maxTokens: 4, .low) }
+        #expect(worker.step() == Shape(rows: 0, prompts: [28, 28]))
+        worker.grant(3, promptCount: 28, maxTokens: 3, .high)
+        for _ in 0..<3 { #expect(worker.step() == Shape(rows: 2)) }
+        #expect(worker.role.load.parking.parks == 0)
+        #expect(worker.step() == nil)
+        worker.now = worker.now + .milliseconds(20)
+        #expect(worker.step() == Shape(rows: 0, prompts: [28]))
     }
 
     /// Prompts of 5 and 9 make a tensor [3, 9]: 9 rows of the query that waits, 4 behind the shorter prompt.
