@@ -157,7 +157,7 @@ struct BenchBatchLLM: AsyncParsableCommand {
         let context = ReportContext(
             machine: MachineDescription.current, model: URL(fileURLWithPath: model).deletingPathExtension().lastPathComponent,
             build: build, date: Date().formatted(.iso8601.year().month().day()),
-            command: short ? "make bench-batchllm-short" : "make bench-batchllm" + (paper ? " ARGS=--paper" : ""))
+            command: ReportCommand(ofThisProcessAs: "bench-batchllm").text)
         let rendered = BatchReport(results: found, context: context, plotDirectory: plots.lastPathComponent).render()
         for plot in rendered.plots { try Data(plot.svg.utf8).write(to: plots.appendingPathComponent(plot.name), options: .atomic) }
         try Data(rendered.markdown.utf8).write(to: file, options: .atomic)

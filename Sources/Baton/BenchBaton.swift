@@ -162,7 +162,7 @@ struct BenchBaton: AsyncParsableCommand {
         let context = ReportContext(
             machine: MachineDescription.current, model: URL(fileURLWithPath: model).deletingPathExtension().lastPathComponent,
             build: build, date: Date().formatted(.iso8601.year().month().day()),
-            command: short ? "make bench-baton-short" : "make bench-baton")
+            command: ReportCommand(ofThisProcessAs: "bench-baton").text)
         let rendered = BatonReport(results: found, context: context, plotDirectory: plots.lastPathComponent).render()
         for plot in rendered.plots { try Data(plot.svg.utf8).write(to: plots.appendingPathComponent(plot.name), options: .atomic) }
         try Data(rendered.markdown.utf8).write(to: file, options: .atomic)

@@ -28,7 +28,7 @@ enum Samples {
         return CellResult(
             cell: cell, build: build, time: 0, measures: measures,
             cluster: ClusterMeasures(
-                tokenRows: 100, idleRows: 5, stallSeconds: 0.5, peakKVBytes: 3 << 20, peakDecodeBlocks: 40,
+                tokenRows: 100, idleRows: 5, stallSeconds: 0.5, peakKVBytes: 3 << 20, peakDecodeBlocks: 40, wireBytes: 7 << 20,
                 memory: [.init(seconds: 0, kvBytes: 1 << 20, residentBytes: 5), .init(seconds: 1, kvBytes: 3 << 20, residentBytes: 5)]))
     }
 

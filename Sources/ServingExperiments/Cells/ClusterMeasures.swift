@@ -13,6 +13,7 @@ public struct ClusterMeasures: Sendable, Hashable, Codable {
     public var peakDecodeBlocks: Int
     /// Sum over the workers of what each held at most; mapped weights count in each that maps them.
     public var peakResidentBytes: Int?
+    /// KV that workers received from one another.
     public var wireBytes: UInt64?
     /// Queries whose KV was put aside for others.
     public var preemptions: UInt64?

@@ -32,7 +32,7 @@ extension BatonReport {
     func cellTable(_ settings: [Cell.Setting]) -> String {
         var table = MarkdownTable(columns: [
             "workload", "B", "weights / KV", "arm", "n", "queries/min", "tok/s", "of bound", "TTFT p50, ms", "TTFT p99, ms", "ITL p50, ms",
-            "ITL p99, ms", "idle, %", "stall, s", "KV exposed, % of TTFT", "peak KV, MiB", "peak RSS, MiB",
+            "ITL p99, ms", "idle, %", "stall, s", "KV exposed, % of TTFT", "KV sent, MiB", "peak KV, MiB", "peak RSS, MiB",
         ])
         for setting in settings {
             for arm in results.arms(setting) {
@@ -49,6 +49,7 @@ extension BatonReport {
                     spread(1) { $0.measures.interToken.map { $0.p99 * 1000 } },
                     spread(2) { $0.cluster.idleRatio.map { $0 * 100 } }, spread(1) { $0.cluster.stallSeconds },
                     arm.isSeparated ? spread(2) { $0.measures.exposedTransferShare * 100 } : "–",
+                    arm.isSeparated ? spread(0) { $0.cluster.wireBytes.map { Double($0) / 1048576 } } : "–",
                     spread(0) { Double($0.cluster.peakKVBytes) / 1048576 },
                     spread(0) { $0.cluster.peakResidentBytes.map { Double($0) / 1048576 } },
                 ])

@@ -57,6 +57,7 @@ extension ClusterMeasures {
         borrowedSeconds = status.workers.reduce(0) { $0 + Double($1.load.coreLeases.borrowedNanoseconds) / 1e9 }
         preemptions = status.workers.reduce(0) { $0 + $1.load.parking.parks }
         hitTokens = status.workers.reduce(0) { $0 + $1.load.prefixCache.hitTokens }
+        wireBytes = status.workers.reduce(0) { $0 + $1.load.transfers.bytes }
         prematureEvictions = status.workers.reduce(0) { $0 + $1.load.prefixCache.prematureEvictions }
         self.peakResidentBytes = peakResidentBytes > 0 ? peakResidentBytes : nil
     }
