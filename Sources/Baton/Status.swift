@@ -57,6 +57,10 @@ struct StatusReport: Encodable {
         var prefillTokens: UInt64
         /// Token rows of the batch.
         var decodeTokens: UInt64
+        /// Token rows in a step on average, idle ones among them; nothing before the first.
+        var tokensPerStep: Double?
+        /// KV that came from other workers.
+        var transferBytes: UInt64
         /// How its steps are filled; nothing for prefill workers.
         var scheduling: String?
         /// Token rows computed for nothing, by cause.
@@ -75,11 +79,15 @@ struct StatusReport: Encodable {
             var parks: UInt64
             var resumes: UInt64
             var migrations: UInt64
+            var parkTime: Double
+            var resumeTime: Double
 
             enum CodingKeys: String, CodingKey {
                 case queries, parks, resumes, migrations
                 case memoryBytes = "memory_bytes"
                 case fileBytes = "file_bytes"
+                case parkTime = "park_seconds"
+                case resumeTime = "resume_seconds"
             }
 
             init(_ load: ParkingLoad) {
@@ -89,6 +97,8 @@ struct StatusReport: Encodable {
                 parks = load.parks
                 resumes = load.resumes
                 migrations = load.migrations
+                parkTime = load.parkTime / .seconds(1)
+                resumeTime = load.resumeTime / .seconds(1)
             }
         }
 
@@ -110,6 +120,8 @@ struct StatusReport: Encodable {
             case sharedSteps = "shared_steps"
             case prefillTokens = "prefill_tokens"
             case decodeTokens = "decode_tokens"
+            case tokensPerStep = "tokens_per_step"
+            case transferBytes = "kv_transfer_bytes"
         }
     }
 
@@ -152,6 +164,9 @@ struct StatusReport: Encodable {
         var prematureEvictions: UInt64
         /// Tokens found, of those looked for; nothing before the first.
         var hitRate: Double?
+        /// The same by level, which add up to it.
+        var hitTokensByLevel: [UInt64]
+        var hitRateByLevel: [Double]?
         /// Blocks that were there, of those to be received; nothing before the first.
         var transferHitRate: Double?
 
@@ -165,6 +180,8 @@ struct StatusReport: Encodable {
             case pinnedBlocks = "pinned_blocks"
             case prematureEvictions = "premature_evictions"
             case hitRate = "hit_rate"
+            case hitTokensByLevel = "hit_tokens_by_level"
+            case hitRateByLevel = "hit_rate_by_level"
             case transferHitRate = "transfer_hit_rate"
         }
 
@@ -173,7 +190,10 @@ struct StatusReport: Encodable {
             (transferBlocks, heldBlocks) = (counters.transferBlocks, counters.heldBlocks)
             (cachedBlocks, pinnedBlocks) = (counters.cachedBlocks, counters.pinnedBlocks)
             (evictions, prematureEvictions) = (counters.evictions, counters.prematureEvictions)
-            hitRate = queriedTokens == 0 ? nil : Double(hitTokens) / Double(queriedTokens)
+            hitTokensByLevel = counters.hitLevels
+            let queried = counters.queriedTokens
+            hitRate = queried == 0 ? nil : Double(counters.hitTokens) / Double(queried)
+            hitRateByLevel = queried == 0 ? nil : counters.hitLevels.map { Double($0) / Double(queried) }
             transferHitRate = transferBlocks == 0 ? nil : Double(heldBlocks) / Double(transferBlocks)
         }
     }
@@ -213,6 +233,8 @@ struct StatusReport: Encodable {
         var shapingTime: Double
         var blocksCopied: UInt64
         var bytesCopied: UInt64
+        var removalEnds: UInt64
+        var removalTime: Double
 
         enum CodingKeys: String, CodingKey {
             case embeds, removals, waits, shapings
@@ -224,6 +246,8 @@ struct StatusReport: Encodable {
             case shapingTime = "shaping_seconds"
             case blocksCopied = "blocks_copied"
             case bytesCopied = "bytes_copied"
+            case removalEnds = "removal_ends"
+            case removalTime = "removal_seconds"
         }
 
         init(_ counters: BatchCounters) {
@@ -235,6 +259,8 @@ struct StatusReport: Encodable {
             firstTokenDelay = counters.firstTokenDelay / .seconds(1)
             longestFirstTokenDelay = counters.longestFirstTokenDelay / .seconds(1)
             shapingTime = counters.shapingTime / .seconds(1)
+            removalEnds = counters.removalEnds
+            removalTime = counters.removalTime / .seconds(1)
         }
     }
 
@@ -242,13 +268,40 @@ struct StatusReport: Encodable {
     var waiting: Int
     var running: Int
     var draining: Bool
+    var groups: Groups
     var workers: [Worker]
+
+    /// Groups of requests that share a prefix and have ended.
+    struct Groups: Encodable {
+        struct Size: Encodable {
+            /// Members at most; nothing for those that are larger than all others.
+            var upTo: Int?
+            var groups: UInt64
+
+            enum CodingKeys: String, CodingKey {
+                case groups
+                case upTo = "up_to"
+            }
+        }
+
+        var ended: UInt64
+        var members: UInt64
+        var sizes: [Size]
+
+        init(_ counters: GroupCounters) {
+            (ended, members) = (counters.ended, counters.members)
+            sizes = counters.sizes.enumerated().map { index, count in
+                Size(upTo: index < GroupCounters.bounds.count ? GroupCounters.bounds[index] : nil, groups: count)
+            }
+        }
+    }
 
     init(_ status: ClusterStatus) {
         model = status.modelName
         waiting = status.waiting
         running = status.running
         draining = status.draining
+        groups = Groups(status.groups)
         workers = status.workers.map { worker in
             Worker(
                 name: worker.worker.name, role: worker.role.rawValue, state: worker.state.rawValue,
@@ -257,6 +310,7 @@ struct StatusReport: Encodable {
                 waiting: worker.load.waiting, blocksUsed: worker.load.referencedBlocks, blocks: worker.blockCount,
                 steps: worker.load.work.steps, sharedSteps: worker.load.work.sharedSteps,
                 prefillTokens: worker.load.work.prefillTokens, decodeTokens: worker.load.work.decodeTokens,
+                tokensPerStep: worker.load.work.tokensPerStep, transferBytes: worker.load.transfers.bytes,
                 scheduling: worker.load.scheduling?.rawValue, idle: Idle(worker.load.work),
                 batch: Batch(worker.load.work.batch), parking: Worker.Parking(worker.load.parking),
                 coreLeases: CoreLeases(worker.load.coreLeases), prefixCache: PrefixCache(worker.load.prefixCache))

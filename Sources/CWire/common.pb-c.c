@@ -1103,7 +1103,7 @@ const ProtobufCMessageDescriptor baton__load__descriptor =
   (ProtobufCMessageInit) baton__load__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor baton__parking__field_descriptors[6] =
+static const ProtobufCFieldDescriptor baton__parking__field_descriptors[8] =
 {
   {
     "queries",
@@ -1177,19 +1177,45 @@ static const ProtobufCFieldDescriptor baton__parking__field_descriptors[6] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "park_time",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Parking, park_time),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "resume_time",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Parking, resume_time),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned baton__parking__field_indices_by_name[] = {
   2,   /* field[2] = file_bytes */
   1,   /* field[1] = memory_bytes */
   5,   /* field[5] = migrations */
+  6,   /* field[6] = park_time */
   3,   /* field[3] = parks */
   0,   /* field[0] = queries */
+  7,   /* field[7] = resume_time */
   4,   /* field[4] = resumes */
 };
 static const ProtobufCIntRange baton__parking__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor baton__parking__descriptor =
 {
@@ -1199,14 +1225,14 @@ const ProtobufCMessageDescriptor baton__parking__descriptor =
   "Baton__Parking",
   "baton",
   sizeof(Baton__Parking),
-  6,
+  8,
   baton__parking__field_descriptors,
   baton__parking__field_indices_by_name,
   1,  baton__parking__number_ranges,
   (ProtobufCMessageInit) baton__parking__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor baton__prefix_cache__field_descriptors[8] =
+static const ProtobufCFieldDescriptor baton__prefix_cache__field_descriptors[9] =
 {
   {
     "queried_tokens",
@@ -1304,11 +1330,24 @@ static const ProtobufCFieldDescriptor baton__prefix_cache__field_descriptors[8] 
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "hit_levels",
+    9,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Baton__PrefixCache, n_hit_levels),
+    offsetof(Baton__PrefixCache, hit_levels),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned baton__prefix_cache__field_indices_by_name[] = {
   6,   /* field[6] = cached_blocks */
   4,   /* field[4] = evictions */
   3,   /* field[3] = held_blocks */
+  8,   /* field[8] = hit_levels */
   1,   /* field[1] = hit_tokens */
   7,   /* field[7] = pinned_blocks */
   5,   /* field[5] = premature_evictions */
@@ -1318,7 +1357,7 @@ static const unsigned baton__prefix_cache__field_indices_by_name[] = {
 static const ProtobufCIntRange baton__prefix_cache__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 8 }
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor baton__prefix_cache__descriptor =
 {
@@ -1328,7 +1367,7 @@ const ProtobufCMessageDescriptor baton__prefix_cache__descriptor =
   "Baton__PrefixCache",
   "baton",
   sizeof(Baton__PrefixCache),
-  8,
+  9,
   baton__prefix_cache__field_descriptors,
   baton__prefix_cache__field_indices_by_name,
   1,  baton__prefix_cache__number_ranges,
@@ -1553,7 +1592,7 @@ const ProtobufCMessageDescriptor baton__idle_counters__descriptor =
   (ProtobufCMessageInit) baton__idle_counters__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor baton__batch_counters__field_descriptors[12] =
+static const ProtobufCFieldDescriptor baton__batch_counters__field_descriptors[14] =
 {
   {
     "embeds",
@@ -1699,6 +1738,30 @@ static const ProtobufCFieldDescriptor baton__batch_counters__field_descriptors[1
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "removal_time",
+    13,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__BatchCounters, removal_time),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "removal_ends",
+    14,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__BatchCounters, removal_ends),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned baton__batch_counters__field_indices_by_name[] = {
   9,   /* field[9] = blocks_copied */
@@ -1708,6 +1771,8 @@ static const unsigned baton__batch_counters__field_indices_by_name[] = {
   5,   /* field[5] = first_tokens */
   11,   /* field[11] = lent */
   6,   /* field[6] = longest_first_token_delay */
+  13,   /* field[13] = removal_ends */
+  12,   /* field[12] = removal_time */
   1,   /* field[1] = removals */
   7,   /* field[7] = shaping_time */
   8,   /* field[8] = shapings */
@@ -1717,7 +1782,7 @@ static const unsigned baton__batch_counters__field_indices_by_name[] = {
 static const ProtobufCIntRange baton__batch_counters__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 12 }
+  { 0, 14 }
 };
 const ProtobufCMessageDescriptor baton__batch_counters__descriptor =
 {
@@ -1727,7 +1792,7 @@ const ProtobufCMessageDescriptor baton__batch_counters__descriptor =
   "Baton__BatchCounters",
   "baton",
   sizeof(Baton__BatchCounters),
-  12,
+  14,
   baton__batch_counters__field_descriptors,
   baton__batch_counters__field_indices_by_name,
   1,  baton__batch_counters__number_ranges,

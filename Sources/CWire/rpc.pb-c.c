@@ -2642,7 +2642,7 @@ const ProtobufCMessageDescriptor baton__unknown_client__descriptor =
   (ProtobufCMessageInit) baton__unknown_client__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor baton__status__field_descriptors[5] =
+static const ProtobufCFieldDescriptor baton__status__field_descriptors[7] =
 {
   {
     "epoch",
@@ -2704,10 +2704,36 @@ static const ProtobufCFieldDescriptor baton__status__field_descriptors[5] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "group_sizes",
+    6,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Baton__Status, n_group_sizes),
+    offsetof(Baton__Status, group_sizes),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "group_members",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__Status, group_members),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned baton__status__field_indices_by_name[] = {
   4,   /* field[4] = draining */
   0,   /* field[0] = epoch */
+  6,   /* field[6] = group_members */
+  5,   /* field[5] = group_sizes */
   1,   /* field[1] = model_name */
   3,   /* field[3] = running */
   2,   /* field[2] = waiting */
@@ -2715,7 +2741,7 @@ static const unsigned baton__status__field_indices_by_name[] = {
 static const ProtobufCIntRange baton__status__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor baton__status__descriptor =
 {
@@ -2725,7 +2751,7 @@ const ProtobufCMessageDescriptor baton__status__descriptor =
   "Baton__Status",
   "baton",
   sizeof(Baton__Status),
-  5,
+  7,
   baton__status__field_descriptors,
   baton__status__field_indices_by_name,
   1,  baton__status__number_ranges,

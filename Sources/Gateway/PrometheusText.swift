@@ -58,10 +58,38 @@ struct PrometheusText {
         family("kv_transfer_seconds", "histogram", "From the opening of a KV transfer until all of it was there.")
         for worker in decoding { samples("kv_transfer_seconds", labels(of: worker), Histogram(worker.load.transfers)) }
         perWorker("steps_total", "counter", "Forward passes.", workers) { Double($0.load.work.steps) }
+        writeTokens(of: workers)
+        writeCosts(of: decoding)
         perWorker("idle_computation_ratio", "gauge", "Token rows computed for nothing, of all.", workers) {
             $0.load.work.idleRatio ?? 0
         }
         writePrefixCaches(of: workers)
+    }
+
+    private mutating func writeTokens(of workers: [WorkerStatus]) {
+        family(
+            "step_tokens_total", "counter",
+            "Token rows computed, by what for: prompts, rows of the batch, nothing; over steps_total it is the tokens of a step.")
+        for worker in workers {
+            let work = worker.load.work
+            for (kind, count) in [("prefill", work.prefillTokens), ("decode", work.decodeTokens), ("idle", work.idle.total)] {
+                sample("step_tokens_total", labels(of: worker) + [("kind", kind)], Double(count))
+            }
+        }
+    }
+
+    /// What it costs that queries enter a batch, leave it, are put aside and come back; each time beside how often.
+    private mutating func writeCosts(of workers: [WorkerStatus]) {
+        let costs: [(String, String, (WorkerLoad) -> (Duration, UInt64))] = [
+            ("insert", "Boundaries between steps at which queries entered a batch or its layout changed", { ($0.work.batch.shapingTime, $0.work.batch.shapings) }),
+            ("remove", "Ends of steps at which rows left a batch", { ($0.work.batch.removalTime, $0.work.batch.removalEnds) }),
+            ("park", "Copying the KV of queries that gave way", { ($0.parking.parkTime, $0.parking.parks) }),
+            ("resume", "Copying such KV back", { ($0.parking.resumeTime, $0.parking.resumes) }),
+        ]
+        for (name, help, cost) in costs {
+            perWorker("\(name)_seconds_total", "counter", "\(help): time.", workers) { cost($0.load).0 / .seconds(1) }
+            perWorker("\(name)s_total", "counter", "\(help): how often.", workers) { Double(cost($0.load).1) }
+        }
     }
 
     /// Those of tokens by workers that compute prompts, those of blocks by workers to which KV is sent.
@@ -70,8 +98,19 @@ struct PrometheusText {
         perWorker("prefix_cache_queries_total", "counter", "Tokens of prompts that were looked for in the prefix cache.", computing) {
             Double($0.load.prefixCache.queriedTokens)
         }
-        perWorker("prefix_cache_hits_total", "counter", "Tokens of them that were there and did not have to be computed.", computing) {
+        perWorker("prefix_cache_hits_total", "counter", "Tokens of them that were there: saved, as they did not have to be computed.", computing) {
             Double($0.load.prefixCache.hitTokens)
+        }
+        family(
+            "prefix_cache_level_hits_total", "counter",
+            """
+            Those hits by level in the tree of known prompts: 1 from the first token to where prompts first differ, 2 from there to where \
+            those of one branch differ, 3 all that is deeper.
+            """)
+        for worker in computing {
+            for (level, tokens) in worker.load.prefixCache.hitLevels.enumerated() {
+                sample("prefix_cache_level_hits_total", labels(of: worker) + [("level", String(level + 1))], Double(tokens))
+            }
         }
         perWorker("kv_transfer_blocks_total", "counter", "Blocks of KV that were to be received.", receiving) {
             Double($0.load.prefixCache.transferBlocks)

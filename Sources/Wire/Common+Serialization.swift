@@ -70,6 +70,8 @@ extension Arena {
             $0.parks = parking.parks
             $0.resumes = parking.resumes
             $0.migrations = parking.migrations
+            $0.park_time = parking.parkTime.wireNanoseconds
+            $0.resume_time = parking.resumeTime.wireNanoseconds
         }
     }
 
@@ -183,7 +185,8 @@ extension FieldReader {
         return ParkingLoad(
             queries: try count(parking.queries, "queries"), memoryBytes: Int(clamping: parking.memory_bytes),
             fileBytes: Int(clamping: parking.file_bytes), parks: parking.parks, resumes: parking.resumes,
-            migrations: parking.migrations)
+            migrations: parking.migrations, parkTime: try duration(parking.park_time, "park_time"),
+            resumeTime: try duration(parking.resume_time, "resume_time"))
     }
 
     /// - Parameter biases: the frame that goes with it.

@@ -13,6 +13,8 @@ extension Arena {
             $0.premature_evictions = counters.prematureEvictions
             $0.cached_blocks = UInt32(clamping: counters.cachedBlocks)
             $0.pinned_blocks = UInt32(clamping: counters.pinnedBlocks)
+            $0.n_hit_levels = counters.hitLevels.count
+            $0.hit_levels = array(counters.hitLevels)
         }
     }
 }
@@ -21,8 +23,12 @@ extension FieldReader {
     func prefixCache(_ pointer: UnsafeMutablePointer<Baton__PrefixCache>?) throws(WireError) -> PrefixCacheCounters {
         // One that keeps no prefixes has nothing to say of them.
         guard let counters = pointer?.pointee else { return PrefixCacheCounters() }
+        guard counters.n_hit_levels <= PrefixCacheCounters.levelCount else {
+            throw .value(message: message, field: "hit_levels", value: "\(counters.n_hit_levels) levels")
+        }
         return PrefixCacheCounters(
             queriedTokens: counters.queried_tokens, hitTokens: counters.hit_tokens,
+            hitLevels: (0..<counters.n_hit_levels).map { counters.hit_levels[$0] },
             transferBlocks: counters.transfer_blocks, heldBlocks: counters.held_blocks, evictions: counters.evictions,
             prematureEvictions: counters.premature_evictions,
             cachedBlocks: try count(counters.cached_blocks, "cached_blocks"),

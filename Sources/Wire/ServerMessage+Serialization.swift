@@ -125,6 +125,9 @@ extension Baton__ServerHeader {
                 $0.waiting = UInt32(clamping: value.waiting)
                 $0.running = UInt32(clamping: value.running)
                 $0.draining = value.draining ? 1 : 0
+                $0.n_group_sizes = value.groups.sizes.count
+                $0.group_sizes = arena.array(value.groups.sizes)
+                $0.group_members = value.groups.members
             }
         case .event(let value):
             body_case = BATON__SERVER_HEADER__BODY_EVENT
@@ -232,10 +235,15 @@ extension FieldReader {
     fileprivate func status(_ status: Baton__Status, _ payload: [Frame]) throws(WireError) -> ClusterStatus {
         var workers: [WorkerStatus] = []
         for frame in payload { workers.append(try workerStatus(frame)) }
+        guard status.n_group_sizes <= GroupCounters.bounds.count + 1 else {
+            throw .value(message: message, field: "group_sizes", value: "\(status.n_group_sizes) sizes")
+        }
+        let groups = GroupCounters(
+            sizes: (0..<status.n_group_sizes).map { status.group_sizes[$0] }, members: status.group_members)
         return ClusterStatus(
             epoch: ClusterEpoch(status.epoch), modelName: try text(status.model_name, "model_name"),
             waiting: try count(status.waiting, "waiting"), running: try count(status.running, "running"),
-            draining: status.draining != 0, workers: workers)
+            draining: status.draining != 0, workers: workers, groups: groups)
     }
 
     private func workerStatus(_ frame: Frame) throws(WireError) -> WorkerStatus {

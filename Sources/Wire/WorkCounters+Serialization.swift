@@ -25,6 +25,8 @@ extension Arena {
             $0.blocks_copied = counters.blocksCopied
             $0.bytes_copied = counters.bytesCopied
             $0.lent = counters.lent.wireNanoseconds
+            $0.removal_time = counters.removalTime.wireNanoseconds
+            $0.removal_ends = counters.removalEnds
         }
     }
 }
@@ -45,10 +47,11 @@ extension FieldReader {
             firstTokens: counters.first_tokens,
             longestFirstTokenDelay: try duration(counters.longest_first_token_delay, "longest_first_token_delay"),
             shapingTime: try duration(counters.shaping_time, "shaping_time"), shapings: counters.shapings,
-            blocksCopied: counters.blocks_copied, bytesCopied: counters.bytes_copied, lent: try duration(counters.lent, "lent"))
+            blocksCopied: counters.blocks_copied, bytesCopied: counters.bytes_copied, lent: try duration(counters.lent, "lent"),
+            removalTime: try duration(counters.removal_time, "removal_time"), removalEnds: counters.removal_ends)
     }
 
-    private func duration(_ nanoseconds: UInt64, _ field: String) throws(WireError) -> Duration {
+    func duration(_ nanoseconds: UInt64, _ field: String) throws(WireError) -> Duration {
         guard let value = Int64(exactly: nanoseconds) else {
             throw .value(message: message, field: field, value: "\(nanoseconds)")
         }
@@ -79,7 +82,7 @@ extension Scheduling {
 
 extension Duration {
     /// Nothing below zero, and at most 292 years.
-    fileprivate var wireNanoseconds: UInt64 {
+    var wireNanoseconds: UInt64 {
         let (seconds, attoseconds) = components
         let (scaled, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
         let (sum, carry) = scaled.addingReportingOverflow(attoseconds / 1_000_000_000)

@@ -134,6 +134,10 @@ extension DecodeWorker {
 
     private func feed(_ event: DecodeRole.Event) {
         guard let actions = role?.handle(event, at: .now) else { return }
+        goOn(with: actions)
+    }
+
+    private func goOn(with actions: [DecodeRole.Action]) {
         if isReleasing { return releaseIfQuiescent() }
         carryOut(actions)
         iterate()
@@ -150,12 +154,18 @@ extension DecodeWorker {
                 facts.kv.copyBlock(Int32(source.rawValue), to: Int32(target.rawValue))
             case .releaseMemory(let blocks): facts.kv.releaseMemory(of: blocks.map { Int32($0.rawValue) })
             case .park(let kv):
-                parking.park(kv) { [weak self] isStored in
-                    self?.assumeIsolated { $0.feed(.parkingFinished(kv.id, isStored)) }
+                parking.park(kv) { [weak self] isStored, time in
+                    self?.assumeIsolated {
+                        $0.role?.noteParking(took: time)
+                        $0.feed(.parkingFinished(kv.id, isStored))
+                    }
                 }
             case .restore(let kv):
-                parking.restore(kv) { [weak self] isIntact in
-                    self?.assumeIsolated { $0.feed(.restoringFinished(kv.id, isIntact)) }
+                parking.restore(kv) { [weak self] isIntact, time in
+                    self?.assumeIsolated {
+                        $0.role?.noteRestoring(took: time)
+                        $0.feed(.restoringFinished(kv.id, isIntact))
+                    }
                 }
             case .load(let id):
                 parking.load(id) { [weak self] layers in self?.assumeIsolated { $0.takeLoaded(layers, id) } }
@@ -202,7 +212,10 @@ extension DecodeWorker {
     private func finishIteration(_ samples: [Sample], _ areOthersKeen: Bool) {
         isIterating = false
         self.areOthersKeen = areOthersKeen
-        feed(.iterationFinished(samples))
+        let ended = Instant.now
+        guard let actions = role?.handle(.iterationFinished(samples), at: ended) else { return }
+        role?.noteEnd(took: .now - ended)
+        goOn(with: actions)
     }
 
     /// Leaves the cores to those who are keen on them, and looks now and then whether they still are.

@@ -91,6 +91,10 @@ extension MixedWorker {
 
     private func feed(_ event: MixedRole.Event) {
         guard let actions = role?.handle(event, at: .now) else { return }
+        goOn(with: actions)
+    }
+
+    private func goOn(with actions: [MixedRole.Action]) {
         if isReleasing { return releaseIfQuiescent() }
         carryOut(actions)
         compute()
@@ -112,12 +116,18 @@ extension MixedWorker {
                 facts.kv.copyBlock(Int32(source.rawValue), to: Int32(target.rawValue))
             case .releaseMemory(let blocks): facts.kv.releaseMemory(of: blocks.map { Int32($0.rawValue) })
             case .park(let kv):
-                parking.park(kv) { [weak self] isStored in
-                    self?.assumeIsolated { $0.feed(.parkingFinished(kv.id, isStored)) }
+                parking.park(kv) { [weak self] isStored, time in
+                    self?.assumeIsolated {
+                        $0.role?.noteParking(took: time)
+                        $0.feed(.parkingFinished(kv.id, isStored))
+                    }
                 }
             case .restore(let kv):
-                parking.restore(kv) { [weak self] isIntact in
-                    self?.assumeIsolated { $0.feed(.restoringFinished(kv.id, isIntact)) }
+                parking.restore(kv) { [weak self] isIntact, time in
+                    self?.assumeIsolated {
+                        $0.role?.noteRestoring(took: time)
+                        $0.feed(.restoringFinished(kv.id, isIntact))
+                    }
                 }
             case .discard(let id): parking.discard(id)
             }
@@ -144,7 +154,10 @@ extension MixedWorker {
 
     private func finishStep(_ outcome: WorkerEngine.Outcome) {
         isComputing = false
-        feed(.stepFinished(outcome.samples, scores: outcome.scores))
+        let ended = Instant.now
+        guard let actions = role?.handle(.stepFinished(outcome.samples, scores: outcome.scores), at: ended) else { return }
+        role?.noteEnd(took: .now - ended)
+        goOn(with: actions)
     }
 
     /// Drops the role once neither engine nor parking store touches its blocks.

@@ -20,17 +20,19 @@ final class ParkingDesk {
         self.modelHash = modelHash
     }
 
-    func park(_ kv: ParkedKV, then: @escaping @Sendable (Bool) -> Void) {
+    /// - Parameter then: is told whether it is stored, and what that took.
+    func park(_ kv: ParkedKV, then: @escaping @Sendable (Bool, Duration) -> Void) {
         store.submit { [thread] store in
-            let isStored = store.park(kv)
-            thread.run { then(isStored) }
+            let began = ContinuousClock.now, isStored = store.park(kv), time = began.duration(to: .now)
+            thread.run { then(isStored, time) }
         }
     }
 
-    func restore(_ kv: ParkedKV, then: @escaping @Sendable (Bool) -> Void) {
+    /// - Parameter then: is told whether it is there as it was, and what that took.
+    func restore(_ kv: ParkedKV, then: @escaping @Sendable (Bool, Duration) -> Void) {
         store.submit { [thread] store in
-            let isIntact = store.restore(kv)
-            thread.run { then(isIntact) }
+            let began = ContinuousClock.now, isIntact = store.restore(kv), time = began.duration(to: .now)
+            thread.run { then(isIntact, time) }
         }
     }
 

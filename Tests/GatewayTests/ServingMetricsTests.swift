@@ -90,6 +90,28 @@ import Testing
         }
     }
 
+    @Test func whatWorkersCountIsThere() {
+        var status = FakeBackend.readyStatus
+        status.workers[0].load = WorkerLoad(
+            parking: ParkingLoad(parks: 3, resumes: 2, parkTime: .milliseconds(1500), resumeTime: .milliseconds(250)),
+            work: WorkCounters(
+                steps: 4, prefillTokens: 100, decodeTokens: 20, idle: IdleCounters(padding: 8),
+                batch: BatchCounters(shapingTime: .milliseconds(500), shapings: 5, removalTime: .milliseconds(750), removalEnds: 6)),
+            prefixCache: PrefixCacheCounters(queriedTokens: 90, hitTokens: 60, hitLevels: [30, 20, 10]))
+        let text = PrometheusText(metrics: served(), status: status, model: "m").text
+        let worker = #"model_name="m",worker="m0",role="mixed""#
+        for line in [
+            #"step_tokens_total{\#(worker),kind="prefill"} 100"#, #"step_tokens_total{\#(worker),kind="decode"} 20"#,
+            #"step_tokens_total{\#(worker),kind="idle"} 8"#, "steps_total{\(worker)} 4",
+            #"prefix_cache_level_hits_total{\#(worker),level="1"} 30"#, #"prefix_cache_level_hits_total{\#(worker),level="3"} 10"#,
+            "insert_seconds_total{\(worker)} 0.5", "inserts_total{\(worker)} 5", "remove_seconds_total{\(worker)} 0.75",
+            "removes_total{\(worker)} 6", "park_seconds_total{\(worker)} 1.5", "parks_total{\(worker)} 3",
+            "resume_seconds_total{\(worker)} 0.25", "resumes_total{\(worker)} 2",
+        ] {
+            #expect(text.contains("baton:\(line)\n"), "\(line)")
+        }
+    }
+
     @Test func bucketsAreCumulative() {
         var histogram = Histogram(bounds: [1, 2])
         for seconds in [0.5, 1, 1.5, 9] { histogram.observe(.seconds(seconds)) }

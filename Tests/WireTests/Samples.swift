@@ -181,7 +181,8 @@ extension SeededGenerator {
                 WorkerStatus(
                     worker: worker(), role: pick(WorkerRole.allCases), state: pick(WorkerStatus.State.allCases),
                     endpoint: text(0...80), blockCount: count(), maxSequences: count(), load: load(), reports: next())
-            })
+            },
+            groups: GroupCounters(sizes: (0..<int(0...GroupCounters.bounds.count + 1)).map { _ in next() }, members: next()))
     }
 
     private mutating func eventKinds() -> [ClusterEvent.Kind] {
@@ -235,7 +236,7 @@ extension SeededGenerator {
             rowLimit: flag() ? int(1...1 << 30) : nil, isMemoryShort: flag(),
             parking: ParkingLoad(
                 queries: count(), memoryBytes: int(0...1 << 40), fileBytes: int(0...1 << 40), parks: next(), resumes: next(),
-                migrations: next()),
+                migrations: next(), parkTime: duration(), resumeTime: duration()),
             transfers: TransferCounters(
                 bytes: next(), time: .microseconds(int(0...1 << 50)),
                 buckets: (0..<int(0...TransferCounters.bounds.count + 1)).map { _ in next() }),
@@ -243,7 +244,8 @@ extension SeededGenerator {
                 steps: next(), sharedSteps: next(), prefillTokens: next(), decodeTokens: next(),
                 idle: IdleCounters(padding: next(), finishedRows: next(), waitingRows: next()), batch: batchCounters()),
             prefixCache: PrefixCacheCounters(
-                queriedTokens: next(), hitTokens: next(), transferBlocks: next(), heldBlocks: next(), evictions: next(),
+                queriedTokens: next(), hitTokens: next(), hitLevels: (0..<int(0...PrefixCacheCounters.levelCount)).map { _ in next() },
+                transferBlocks: next(), heldBlocks: next(), evictions: next(),
                 prematureEvictions: next(), cachedBlocks: count(), pinnedBlocks: count()),
             coreLeases: CoreLeaseCounters(
                 borrowed: next(), borrowedNanoseconds: next(), waits: next(), waitNanoseconds: next(), overdueWaits: next()),
@@ -256,7 +258,7 @@ extension SeededGenerator {
         BatchCounters(
             embeds: next(), removals: next(), waits: next(), stall: duration(), firstTokenDelay: duration(),
             firstTokens: next(), longestFirstTokenDelay: duration(), shapingTime: duration(), shapings: next(),
-            blocksCopied: next(), bytesCopied: next())
+            blocksCopied: next(), bytesCopied: next(), lent: duration(), removalTime: duration(), removalEnds: next())
     }
 
     private mutating func duration() -> Duration { .nanoseconds(Int64(next() >> 1)) }

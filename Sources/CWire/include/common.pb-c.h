@@ -130,10 +130,15 @@ struct  Baton__Parking
   uint64_t parks;
   uint64_t resumes;
   uint64_t migrations;
+  /*
+   * In nanoseconds.
+   */
+  uint64_t park_time;
+  uint64_t resume_time;
 };
 #define BATON__PARKING__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&baton__parking__descriptor) \
-    , 0, 0, 0, 0, 0, 0 }
+    , 0, 0, 0, 0, 0, 0, 0, 0 }
 
 
 struct  Baton__PrefixCache
@@ -147,10 +152,15 @@ struct  Baton__PrefixCache
   uint64_t premature_evictions;
   uint32_t cached_blocks;
   uint32_t pinned_blocks;
+  /*
+   * By level, the first one first; those that are missing are 0.
+   */
+  size_t n_hit_levels;
+  uint64_t *hit_levels;
 };
 #define BATON__PREFIX_CACHE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&baton__prefix_cache__descriptor) \
-    , 0, 0, 0, 0, 0, 0, 0, 0 }
+    , 0, 0, 0, 0, 0, 0, 0, 0, 0,NULL }
 
 
 /*
@@ -219,10 +229,12 @@ struct  Baton__BatchCounters
   uint64_t blocks_copied;
   uint64_t bytes_copied;
   uint64_t lent;
+  uint64_t removal_time;
+  uint64_t removal_ends;
 };
 #define BATON__BATCH_COUNTERS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&baton__batch_counters__descriptor) \
-    , 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+    , 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 
 struct  Baton__Sampling

@@ -357,10 +357,16 @@ struct  Baton__Status
   uint32_t waiting;
   uint32_t running;
   protobuf_c_boolean draining;
+  /*
+   * Groups that have ended, by how many members they had, and their members; those that are missing are 0.
+   */
+  size_t n_group_sizes;
+  uint64_t *group_sizes;
+  uint64_t group_members;
 };
 #define BATON__STATUS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&baton__status__descriptor) \
-    , 0, {0,NULL}, 0, 0, 0 }
+    , 0, {0,NULL}, 0, 0, 0, 0,NULL, 0 }
 
 
 struct  Baton__WorkerStatus

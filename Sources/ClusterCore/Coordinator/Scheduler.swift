@@ -149,7 +149,8 @@ public struct Scheduler: Sendable {
     public var status: ClusterStatus {
         ClusterStatus(
             epoch: clusterEpoch, modelName: configuration.modelName, waiting: waitingCount,
-            running: max(0, requestOfKey.count - waitingCount), draining: isDraining, workers: membership.status)
+            running: max(0, requestOfKey.count - waitingCount), draining: isDraining, workers: membership.status,
+            groups: groupCounters)
     }
 
     public func checkInvariants() {

@@ -11,9 +11,12 @@ public struct ClusterStatus: Sendable, Hashable {
     public var draining: Bool
     /// Sorted by worker id.
     public var workers: [WorkerStatus]
+    /// Groups of requests that have ended.
+    public var groups: GroupCounters
 
     public init(
-        epoch: ClusterEpoch, modelName: String, waiting: Int, running: Int, draining: Bool, workers: [WorkerStatus]
+        epoch: ClusterEpoch, modelName: String, waiting: Int, running: Int, draining: Bool, workers: [WorkerStatus],
+        groups: GroupCounters = GroupCounters()
     ) {
         self.epoch = epoch
         self.modelName = modelName
@@ -21,6 +24,7 @@ public struct ClusterStatus: Sendable, Hashable {
         self.running = running
         self.draining = draining
         self.workers = workers
+        self.groups = groups
     }
 }
 

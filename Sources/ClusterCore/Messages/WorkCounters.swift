@@ -28,6 +28,9 @@ public struct WorkCounters: Sendable, Hashable {
     /// All token rows that the engine has computed.
     public var tokenRows: UInt64 { prefillTokens &+ decodeTokens &+ idle.total }
 
+    /// Token rows in a step, on average; `nil` before the first.
+    public var tokensPerStep: Double? { steps == 0 ? nil : Double(tokenRows) / Double(steps) }
+
     /// Idle computation: token rows computed for nothing, of all; `nil` before the first.
     public var idleRatio: Double? { tokenRows == 0 ? nil : Double(idle.total) / Double(tokenRows) }
 }
@@ -78,6 +81,10 @@ public struct BatchCounters: Sendable, Hashable {
     public var shapingTime: Duration
     /// How many such boundaries there were.
     public var shapings: UInt64
+    /// What the ends of steps at which rows left took, as measured by the shell: their tokens are taken and their blocks given back.
+    public var removalTime: Duration
+    /// How many such ends there were.
+    public var removalEnds: UInt64
     /// Blocks of KV moved because of them, over all layers, and their bytes.
     public var blocksCopied: UInt64
     public var bytesCopied: UInt64
@@ -85,7 +92,8 @@ public struct BatchCounters: Sendable, Hashable {
     public init(
         embeds: UInt64 = 0, removals: UInt64 = 0, waits: UInt64 = 0, stall: Duration = .zero,
         firstTokenDelay: Duration = .zero, firstTokens: UInt64 = 0, longestFirstTokenDelay: Duration = .zero,
-        shapingTime: Duration = .zero, shapings: UInt64 = 0, blocksCopied: UInt64 = 0, bytesCopied: UInt64 = 0, lent: Duration = .zero
+        shapingTime: Duration = .zero, shapings: UInt64 = 0, blocksCopied: UInt64 = 0, bytesCopied: UInt64 = 0, lent: Duration = .zero,
+        removalTime: Duration = .zero, removalEnds: UInt64 = 0
     ) {
         self.embeds = embeds
         self.removals = removals
@@ -99,6 +107,8 @@ public struct BatchCounters: Sendable, Hashable {
         self.blocksCopied = blocksCopied
         self.bytesCopied = bytesCopied
         self.lent = lent
+        self.removalTime = removalTime
+        self.removalEnds = removalEnds
     }
 
     mutating func noteFirstToken(after delay: Duration) {

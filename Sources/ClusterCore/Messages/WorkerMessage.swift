@@ -167,10 +167,13 @@ public struct ParkingLoad: Sendable, Hashable {
     public var resumes: UInt64
     /// Parked queries sent to another worker.
     public var migrations: UInt64
+    /// What the store took to copy out and in, without any wait for its thread.
+    public var parkTime: Duration
+    public var resumeTime: Duration
 
     public init(
         queries: Int = 0, memoryBytes: Int = 0, fileBytes: Int = 0, parks: UInt64 = 0, resumes: UInt64 = 0,
-        migrations: UInt64 = 0
+        migrations: UInt64 = 0, parkTime: Duration = .zero, resumeTime: Duration = .zero
     ) {
         self.queries = queries
         self.memoryBytes = memoryBytes
@@ -178,5 +181,7 @@ public struct ParkingLoad: Sendable, Hashable {
         self.parks = parks
         self.resumes = resumes
         self.migrations = migrations
+        self.parkTime = parkTime
+        self.resumeTime = resumeTime
     }
 }

@@ -89,10 +89,17 @@ extension BlockPool {
     }
 
     /// A claim's tokens are to be computed: those that were looked for, and those that were found.
-    mutating func countQuery(_ tokenCount: Int, found: Int) {
-        guard tree != nil else { return }
+    mutating func countQuery(_ tokenCount: Int, _ claim: Claim) {
+        guard let tree else { return }
         prefixCounters.queriedTokens += UInt64(tokenCount)
-        prefixCounters.hitTokens += UInt64(found)
+        var level = 0, deeper = 0
+        for block in claim.blocks.prefix(claim.sharedCount) {
+            level = deeper
+            prefixCounters.noteHits(tree.blockSize, level: level)
+            if tree.branches(after: block) { deeper += 1 }
+        }
+        // The part of a block that fits lies before the place where it differs.
+        prefixCounters.noteHits(max(0, claim.tokenCount - claim.sharedCount * tree.blockSize), level: level)
     }
 
     /// Remembers that `blocks` hold the KV of `tokens`, as far as these reach. Where the tree has a whole block with the same

@@ -60,6 +60,14 @@ extension DecodeRole {
         counters.batch.stall += time * rows
     }
 
+    /// What the end of the iteration took that was handled last. Counts if rows left at it.
+    public mutating func noteEnd(took time: Duration) {
+        guard hasRemoved else { return }
+        hasRemoved = false
+        counters.batch.removalEnds += 1
+        counters.batch.removalTime += time
+    }
+
     /// Puts the first in line into a row. Not if it would be the one to give way: then it keeps its KV and waits.
     private mutating func embed(_ row: DecodeRow, at boundary: inout Boundary) -> Bool {
         guard hasRoomToAlign(row) else { return false }
@@ -116,6 +124,7 @@ extension DecodeRole {
         if let time = clock.latest { scale.pace.noteIteration(rows: batch.computedCount, time: time) }
         var tokens: [TokenEvent] = []
         var reports: [Action] = []
+        let removals = counters.batch.removals
         for outcome in batch.finish(samples) {
             let slot = outcome.slot
             switch outcome.kind {
@@ -136,6 +145,7 @@ extension DecodeRole {
             case .left: removeRow(slot)
             }
         }
+        hasRemoved = counters.batch.removals > removals
         if !tokens.isEmpty { actions.append(.report(.tokens(tokens))) }
         actions += reports
         restingSince = batch.isEmpty ? nil : now

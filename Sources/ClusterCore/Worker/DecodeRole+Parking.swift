@@ -58,6 +58,10 @@ extension DecodeRole {
         takeDeferredGrants(at: now, into: &actions)
     }
 
+    /// What the store took for what ``Event/parkingFinished(_:_:)`` and ``Event/restoringFinished(_:_:)`` tell.
+    public mutating func noteParking(took time: Duration) { counters.parkTime += time }
+    public mutating func noteRestoring(took time: Duration) { counters.resumeTime += time }
+
     // MARK: In
 
     mutating func resume(_ attempt: AttemptID, budget: Int, into actions: inout [Action]) {

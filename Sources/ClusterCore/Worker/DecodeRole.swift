@@ -159,6 +159,8 @@ public struct DecodeRole: Sendable {
     var lentSince: Instant?
     /// Rows that waited for the last boundary, if it shaped the batch.
     var rowsAtShaping: Int?
+    /// Rows left at the end of the last iteration.
+    var hasRemoved = false
 
     public init(_ configuration: Configuration) { self.init(configuration, computesPrompts: false) }
 
@@ -212,7 +214,8 @@ public struct DecodeRole: Sendable {
             iterationTime: clock.average, rowLimit: scale.isOff ? nil : scale.rowLimit, isMemoryShort: scale.isMemoryShort,
             parking: ParkingLoad(
                 queries: parked.count, memoryBytes: lot.used.memory, fileBytes: lot.used.file, parks: counters.parks,
-                resumes: counters.resumes, migrations: counters.migrations),
+                resumes: counters.resumes, migrations: counters.migrations, parkTime: counters.parkTime,
+                resumeTime: counters.resumeTime),
             transfers: counters.transfers,
             work: WorkCounters(
                 steps: counters.iterations, decodeTokens: counters.rows, batch: counters.batch),
@@ -247,6 +250,9 @@ public struct DecodeCounters: Sendable, Hashable {
     public var evictions: UInt64 = 0
     public var parks: UInt64 = 0
     public var resumes: UInt64 = 0
+    /// As ``ParkingLoad`` says.
+    public var parkTime = Duration.zero
+    public var resumeTime = Duration.zero
     /// Parked queries sent to another worker, successfully or not.
     public var migrations: UInt64 = 0
     /// Rows that sat an iteration out because the pool was exhausted until the store had copied other blocks.

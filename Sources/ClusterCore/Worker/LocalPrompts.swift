@@ -93,7 +93,7 @@ struct LocalPrompts: Sendable {
         pool.improve(&claim, for: order.tokens.prefix(max(0, order.reusableCount)), salt: order.cacheSalt)
         queries[request]?.blocks = claim.blocks
         queries[request]?.computed = claim.tokenCount
-        pool.countQuery(order.tokens.count, found: claim.tokenCount)
+        pool.countQuery(order.tokens.count, claim)
         if let copy = claim.copy { copies.append(copy) }
         beginning.insert(request)
         return .begins(computed: claim.tokenCount)

@@ -168,6 +168,11 @@ public struct MixedRole: Sendable {
     /// What the boundary before the step took, for the actions too; see ``DecodeRole/noteBoundary(took:)``.
     public mutating func noteBoundary(took time: Duration) { decode.noteBoundary(took: time) }
 
+    /// What the end of the step took, and the parking store; see ``DecodeRole``.
+    public mutating func noteEnd(took time: Duration) { decode.noteEnd(took: time) }
+    public mutating func noteParking(took time: Duration) { decode.noteParking(took: time) }
+    public mutating func noteRestoring(took time: Duration) { decode.noteRestoring(took: time) }
+
     public var load: WorkerLoad {
         var load = decode.load
         let batch = load.work.batch

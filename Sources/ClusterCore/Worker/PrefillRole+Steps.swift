@@ -31,7 +31,7 @@ extension PrefillRole {
         guard let claim = claim(tokenCount, for: order) else { return .noRoom }
         sequences[request]?.begin(claim, geometry: configuration.geometry)
         placesTaken += 1
-        pool.countQuery(tokenCount, found: claim.tokenCount)
+        pool.countQuery(tokenCount, claim)
         if let copy = claim.copy { actions.append(.copyBlock(from: copy.source, to: copy.target)) }
         actions.append(.report(.prefillStarted(order.attempt, cachedCount: claim.tokenCount)))
         advanceTransfer(of: request, at: now, into: &actions)

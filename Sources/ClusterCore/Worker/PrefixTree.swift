@@ -78,6 +78,8 @@ struct PrefixTree: Sendable {
 
     func contains(_ block: BlockID) -> Bool { nodes[Int(block.rawValue)] != nil }
     func place(of block: BlockID) -> Place? { nodes[Int(block.rawValue)]?.place }
+    /// Sequences that have this block in common differ in the next one.
+    func branches(after block: BlockID) -> Bool { nodes[Int(block.rawValue)].map { $0.children.count > 1 } ?? false }
     func isIdle(_ block: BlockID) -> Bool { nodes[Int(block.rawValue)]?.isIdle ?? false }
     func tokens(in block: BlockID) -> [TokenID] { nodes[Int(block.rawValue)]?.tokens ?? [] }
 

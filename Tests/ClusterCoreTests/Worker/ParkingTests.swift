@@ -85,6 +85,14 @@ import Testing
         role.checkInvariants()
     }
 
+    @Test func theStoresTimeIsCharged() {
+        var role = crowded()
+        iterate(&role)
+        role.noteParking(took: .milliseconds(3))
+        role.noteRestoring(took: .milliseconds(2))
+        #expect(role.load.parking.parkTime == .milliseconds(3) && role.load.parking.resumeTime == .milliseconds(2))
+    }
+
     @Test func equalsWaitForEachOther() {
         var role = role()
         for request in 1...3 { _ = receive(UInt64(request), in: &role) }

@@ -38,6 +38,26 @@ import Testing
         #expect(pair.decode[0].load.prefixCache.heldBlocks == UInt64(prefix / 4))
     }
 
+    /// A stem of everybody, beginnings of two groups, and in one of them a prompt that goes on with another.
+    @Test func hitsAreCountedByLevel() {
+        let pair = WorkerPair(blockCount: 128, cachesPrefixes: true)
+        func tokens(_ first: Int, _ count: Int) -> [TokenID] { (first..<first + count).map { TokenID($0) } }
+        let stem = tokens(10, 8), a = stem + tokens(100, 8), b = stem + tokens(200, 8), tail = tokens(300, 4)
+        func hits(_ number: UInt64, _ prompt: [TokenID]) -> [UInt64] {
+            let before = pair.prefill.load.prefixCache.hitLevels
+            serve([sequence(number, prompt)], on: pair)
+            let counters = pair.prefill.load.prefixCache
+            #expect(counters.hitLevels.reduce(0, +) == counters.hitTokens)
+            return zip(counters.hitLevels, before).map { $0 - $1 }
+        }
+        #expect(hits(1, a + tail + [1]) == [0, 0, 0])
+        #expect(hits(2, b + tail + [1]) == [8, 0, 0], "nobody knew yet that there would be branches")
+        #expect(hits(3, a + tokens(400, 4) + [1]) == [8, 8, 0])
+        #expect(hits(4, a + tail + [2]) == [8, 8, 4])
+        // Two tokens of a block that differs in the third.
+        #expect(hits(5, stem + tokens(100, 2) + [5, 5, 5]) == [10, 0, 0])
+    }
+
     @Test func theSamePromptAgainComputesOneToken() {
         for count in 1...9 {
             let pair = WorkerPair(cachesPrefixes: true)

@@ -236,6 +236,21 @@ import Testing
         #expect(batch.firstTokens == 3 && batch.firstTokenDelay == .zero && batch.waits == 0)
     }
 
+    /// Only the ends of steps at which rows left count.
+    @Test func removalsAreCharged() {
+        var worker = Worker(.orca)
+        func end(_ microseconds: Int64) {
+            guard let step = worker.role.nextStep(at: worker.now).step else { return }
+            _ = worker.role.handle(.stepFinished(MixedWorkerAlone.samples(of: step) { _ in 7 }), at: worker.now)
+            worker.role.noteEnd(took: .microseconds(microseconds))
+        }
+        worker.grant(1, promptCount: 6, maxTokens: 3)
+        worker.grant(2, promptCount: 6, maxTokens: 4)
+        for microseconds in [1, 2, 30, 400, 5000] { end(Int64(microseconds)) }
+        let batch = worker.role.load.work.batch
+        #expect(batch.removals == 2 && batch.removalEnds == 2 && batch.removalTime == .microseconds(430))
+    }
+
     @Test(arguments: policies, 1...6) func answersDoNotDependOnThePolicy(scheduling: Scheduling, seed: UInt64) {
         let worker = MixedWorkerAlone(
             blockCount: 90, tokenBudget: 8, maxSequences: 1 + Int(seed) % 4, scheduling: scheduling)
