@@ -137,6 +137,10 @@ bench-cancel: build ## clients that go away in every phase, a thousand times: ho
 bench-gateway: build ## what HTTP costs: 64 streams for two minutes, 10,000 idle connections: ARGS='--seconds 10 --pairs 2' is short
 	$(BIN)/baton bench gateway --model Models/baton-tiny $(ARGS)
 
+.PHONY: bench-beside
+bench-beside: build $(BENCH_MODEL) ## what a batch job does to the latency of online requests: ARGS='--pairs 2 --seconds 5' is short
+	$(BIN)/baton bench beside --model $(BENCH_MODEL) $(ARGS)
+
 .PHONY: bench-peers
 bench-peers: build ## our engine beside llama.cpp and OpenVINO GenAI on the same weights: ARGS='--threads 1,2 --json peers.json'
 	Benchmarks/peers/setup.sh

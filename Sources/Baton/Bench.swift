@@ -10,7 +10,7 @@ struct Bench: ParsableCommand {
         commandName: "bench", abstract: "Measure speed.",
         subcommands: [
             BenchEngine.self, BenchAttention.self, BenchCores.self, BenchInsert.self, BenchParking.self, BenchBaton.self, BenchScaling.self, BenchGrammar.self,
-            BenchServe.self, BenchCancel.self, BenchGateway.self, BenchPlanning.self, BenchPlacement.self, BenchBatchLLM.self,
+            BenchServe.self, BenchCancel.self, BenchGateway.self, BenchBeside.self, BenchPlanning.self, BenchPlacement.self, BenchBatchLLM.self,
         ])
 }
 

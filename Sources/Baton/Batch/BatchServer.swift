@@ -83,6 +83,8 @@ struct BatchServer: Sendable {
 
     func batch(_ id: String) async throws -> Status { try status(try object(try await ask("GET", "/v1/batches/\(id)"))) }
 
+    func cancel(_ id: String) async throws { _ = try await ask("POST", "/v1/batches/\(id)/cancel") }
+
     /// The batch that has the token, if one was made.
     func batch(token: String) async throws -> Status? {
         var after = ""

@@ -19,6 +19,8 @@ public struct OpenAIClient: ServeClient {
     public var apiKey: String?
     public var ignoresEnd: Bool
     public var temperature: Double
+    /// Requests share cached prefixes only with those that have the same; an extension that not every server knows.
+    public var cacheSalt: String?
     /// How long a single answer may take.
     public var patience: Duration
     private let client: HTTPClient
@@ -60,6 +62,7 @@ public struct OpenAIClient: ServeClient {
             "stream_options": ["include_usage": true],
         ]
         if ignoresEnd { members["ignore_eos"] = true }
+        if let cacheSalt { members["cache_salt"] = cacheSalt }
         switch (route, request.prompt) {
         case (.completions, .text(let text)): members["prompt"] = text
         case (.completions, .tokens(let tokens)): members["prompt"] = tokens.map { Int($0) }
