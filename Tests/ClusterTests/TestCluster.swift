@@ -21,7 +21,7 @@ struct TestCluster {
     static func run(
         model: String = model, prefillWorkers: Int = 1, decodeWorkers: Int = 1, mixedWorkers: Int = 0,
         coreLeases: Bool = false, http: Bool = false, workerArguments: [String] = [], coordinatorArguments: [String] = [],
-        arm: Arm? = nil,
+        arm: Arm? = nil, programs: URL = programs, roleArguments: [String: [String]] = [:],
         _ body: (TestCluster) async throws -> Void
     ) async throws {
         let logs = FileManager.default.temporaryDirectory.appendingPathComponent("baton-test-\(UUID().uuidString)")
@@ -32,6 +32,7 @@ struct TestCluster {
         if http { plan.http = HTTPAddress(port: try freeLoopbackPort()) }
         plan.arm = arm
         plan.workerArguments = ["--kv-cache-memory", "64MiB"] + workerArguments
+        plan.roleArguments = roleArguments
         let keepsJobs = coordinatorArguments.contains("--job-store")
         plan.coordinatorArguments = coordinatorArguments + (http && !keepsJobs ? ["--jobs", "off"] : [])
         let cluster = TestCluster(processes: LocalCluster(plan: plan))
