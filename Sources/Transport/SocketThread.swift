@@ -41,8 +41,11 @@ public final class SocketThread: SerialExecutor, @unchecked Sendable {
         context = try Context()
         doorbell = eventfd(0, Int32(EFD_NONBLOCK | EFD_CLOEXEC))
         guard doorbell >= 0 else { throw TransportError.system(operation: "eventfd", endpoint: "", code: errno) }
-        let body = Thread { [self] in main() }
-        body.name = name
+        let body = Thread { [self] in
+            // Set from outside, before there is a thread, it would never come to the system.
+            Thread.current.name = name
+            main()
+        }
         body.stackSize = 4 << 20
         body.start()
     }
