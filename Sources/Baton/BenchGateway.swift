@@ -31,11 +31,11 @@ struct BenchGateway: AsyncParsableCommand {
     @Option(help: "Connections that are open and silent.")
     var idleConnections = 10_000
 
-    @Option(help: "Measurements with idle connections, each beside one without; 0: none.")
-    var pairs = 12
+    @Option(help: "Stretches with idle connections, each beside one without; 0: none.")
+    var pairs = 40
 
     @Option(help: "Seconds of each of these.")
-    var pairSeconds = 5.0
+    var pairSeconds = 1.5
 
     @Option(help: "YAML file with the same names as these options.")
     var config: String?

@@ -18,7 +18,7 @@ public struct GatewayExperiment: Sendable {
         public var duration: Duration
         public var slice: Duration
         public var idleConnections: Int
-        /// Measurements with idle connections, each beside one without.
+        /// Stretches of the same streams with idle connections, each beside one without.
         public var pairs: Int
         public var pairSlice: Duration
 
@@ -69,19 +69,15 @@ public struct GatewayExperiment: Sendable {
             report.rpc += try await measure { try await load(settings.slice).overRPC(control) }
             observe(Double(slice + 1) / steps)
         }
-        for pair in 0..<settings.pairs {
-            // Which comes first takes turns.
-            for isIdle in pair.isMultiple(of: 2) ? [false, true] : [true, false] {
-                try await idlePair(isIdle, &report)
-            }
-            observe((Double(slices) + Double(pair + 1)) / steps)
+        if settings.pairs > 0 {
+            try await measureIdle(&report) { pair in observe((Double(slices) + Double(pair)) / steps) }
         }
         return report
     }
 
-    private func load(_ duration: Duration) -> StreamLoad {
+    private func load(_ duration: Duration, until stop: StopSignal = StopSignal()) -> StreamLoad {
         StreamLoad(
-            streams: settings.streams, promptCount: 32, maxTokens: 900, vocabulary: settings.vocabulary, duration: duration)
+            streams: settings.streams, promptCount: 32, maxTokens: 900, vocabulary: settings.vocabulary, duration: duration, stop: stop)
     }
 
     private func measure(_ body: () async throws -> StreamLoad.Outcome) async throws -> GatewayReport.Side {
@@ -97,17 +93,43 @@ public struct GatewayExperiment: Sendable {
             ways: [last.distribution(of: "token_delivery_seconds", since: page)])
     }
 
-    private func idlePair(_ isIdle: Bool, _ report: inout GatewayReport) async throws {
+    /// The streams go on all the time, while idle connections come and go: streams that begin together would have their prefills together,
+    /// and those are the longest gaps of all.
+    private func measureIdle(_ report: inout GatewayReport, observe: (Int) -> Void) async throws {
+        let stop = StopSignal(), load = load(.seconds(86_400), until: stop)
+        async let outcome = load.overHTTP(settings.url, http)
+        try await Task.sleep(for: .seconds(1))
+        var spans: [(isIdle: Bool, start: ContinuousClock.Instant, end: ContinuousClock.Instant)] = []
+        for pair in 0..<settings.pairs {
+            // Which comes first takes turns.
+            for isIdle in pair.isMultiple(of: 2) ? [false, true] : [true, false] {
+                let start = try await stretch(isIdle)
+                spans.append((isIdle, start, start + settings.pairSlice))
+            }
+            observe(pair + 1)
+        }
+        stop.give()
+        let streamed = try await outcome
+        for span in spans {
+            guard let p99 = streamed.gaps(from: span.start, until: span.end).quantile(0.99) else {
+                throw ServeFailure("nothing was streamed within \(settings.pairSlice)")
+            }
+            if span.isIdle { report.idleP99.append(p99) } else { report.usualP99.append(p99) }
+        }
+    }
+
+    /// - Returns: when it began to count.
+    private func stretch(_ isIdle: Bool) async throws -> ContinuousClock.Instant {
         var connections: [LoopbackConnection] = []
         // No word of farewell: ten thousand closed ports would have to wait before they are used again.
         defer { for connection in connections { connection.reset() } }
         if isIdle {
             for _ in 0..<settings.idleConnections { connections.append(try LoopbackConnection(port: settings.port)) }
-            try await Task.sleep(for: .milliseconds(500))
         }
-        let outcome = try await load(settings.pairSlice).overHTTP(settings.url, http)
-        guard let p99 = outcome.gaps.quantile(0.99) else { throw ServeFailure("nothing was streamed within \(settings.pairSlice)") }
-        if isIdle { report.idleP99.append(p99) } else { report.usualP99.append(p99) }
+        try await Task.sleep(for: .milliseconds(300))
+        let start = ContinuousClock.now
+        try await Task.sleep(for: settings.pairSlice)
+        return start
     }
 }
 

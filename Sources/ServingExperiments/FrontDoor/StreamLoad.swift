@@ -12,24 +12,36 @@ struct StreamLoad: Sendable {
     var maxTokens: Int
     var vocabulary: Int
     var duration: Duration
+    /// The time is up before that.
+    var stop: StopSignal
 
     struct Outcome: Sendable {
-        /// Between two pieces of an answer, in seconds; of all streams.
-        var gaps: [Double] = []
-        var pieces: Int { gaps.count }
+        /// Of all streams.
+        var gaps: [Gap] = []
+
+        /// Seconds between two pieces, of gaps that ended in this time.
+        func gaps(from start: ContinuousClock.Instant, until end: ContinuousClock.Instant) -> [Double] {
+            gaps.compactMap { start <= $0.end && $0.end < end ? $0.seconds : nil }
+        }
+    }
+
+    /// Between two pieces of an answer.
+    struct Gap: Sendable {
+        var end: ContinuousClock.Instant
+        var seconds: Double
     }
 
     private func prompt(_ random: inout SeededRandom) -> [TokenID] {
         (0..<promptCount).map { _ in TokenID(random.below(vocabulary)) }
     }
 
-    private func run(_ stream: @escaping @Sendable (_ random: inout SeededRandom, _ until: ContinuousClock.Instant) async throws -> [Double]) async throws -> Outcome {
+    private func run(_ stream: @escaping @Sendable (_ random: inout SeededRandom, _ until: ContinuousClock.Instant) async throws -> [Gap]) async throws -> Outcome {
         let end = ContinuousClock.now + duration
-        return try await withThrowingTaskGroup(of: [Double].self) { group in
+        return try await withThrowingTaskGroup(of: [Gap].self) { group in
             for number in 0..<streams {
                 group.addTask {
-                    var random = SeededRandom(seed: UInt64(number + 1)), gaps: [Double] = []
-                    while ContinuousClock.now < end { gaps += try await stream(&random, end) }
+                    var random = SeededRandom(seed: UInt64(number + 1)), gaps: [Gap] = []
+                    while ContinuousClock.now < end, !stop.isGiven { gaps += try await stream(&random, end) }
                     return gaps
                 }
             }
@@ -53,13 +65,13 @@ struct StreamLoad: Sendable {
             guard response.status == .ok else {
                 throw ServeFailure("status \(response.status.code): \(String(buffer: try await response.body.collect(upTo: 1 << 16)).prefix(200))")
             }
-            var gaps: [Double] = [], last = ContinuousClock.now, isFirst = true
+            var gaps: [Gap] = [], last = ContinuousClock.now, isFirst = true
             for try await _ in response.body {
                 let now = ContinuousClock.now
-                if !isFirst { gaps.append((now - last) / .seconds(1)) }
+                if !isFirst { gaps.append(Gap(end: now, seconds: (now - last) / .seconds(1))) }
                 (last, isFirst) = (now, false)
                 // Leaving the loop ends the connection.
-                if now >= end { break }
+                if now >= end || stop.isGiven { break }
             }
             return gaps
         }
@@ -71,13 +83,13 @@ struct StreamLoad: Sendable {
         try await run { random, end in
             let submission = Submission(
                 prompt: .tokens(prompt(&random)), sampling: .greedy, maxTokens: Int32(maxTokens), ignoreEndTokens: true)
-            var gaps: [Double] = [], last = ContinuousClock.now, isFirst = true
+            var gaps: [Gap] = [], last = ContinuousClock.now, isFirst = true
             for try await event in client.generate(submission) {
                 guard case .tokens = event else { continue }
                 let now = ContinuousClock.now
-                if !isFirst { gaps.append((now - last) / .seconds(1)) }
+                if !isFirst { gaps.append(Gap(end: now, seconds: (now - last) / .seconds(1))) }
                 (last, isFirst) = (now, false)
-                if now >= end { break }
+                if now >= end || stop.isGiven { break }
             }
             return gaps
         }
