@@ -10,6 +10,20 @@ struct ClientDesk {
         var text: AnswerText
         /// Tokens sent to the client.
         var tokenCount: Int32 = 0
+
+        /// - Returns: the tokens that belong to the answer, and the text that they complete.
+        mutating func append(_ tokens: [ScoredToken]) -> (tokens: [ScoredToken], text: String) {
+            var written = ""
+            for (index, token) in tokens.enumerated() {
+                // One token at a time, so that a stop string ends the answer at the same token whatever a message holds.
+                written += text.append(token.token)
+                guard text.isStopped else { continue }
+                tokenCount += Int32(index + 1)
+                return (Array(tokens[...index]), written)
+            }
+            tokenCount += Int32(tokens.count)
+            return (tokens, written)
+        }
     }
 
     private struct Answer {
@@ -46,22 +60,15 @@ struct ClientDesk {
 
     /// Tokens `firstIndex …` of a choice.
     mutating func emit(_ request: RequestID, choice: Int32, firstIndex: Int32, tokens: [ScoredToken]) -> [Outcome] {
-        guard let key = answers[request]?.key, var own = answers[request]?.choices[Int(choice)], !own.text.isStopped
-        else { return [] }
-        precondition(own.tokenCount == firstIndex, "\(request): token \(firstIndex) after \(own.tokenCount)")
-        var text = ""
-        var sent: [ScoredToken] = []
-        for token in tokens {
-            // One token at a time, so that a stop string ends the answer at the same token whatever a message holds.
-            text += own.text.append(token.token)
-            sent.append(token)
-            if own.text.isStopped { break }
-        }
-        own.tokenCount += Int32(sent.count)
-        answers[request]?.choices[Int(choice)] = own
+        guard let place = answers.index(forKey: request), !answers.values[place].choices[Int(choice)].text.isStopped else { return [] }
+        let (key, count) = (answers.values[place].key, answers.values[place].choices[Int(choice)].tokenCount)
+        precondition(count == firstIndex, "\(request): token \(firstIndex) after \(count)")
+        // In its place: a copy of a text is dear beside a token.
+        let (sent, text) = answers.values[place].choices[Int(choice)].append(tokens)
         let message = ServerMessage.tokens(
             key: key.key, choice: choice, firstIndex: firstIndex, tokens: sent, text: text)
-        return [.send(key, message)] + (own.text.isStopped ? [.stopMatched(request, choice: choice)] : [])
+        let isStopped = answers.values[place].choices[Int(choice)].text.isStopped
+        return isStopped ? [.send(key, message), .stopMatched(request, choice: choice)] : [.send(key, message)]
     }
 
     mutating func finish(_ request: RequestID, choice: Int32, _ summary: RequestSummary) -> [Outcome] {
