@@ -13,6 +13,7 @@ let collections: Target.Dependency = .product(name: "Collections", package: "swi
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let asyncHTTPClient: Target.Dependency = .product(name: "AsyncHTTPClient", package: "async-http-client")
 let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
+let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
 let nio: [Target.Dependency] = [
     .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
     .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
@@ -131,7 +132,7 @@ let targets: [Target] = [
         "Gateway",
         [
             "Gateway", "RequestAdmission", "Jobs", "ClusterCore", "ChatTemplate", "Tokenizer", "Inference", "JSONReader", "Generation", crypto, httpTypes,
-            hummingbird, hummingbirdTesting, logging,
+            hummingbird, hummingbirdTesting, logging, nioEmbedded,
         ] + nio),
     tests("Jobs", ["Jobs", "JobStoreWriter", "LocalCluster", "ClusterCore", "Generation", "JSONReader", grdb, logging]),
     tests("House", [subprocess, yams, systemPackage]),

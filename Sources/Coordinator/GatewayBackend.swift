@@ -27,22 +27,15 @@ final class GatewayBackend: ServingBackend {
 
     func submit(_ submissions: [Submission]) -> AnswerStream {
         let id = ClientID(lastID.wrappingAdd(1, ordering: .relaxed).newValue)
-        let (stream, continuation) = AsyncThrowingStream<AnswerEvent, any Error>.makeStream(
-            bufferingPolicy: .bufferingOldest(Self.mostUnreadEvents))
-        let shell = shell
-        let cancel: @Sendable () -> Void = {
-            continuation.finish(throwing: CancellationError())
-            shell.onThread { $0.part(with: id) }
-        }
-        continuation.onTermination = { if case .cancelled = $0 { cancel() } }
+        let answers = AnswerStream(limit: Self.mostUnreadEvents) { [shell] in shell.onThread { $0.part(with: id) } }
         // In the order of the calls, so that nobody joins who has left before.
         shell.onThread { shell in
-            shell.join(id, LocalClient(continuation, requests: submissions.count))
+            shell.join(id, LocalClient(answers, requests: submissions.count))
             for (index, submission) in submissions.enumerated() {
                 shell.submit(ClientRequestKey(client: id, key: UInt64(index)), submission)
             }
         }
-        return AnswerStream(events: stream, cancel: cancel)
+        return answers
     }
 }
 

@@ -28,12 +28,12 @@ struct LocalClients {
 
 /// Requests that were submitted together, and who waits for their answers.
 struct LocalClient {
-    let continuation: AsyncThrowingStream<AnswerEvent, any Error>.Continuation
+    private let answers: AnswerStream
     /// Choices that have not ended, by request.
     private var openChoices: [Int32]
 
-    init(_ continuation: AsyncThrowingStream<AnswerEvent, any Error>.Continuation, requests: Int) {
-        self.continuation = continuation
+    init(_ answers: AnswerStream, requests: Int) {
+        self.answers = answers
         openChoices = Array(repeating: 1, count: requests)
     }
 
@@ -57,10 +57,10 @@ struct LocalClient {
             openChoices[request] -= 1
             let outcome = pass(.finished(choice: choice, completion), of: request)
             guard outcome == .goesOn, openChoices.allSatisfy({ $0 == 0 }) else { return outcome }
-            continuation.finish()
+            answers.end()
             return .hasAll
         case .failed(_, let failure):
-            continuation.finish(throwing: failure)
+            answers.end(failure: failure)
             // Of one request alone, nothing else is open.
             return openChoices.count == 1 ? .hasAll : .isGone
         case .hello, .pong, .status, .event, .unknownClient: return .goesOn
@@ -68,13 +68,12 @@ struct LocalClient {
     }
 
     private func pass(_ kind: AnswerEvent.Kind, of request: Int, arrival: ContinuousClock.Instant? = nil) -> Outcome {
-        switch continuation.yield(AnswerEvent(request: request, kind: kind, arrival: arrival)) {
-        case .enqueued: return .goesOn
-        case .dropped:
-            continuation.finish(throwing: RequestFailure(code: .cancelled, message: "the client reads too slowly"))
+        switch answers.put(AnswerEvent(request: request, kind: kind, arrival: arrival)) {
+        case .taken: return .goesOn
+        case .full:
+            answers.end(failure: RequestFailure(code: .cancelled, message: "the client reads too slowly"))
             return .isGone
-        case .terminated: return .isGone
-        @unknown default: return .goesOn
+        case .ended: return .isGone
         }
     }
 }

@@ -15,13 +15,12 @@ struct AnswerDelivery: Sendable {
         defer { permit?.giveBack() }
         do {
             try await exchange.watch.whileConnected(gone: answers.cancel) {
-                for try await event in answers.events {
-                    permit?.charge(event.kind)
-                    format.take(event)
+                while let events = try await next() {
+                    for event in events { format.take(event) }
                 }
             }
         } catch {
-            throw Self.error(error, tokenCount: format.usage.completionTokens)
+            throw APIError(ending: error, tokenCount: format.usage.completionTokens)
         }
         exchange.logger.debug("answered", metadata: ["tokens": "\(format.usage.completionTokens)"])
         return Reply(format.whole())
@@ -35,70 +34,48 @@ struct AnswerDelivery: Sendable {
             first = try await exchange.watch.whileConnected(gone: answers.cancel) { try await firstEvents() }
         } catch {
             permit?.giveBack()
-            throw Self.error(error, tokenCount: 0)
+            throw APIError(ending: error, tokenCount: 0)
         }
-        return Reply { [self] sink in
-            try await exchange.watch.whileConnected(gone: answers.cancel) {
-                // Whatever ends this, nobody waits for the rest.
-                defer {
-                    answers.cancel()
-                    permit?.giveBack()
-                }
-                try await send(first, format, to: sink)
-            }
+        return Reply(events: StreamedAnswer(answers, first: first, format, permit: permit, exchange: exchange))
+    }
+
+    /// - Returns: `nil` when all answers have ended.
+    private func next() async throws -> [AnswerEvent]? {
+        switch await answers.news() {
+        case .events(let events):
+            if let permit { for event in events { permit.charge(event.kind) } }
+            return events
+        case .ended(nil): return nil
+        case .ended(let failure?): throw failure
         }
     }
 
-    /// Events up to the first that shows anything of an answer.
+    /// Events at least up to the first that shows anything of an answer.
     private func firstEvents() async throws -> [AnswerEvent] {
         var events: [AnswerEvent] = []
-        for try await event in answers.events {
-            permit?.charge(event.kind)
-            events.append(event)
-            switch event.kind {
-            case .accepted, .prompt: continue
-            case .tokens, .finished: return events
-            }
-        }
+        while !events.contains(where: \.showsAnswer), let more = try await next() { events += more }
         return events
     }
+}
 
-    private func send(_ first: [AnswerEvent], _ format: some AnswerFormat, to sink: Reply.Sink) async throws {
-        var format = format
-        let failure: APIError
-        for event in first { try await Self.send(format.chunks(for: event), of: event, to: sink) }
-        do {
-            for try await event in answers.events {
-                permit?.charge(event.kind)
-                let chunks = format.chunks(for: event)
-                do { try await Self.send(chunks, of: event, to: sink) } catch { throw ClientGone(cause: error) }
-            }
-            let last = ServerSentEvents.data(format.lastChunks()) + ServerSentEvents.done
-            do { try await sink(last, nil) } catch { throw ClientGone(cause: error) }
-            return
-        } catch let gone as ClientGone {
-            throw gone.cause
-        } catch {
-            failure = Self.error(error, tokenCount: format.usage.completionTokens)
+extension AnswerEvent {
+    fileprivate var showsAnswer: Bool {
+        switch kind {
+        case .accepted, .prompt: false
+        case .tokens, .finished: true
         }
-        exchange.logger.info("failed while streaming", metadata: ["error": "\(failure.message)"])
-        try await sink(ServerSentEvents.failure(failure), nil)
     }
+}
 
-    private static func send(_ chunks: [JSONText], of event: AnswerEvent, to sink: Reply.Sink) async throws {
-        if !chunks.isEmpty { try await sink(ServerSentEvents.data(chunks), event.arrival) }
-    }
-
-    /// The client does not take what it is sent, which is no failure of the request.
-    private struct ClientGone: Error {
-        var cause: any Error
-    }
-
-    private static func error(_ error: any Error, tokenCount: Int) -> APIError {
-        if let failure = error as? RequestFailure { return APIError(failure, tokenCount: tokenCount) }
-        if error is CancellationError {
-            return APIError(RequestFailure(code: .cancelled, message: "the client is gone"), tokenCount: tokenCount)
+extension APIError {
+    /// Why answers ended before they were complete.
+    init(ending error: any Error, tokenCount: Int) {
+        if let failure = error as? RequestFailure {
+            self.init(failure, tokenCount: tokenCount)
+        } else if error is CancellationError {
+            self.init(RequestFailure(code: .cancelled, message: "the client is gone"), tokenCount: tokenCount)
+        } else {
+            self.init(500, "\(error)", type: "server_error", code: "internal_error")
         }
-        return APIError(500, "\(error)", type: "server_error", code: "internal_error")
     }
 }

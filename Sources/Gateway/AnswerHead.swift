@@ -12,12 +12,20 @@ struct AnswerHead: Sendable {
     /// Digest of the numerics class: equal fingerprint, model, parameters and seed give equal answers.
     var fingerprint: String?
 
-    func object(_ kind: String, choices: [JSONText]) -> JSONText {
-        let head: JSONText = [
-            "id": .string(id), "object": .string(kind), "created": .integer(created), "model": .string(model), "choices": .array(choices),
+    func membersBeforeChoices(_ kind: String) -> [JSONText.Member] {
+        [
+            .init(name: "id", value: .string(id)), .init(name: "object", value: .string(kind)),
+            .init(name: "created", value: .integer(created)), .init(name: "model", value: .string(model)),
         ]
+    }
+
+    var membersAfterChoices: [JSONText.Member] {
         // OpenAI's schema knows no null here.
-        return fingerprint.map { head.adding("system_fingerprint", .string($0)) } ?? head
+        fingerprint.map { [.init(name: "system_fingerprint", value: .string($0))] } ?? []
+    }
+
+    func object(_ kind: String, choices: [JSONText]) -> JSONText {
+        .object(membersBeforeChoices(kind) + [.init(name: "choices", value: .array(choices))] + membersAfterChoices)
     }
 }
 

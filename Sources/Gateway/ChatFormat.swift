@@ -33,7 +33,7 @@ struct ChatFormat: AnswerFormat {
     private let head: AnswerHead
     private let tokenText: TokenText
     private let alternatives: Int?
-    private let report: UsageReport
+    private let frame: ChunkFrame
     /// What closes a call that was required and is complete.
     private let suffix: String
     private var choices: [Choice]
@@ -46,7 +46,7 @@ struct ChatFormat: AnswerFormat {
         self.head = head
         tokenText = TokenText(tokenizer: tokenizer)
         alternatives = request.logprobs
-        report = UsageReport(request.shared)
+        frame = ChunkFrame(head, kind: "chat.completion.chunk", UsageReport(request.shared))
         suffix = requiredCall?.suffix ?? ""
         let names = Set(request.tools.definitions.map(\.name))
         let seed = head.seed
@@ -106,45 +106,39 @@ struct ChatFormat: AnswerFormat {
 
     // MARK: Chunks
 
-    mutating func chunks(for event: AnswerEvent) -> [JSONText] {
+    mutating func stream(_ event: AnswerEvent, to bytes: inout [UInt8]) {
         usage.count(event.kind)
         switch event.kind {
-        case .accepted, .prompt: return []
+        case .accepted, .prompt: break
         case .tokens(let choice, _, let tokens, let text):
             let index = Int(choice)
-            var chunks = beginning(of: index)
+            begin(index, to: &bytes)
             var logprobs = alternatives.map { tokenText.chatLogprobs(tokens, alternatives: $0) }
-            for delta in deltas(choices[index].events(of: text), index) {
-                chunks.append(chunk(index, delta: delta, logprobs: logprobs ?? .null))
+            for event in choices[index].events(of: text) {
+                guard let delta = delta(event, index) else { continue }
+                write(index, delta: delta, logprobs: logprobs ?? .null, to: &bytes)
                 logprobs = nil
             }
             // Tokens that complete no character still have their probabilities.
-            if let logprobs { chunks.append(chunk(index, delta: [:], logprobs: logprobs)) }
-            return chunks
+            if let logprobs { write(index, delta: [:], logprobs: logprobs, to: &bytes) }
         case .finished(let choice, let completion):
             let index = Int(choice)
-            var chunks = beginning(of: index)
-            chunks += deltas(choices[index].lastEvents(of: ending(completion)), index).map { chunk(index, delta: $0) }
+            begin(index, to: &bytes)
+            for event in choices[index].lastEvents(of: ending(completion)) {
+                if let delta = delta(event, index) { write(index, delta: delta, to: &bytes) }
+            }
             choices[index].reason = completion.reason
-            chunks.append(chunk(index, delta: [:], reason: choices[index].finishReason))
-            return chunks
+            write(index, delta: [:], reason: choices[index].finishReason, to: &bytes)
         }
     }
 
-    mutating func lastChunks() -> [JSONText] {
-        guard report != .never else { return [] }
-        return [head.object("chat.completion.chunk", choices: []).adding("usage", usage.json)]
-    }
+    func endStream(to bytes: inout [UInt8]) { frame.writeLast(usage, to: &bytes) }
 
     /// The first chunk of a choice says whose words they are.
-    private mutating func beginning(of index: Int) -> [JSONText] {
-        guard !choices[index].hasBegun else { return [] }
+    private mutating func begin(_ index: Int, to bytes: inout [UInt8]) {
+        guard !choices[index].hasBegun else { return }
         choices[index].hasBegun = true
-        return [chunk(index, delta: ["role": "assistant", "content": ""])]
-    }
-
-    private mutating func deltas(_ events: [ToolCallEvent], _ index: Int) -> [JSONText] {
-        events.compactMap { delta($0, index) }
+        write(index, delta: ["role": "assistant", "content": ""], to: &bytes)
     }
 
     /// Notes an event.
@@ -166,11 +160,13 @@ struct ChatFormat: AnswerFormat {
         }
     }
 
-    private func chunk(_ index: Int, delta: JSONText, logprobs: JSONText = .null, reason: String? = nil) -> JSONText {
+    private func write(
+        _ index: Int, delta: JSONText, logprobs: JSONText = .null, reason: String? = nil, to bytes: inout [UInt8]
+    ) {
         let choice: JSONText = [
             "index": .integer(index), "delta": delta, "logprobs": logprobs, "finish_reason": JSONText(reason),
         ]
-        return report.chunk(head.object("chat.completion.chunk", choices: [choice]), usage)
+        frame.write(choice, usage, to: &bytes)
     }
 
     private func json(_ call: Call) -> JSONText { ["name": .string(call.name), "arguments": .string(call.arguments)] }

@@ -19,6 +19,7 @@ struct CompletionFormat: AnswerFormat {
     private let choicesPerPrompt: Int
     private let alternatives: Int?
     private let report: UsageReport
+    private let frame: ChunkFrame
     /// The text that each choice begins with: its prompt's, if that is echoed.
     private let echoes: [String]?
     private var prompts: [[ScoredToken]]
@@ -32,6 +33,7 @@ struct CompletionFormat: AnswerFormat {
         choicesPerPrompt = request.shared.choices
         alternatives = request.logprobs
         report = UsageReport(request.shared)
+        frame = ChunkFrame(head, kind: "text_completion", report)
         echoes =
             request.echoes
             ? zip(request.prompts, prompts).map { source, tokens in
@@ -64,38 +66,34 @@ struct CompletionFormat: AnswerFormat {
             var choice = choices[index]
             let prompt = index / choicesPerPrompt
             let tokens = (echoes == nil ? [] : prompts[prompt]) + choice.tokens
-            return json(index, text: (echoes?[prompt] ?? "") + choice.text, tokens, &choice, reason: choice.reason)
+            return json(index, text: (echoes?[prompt] ?? "") + choice.text, tokens, &choice.offset, reason: choice.reason)
         }
         return head.object("text_completion", choices: all).adding("usage", usage.json)
     }
 
     // MARK: Chunks
 
-    mutating func chunks(for event: AnswerEvent) -> [JSONText] {
+    mutating func stream(_ event: AnswerEvent, to bytes: inout [UInt8]) {
         usage.count(event.kind)
         switch event.kind {
-        case .accepted: return []
-        case .prompt(_, let tokens):
-            prompts[event.request] += tokens
-            return []
+        case .accepted: break
+        case .prompt(_, let tokens): prompts[event.request] += tokens
         case .tokens(let choice, _, let tokens, let text):
             let index = index(event, choice)
             let (echo, promptTokens) = beginning(of: index, event.request)
             let shown = alternatives == nil ? [] : promptTokens + tokens
             // Tokens that complete no character, or may be the beginning of a stop string, have nothing to show yet.
-            if (echo + text).isEmpty, shown.isEmpty, report != .always { return [] }
-            return [chunk(index, text: echo + text, shown, reason: nil)]
+            if echo.isEmpty, text.isEmpty, shown.isEmpty, report != .always { return }
+            write(index, text: echo + text, shown, reason: nil, to: &bytes)
         case .finished(let choice, let completion):
             let index = index(event, choice)
             let (echo, promptTokens) = beginning(of: index, event.request)
-            return [chunk(index, text: echo + completion.text, alternatives == nil ? [] : promptTokens, reason: completion.reason)]
+            let shown = alternatives == nil ? [] : promptTokens
+            write(index, text: echo + completion.text, shown, reason: completion.reason, to: &bytes)
         }
     }
 
-    mutating func lastChunks() -> [JSONText] {
-        guard report != .never else { return [] }
-        return [head.object("text_completion", choices: []).adding("usage", usage.json)]
-    }
+    func endStream(to bytes: inout [UInt8]) { frame.writeLast(usage, to: &bytes) }
 
     /// What stands before the first token of a choice, the first time that it is asked for.
     private mutating func beginning(of index: Int, _ prompt: Int) -> (text: String, tokens: [ScoredToken]) {
@@ -104,9 +102,10 @@ struct CompletionFormat: AnswerFormat {
         return echoes.map { ($0[prompt], prompts[prompt]) } ?? ("", [])
     }
 
-    private mutating func chunk(_ index: Int, text: String, _ tokens: [ScoredToken], reason: FinishReason?) -> JSONText {
-        let choice = json(index, text: text, tokens, &choices[index], reason: reason)
-        return report.chunk(head.object("text_completion", choices: [choice]), usage)
+    private mutating func write(_ index: Int, text: String, _ tokens: [ScoredToken], reason: FinishReason?, to bytes: inout [UInt8]) {
+        var offset = choices[index].offset
+        frame.write(json(index, text: text, tokens, &offset, reason: reason), usage, to: &bytes)
+        choices[index].offset = offset
     }
 
     // MARK: Parts
@@ -114,11 +113,11 @@ struct CompletionFormat: AnswerFormat {
     private func index(_ event: AnswerEvent, _ choice: Int32) -> Int { event.request * choicesPerPrompt + Int(choice) }
 
     private func json(
-        _ index: Int, text: String, _ tokens: [ScoredToken], _ choice: inout Choice, reason: FinishReason?
+        _ index: Int, text: String, _ tokens: [ScoredToken], _ offset: inout Int, reason: FinishReason?
     ) -> JSONText {
         var logprobs = JSONText.null
         if let alternatives, !tokens.isEmpty || reason != nil {
-            logprobs = tokenText.completionLogprobs(tokens, alternatives: alternatives, offset: &choice.offset)
+            logprobs = tokenText.completionLogprobs(tokens, alternatives: alternatives, offset: &offset)
         }
         return [
             "index": .integer(index), "text": .string(text), "logprobs": logprobs, "finish_reason": JSONText(reason?.rawValue),

@@ -22,6 +22,7 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private let stallTimeout: TimeAmount
     private let headTimeout: TimeAmount
     private var watch: ConnectionWatch?
+    private(set) var sender: StreamSender?
     /// Requests whose answer has not ended.
     private var openRequests = 0
     /// The head of an answer is out, its end is not.
@@ -45,7 +46,12 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
-        watch = connections.open(context.channel)
+        let sender: StreamSender
+        do { sender = try StreamSender(context, deliveries: connections.deliveries) } catch {
+            preconditionFailure("this handler stands behind the one that writes HTTP: \(error)")
+        }
+        self.sender = sender
+        watch = connections.open(context.channel, StreamOutlet(sender, on: context.eventLoop))
         awaitHead(context)
     }
 
@@ -69,6 +75,8 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
         connections.close(context.channel)
         watch?.end()
         watch = nil
+        sender?.abandon()
+        sender = nil
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
@@ -150,6 +158,7 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
                 close(context)
             }
         }
+        sender?.resume()
         context.fireChannelWritabilityChanged()
     }
 
@@ -163,14 +172,11 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
             if head.status.kind != .informational { isAnswering = true }
             closesAfterAnswer = head.headerFields[.connection]?.lowercased() == "close"
             context.write(data, promise: promise)
-        case .body:
-            guard let arrival = watch?.takeArrival() else { return context.write(data, promise: promise) }
-            // Kept when the bytes are in the socket.
-            let written = promise ?? context.eventLoop.makePromise(of: Void.self)
-            written.futureResult.whenSuccess { [connections] in connections.deliveries.note(since: arrival) }
-            context.write(data, promise: written)
+            if isAnswering { sender?.open() }
+        case .body: context.write(data, promise: promise)
         case .end:
             isAnswering = false
+            sender?.close()
             openRequests -= 1
             context.write(data, promise: promise)
             if closesAfterAnswer { linger(context) } else if openRequests == 0, !isClosing { awaitHead(context) }

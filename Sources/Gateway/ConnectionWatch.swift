@@ -1,4 +1,3 @@
-import DequeModule
 import NIOCore
 import Synchronization
 
@@ -8,20 +7,11 @@ final class ConnectionWatch: Sendable {
         var isGone = false
         var nextKey = 0
         var listeners: [Int: @Sendable () -> Void] = [:]
-        /// Of the pieces of a stream that are on their way to the connection's handler, in their order.
-        var arrivals: Deque<ContinuousClock.Instant?> = []
     }
 
     private let state = Mutex(State())
 
     var isGone: Bool { state.withLock { $0.isGone } }
-
-    /// A piece of a stream is handed to the connection; what it tells arrived then.
-    func noteSending(_ arrival: ContinuousClock.Instant?) { state.withLock { $0.arrivals.append(arrival) } }
-
-    /// The next piece of a stream has come to the connection's handler.
-    /// - Returns: when what it tells arrived, if that is to be counted.
-    func takeArrival() -> ContinuousClock.Instant? { state.withLock { $0.arrivals.popFirst() ?? nil } }
 
     /// The client has closed its end, or is not reachable any more.
     func end() {
@@ -55,21 +45,30 @@ final class Connections: Sendable {
     let deliveries = DeliveryTimes()
     /// What their requests were answered.
     let replies = ReplyCounts()
-    private let watches = Mutex<[ObjectIdentifier: ConnectionWatch]>([:])
 
-    var count: Int { watches.withLock { $0.count } }
-
-    func open(_ channel: any Channel) -> ConnectionWatch {
+    private struct Connection {
         let watch = ConnectionWatch()
-        watches.withLock { $0[ObjectIdentifier(channel)] = watch }
-        return watch
+        var outlet: StreamOutlet
     }
 
-    func close(_ channel: any Channel) { watches.withLock { $0[ObjectIdentifier(channel)] = nil } }
+    private let all = Mutex<[ObjectIdentifier: Connection]>([:])
+
+    var count: Int { all.withLock { $0.count } }
+
+    func open(_ channel: any Channel, _ outlet: StreamOutlet) -> ConnectionWatch {
+        let connection = Connection(outlet: outlet)
+        all.withLock { $0[ObjectIdentifier(channel)] = connection }
+        return connection.watch
+    }
+
+    func close(_ channel: any Channel) { all.withLock { $0[ObjectIdentifier(channel)] = nil } }
+
+    /// Where streams go; `nil` of a connection that has ended, or a channel that is no socket (a test's).
+    func outlet(of channel: any Channel) -> StreamOutlet? { all.withLock { $0[ObjectIdentifier(channel)]?.outlet } }
 
     /// One that is closed already has gone; a channel that was never opened (a test's) is there for ever.
     func watch(of channel: any Channel) -> ConnectionWatch {
-        if let watch = watches.withLock({ $0[ObjectIdentifier(channel)] }) { return watch }
+        if let watch = all.withLock({ $0[ObjectIdentifier(channel)]?.watch }) { return watch }
         let watch = ConnectionWatch()
         channel.closeFuture.whenComplete { _ in watch.end() }
         return watch

@@ -34,8 +34,8 @@ struct RequestLine: Sendable {
 }
 
 extension Response {
-    /// - Parameter loop: of the connection.
-    init(_ reply: Reply, isHead: Bool, _ line: RequestLine, on loop: any EventLoop) {
+    /// - Parameter outlet: of the connection.
+    init(_ reply: Reply, isHead: Bool, _ line: RequestLine, _ outlet: StreamOutlet?) {
         var fields = HTTPFields()
         fields[.contentType] = reply.contentType
         for (name, value) in reply.headers.sorted(by: { $0.key < $1.key }) {
@@ -49,13 +49,14 @@ extension Response {
             // The length is told even if there is no body to follow.
             fields[.contentLength] = reply.status == 204 ? nil : String(bytes.count)
             self.init(status: status, headers: fields, body: isHead ? ResponseBody() : ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
-        case .stream(let write):
+        case .stream(let stream):
             let body = ResponseBody { writer in
                 do {
-                    try await withTaskExecutorPreference(LoopExecutor(loop)) {
-                        try await write { bytes, arrival in
-                            line.exchange.watch.noteSending(arrival)
-                            try await writer.write(ByteBuffer(bytes: bytes))
+                    try await line.exchange.watch.whileConnected(gone: stream.abandon) {
+                        if let outlet {
+                            try await outlet.send(stream)
+                        } else {
+                            try await stream.drain { try await writer.write(ByteBuffer(bytes: $0)) }
                         }
                     }
                 } catch {

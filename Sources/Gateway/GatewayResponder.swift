@@ -54,7 +54,7 @@ struct GatewayResponder: HTTPResponder {
         reply.headers["X-Request-Id"] = id
         reply.headers.merge(crossOrigin.headers(origin: request.headers[.origin])) { $1 }
         let line = RequestLine(method: request.method.rawValue, path: request.uri.path, status: reply.status, exchange: exchange)
-        return Response(reply, isHead: request.method == .head, line, on: context.channel.eventLoop)
+        return Response(reply, isHead: request.method == .head, line, connections.outlet(of: context.channel))
     }
 
     private func reply(to request: Request, _ exchange: Exchange) async throws(APIError) -> Reply {

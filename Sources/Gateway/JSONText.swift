@@ -14,6 +14,12 @@ enum JSONText: Sendable, Hashable {
     struct Member: Sendable, Hashable {
         var name: String
         var value: JSONText
+
+        func write(to bytes: inout [UInt8]) {
+            JSONText.write(name, to: &bytes)
+            bytes.append(UInt8(ascii: ":"))
+            value.write(to: &bytes)
+        }
     }
 
     /// The UTF-8 of the text, on one line.
@@ -41,9 +47,7 @@ enum JSONText: Sendable, Hashable {
             bytes.append(UInt8(ascii: "{"))
             for (index, member) in members.enumerated() {
                 if index > 0 { bytes.append(UInt8(ascii: ",")) }
-                Self.write(member.name, to: &bytes)
-                bytes.append(UInt8(ascii: ":"))
-                member.value.write(to: &bytes)
+                member.write(to: &bytes)
             }
             bytes.append(UInt8(ascii: "}"))
         case .verbatim(let text): bytes += text

@@ -1,13 +1,8 @@
 /// What a client is sent.
 struct Reply: Sendable {
-    /// Takes a stream piece by piece; suspends while the client does not read, throws when it is gone. `arrival` is when what the bytes
-    /// tell reached this process, if that is to be counted.
-    typealias Sink = (_ bytes: [UInt8], _ arrival: ContinuousClock.Instant?) async throws -> Void
-
     enum Body: Sendable {
         case whole([UInt8])
-        /// Runs to the end of the stream.
-        case stream(@Sendable (Sink) async throws -> Void)
+        case stream(any ReplyStream)
     }
 
     var status = 200
@@ -34,33 +29,11 @@ struct Reply: Sendable {
     }
 
     /// Server-sent events.
-    init(events write: @escaping @Sendable (Sink) async throws -> Void) {
+    init(events: any ReplyStream) {
         contentType = "text/event-stream; charset=utf-8"
         headers["Cache-Control"] = "no-cache"
         // Otherwise some proxies collect what should be passed on at once.
         headers["X-Accel-Buffering"] = "no"
-        body = .stream(write)
+        body = .stream(events)
     }
-}
-
-/// The text of server-sent events.
-enum ServerSentEvents {
-    /// What the chunk of a token takes, mostly.
-    private static let usualBytes = 320
-
-    static func data(_ chunks: [JSONText]) -> [UInt8] {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(chunks.count * usualBytes)
-        for chunk in chunks {
-            bytes += "data: ".utf8
-            chunk.write(to: &bytes)
-            bytes += "\n\n".utf8
-        }
-        return bytes
-    }
-
-    /// The stream has failed: no `[DONE]` follows.
-    static func failure(_ error: APIError) -> [UInt8] { Array("event: error\n".utf8) + data([error.body]) }
-
-    static let done = Array("data: [DONE]\n\n".utf8)
 }

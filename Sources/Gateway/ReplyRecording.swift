@@ -11,7 +11,7 @@ final class ReplyRecording: Sendable {
         var failure: (any Error)?
         var readers = 0
         var isAbandoned = false
-        var waiters: [CheckedContinuation<Bool, Never>] = []
+        var waiters: [@Sendable () -> Void] = []
     }
 
     private let state = Mutex(State())
@@ -35,7 +35,7 @@ final class ReplyRecording: Sendable {
             defer { state.waiters = [] }
             return state.waiters
         }
-        for waiter in waiters { waiter.resume(returning: false) }
+        for waiter in waiters { waiter() }
     }
 
     /// Takes the reply, and its stream to the end.
@@ -46,14 +46,18 @@ final class ReplyRecording: Sendable {
                 state.reply = reply
                 state.isComplete = true
             }
-        case .stream(let write):
-            change { state in
-                state.reply = reply
+        case .stream(let stream):
+            var head = reply
+            head.body = .whole([])
+            change { [head] state in
+                state.reply = head
                 state.isStream = true
             }
             var failure: (any Error)?
             do {
-                try await write { piece, _ in self.change { $0.pieces.append(piece) } }
+                try await watch.whileConnected(gone: stream.abandon) {
+                    try await stream.drain { piece in self.change { $0.pieces.append(piece) } }
+                }
             } catch {
                 failure = error
             }
@@ -69,40 +73,36 @@ final class ReplyRecording: Sendable {
     /// - Returns: the reply, from its beginning.
     func read(_ watch: ConnectionWatch) async throws(APIError) -> Reply {
         let reader = Reader(self)
-        await watch.whileConnected(gone: { reader.leave() }) {
-            await until { $0.reply != nil || $0.isAbandoned }
-        }
+        await watch.whileConnected(gone: reader.leave) { await replied() }
         guard !watch.isGone, var reply = state.withLock({ $0.reply }) else {
             throw APIError(499, "the client is gone", type: "cancelled_error", code: "cancelled")
         }
         guard state.withLock({ $0.isStream }) else { return reply }
-        reply.body = .stream { sink in
-            try await watch.whileConnected(gone: { reader.leave() }) { try await self.send(to: sink) }
-            reader.leave()
-        }
+        reply.body = .stream(reader)
         return reply
     }
 
-    private func send(to sink: Reply.Sink) async throws {
-        var index = 0
-        while true {
-            let seen = index
-            await until { $0.pieces.count > seen || $0.isComplete || $0.isAbandoned }
-            let (pieces, isComplete, failure) = state.withLock { state in
-                (Array(state.pieces[index...]), state.isComplete || state.isAbandoned, state.failure)
+    /// Waits for the reply, or until it is given up.
+    private func replied() async {
+        var isMetNow = false
+        while !isMetNow {
+            isMetNow = await withCheckedContinuation { continuation in
+                let isMet = state.withLock { state in
+                    if state.reply != nil || state.isAbandoned { return true }
+                    state.waiters.append { continuation.resume(returning: false) }
+                    return false
+                }
+                if isMet { continuation.resume(returning: true) }
             }
-            for piece in pieces { try await sink(piece, nil) }
-            index += pieces.count
-            guard isComplete else { continue }
-            if let failure { throw failure }
-            return
         }
     }
 
     /// Somebody who waits for the reply, until it leaves or is forgotten.
-    private final class Reader: Sendable {
+    private final class Reader: ReplyStream {
         private let recording: ReplyRecording
         private let hasLeft = Mutex(false)
+        /// Of the next piece.
+        private let position = Mutex(0)
 
         init(_ recording: ReplyRecording) {
             self.recording = recording
@@ -110,6 +110,23 @@ final class ReplyRecording: Sendable {
         }
 
         deinit { leave() }
+
+        func next(into bytes: inout [UInt8], orTell listener: @escaping @Sendable () -> Void) -> ReplyStep {
+            position.withLock { position in
+                recording.state.withLock { state in
+                    if position < state.pieces.count {
+                        bytes += state.pieces[position]
+                        position += 1
+                        return .piece(arrival: nil)
+                    }
+                    if state.isComplete || state.isAbandoned { return .ended(failure: state.failure) }
+                    state.waiters.append(listener)
+                    return .nothingYet
+                }
+            }
+        }
+
+        func abandon() { leave() }
 
         func leave() {
             let isFirst = hasLeft.withLock { hasLeft in
@@ -130,19 +147,5 @@ final class ReplyRecording: Sendable {
         guard isLast else { return }
         watch.end()
         change { _ in }
-    }
-
-    private func until(_ isMet: @Sendable (borrowing State) -> Bool) async {
-        var isMetNow = false
-        while !isMetNow {
-            isMetNow = await withCheckedContinuation { continuation in
-                let isMet = state.withLock { state in
-                    if isMet(state) { return true }
-                    state.waiters.append(continuation)
-                    return false
-                }
-                if isMet { continuation.resume(returning: true) }
-            }
-        }
     }
 }

@@ -53,19 +53,6 @@ extension ClusterStatus {
     }
 }
 
-/// The answers to requests that were submitted together.
-public struct AnswerStream: Sendable {
-    /// In order for each request. Ends when all choices of all requests have; throws `RequestFailure` when one has failed.
-    public let events: AsyncThrowingStream<AnswerEvent, any Error>
-    /// Nobody wants the answers any more.
-    public let cancel: @Sendable () -> Void
-
-    public init(events: AsyncThrowingStream<AnswerEvent, any Error>, cancel: @escaping @Sendable () -> Void) {
-        self.events = events
-        self.cancel = cancel
-    }
-}
-
 /// Something that happened to one of the requests.
 public struct AnswerEvent: Sendable, Hashable {
     public enum Kind: Sendable, Hashable {

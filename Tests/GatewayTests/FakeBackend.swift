@@ -79,38 +79,34 @@ final class FakeBackend: ServingBackend {
             state.submissions += submissions
             return state.script
         }
-        let (stream, continuation) = AsyncThrowingStream<AnswerEvent, any Error>.makeStream()
+        let answers = AnswerStream { [weak self] in self?.state.withLock { $0.cancellations += 1 } }
         let admission = model.admission
-        let task = Task {
-            for (index, submission) in submissions.enumerated() { await Self.play(script, submission, index, admission, continuation) }
+        Task {
+            for (index, submission) in submissions.enumerated() { await Self.play(script, submission, index, admission, answers) }
             if case .silence = script { return }
-            continuation.finish()
+            answers.end()
         }
-        return AnswerStream(events: stream) { [weak self] in
-            self?.state.withLock { $0.cancellations += 1 }
-            task.cancel()
-            continuation.finish(throwing: CancellationError())
-        }
+        return answers
     }
 
     private static func play(
         _ script: Script, _ submission: Submission, _ index: Int, _ admission: Admission,
-        _ continuation: AsyncThrowingStream<AnswerEvent, any Error>.Continuation
+        _ answers: AnswerStream
     ) async {
-        func send(_ kind: AnswerEvent.Kind) { continuation.yield(AnswerEvent(request: index, kind: kind)) }
+        func send(_ kind: AnswerEvent.Kind) { _ = answers.put(AnswerEvent(request: index, kind: kind)) }
         guard case .tokens(let prompt) = submission.prompt else { return }
         let acceptance = Acceptance(
             request: RequestID(1), seed: submission.seed ?? 0, promptCount: Int32(prompt.count), choices: submission.choices)
-        if case .refusal(let failure) = script { return continuation.finish(throwing: failure) }
+        if case .refusal(let failure) = script { return answers.end(failure: failure) }
         send(.accepted(acceptance))
         if submission.promptLogprobs != nil {
             send(.prompt(first: 0, prompt.enumerated().map { ScoredToken($1, $0 == 0 ? nil : TokenLogprobs(logprob: -1)) }))
         }
         switch script {
         case .refusal, .silence: break
-        case .answers(let answers, let reason):
+        case .answers(let written, let reason):
             for choice in 0..<Int(submission.choices) {
-                let tokens = answers[choice % answers.count]
+                let tokens = written[choice % written.count]
                 for (position, token) in tokens.enumerated() {
                     send(.tokens(choice: Int32(choice), firstIndex: Int32(position), [token.token], text: token.text))
                 }
@@ -126,11 +122,12 @@ final class FakeBackend: ServingBackend {
             for (position, token) in tokens.enumerated() {
                 send(.tokens(choice: 0, firstIndex: Int32(position), [token.token], text: token.text))
             }
-            continuation.finish(throwing: failure)
+            answers.end(failure: failure)
         case .endless(let token):
             var position: Int32 = 0
-            while !Task.isCancelled {
-                send(.tokens(choice: 0, firstIndex: position, [token.token], text: token.text))
+            while case .taken = answers.put(
+                AnswerEvent(request: index, kind: .tokens(choice: 0, firstIndex: position, [token.token], text: token.text)))
+            {
                 position += 1
                 try? await Task.sleep(for: .milliseconds(1))
             }
