@@ -1,24 +1,29 @@
-/* What the file for AMX lends to others: a product, for the table of avx512bf16.c, and tiles, which the team gives back. */
+/* What the files for AMX have in common and lend to others: products, for the table of avx512bf16.c, and tiles, which the team gives back. */
 #ifndef BATON_AMX_H
 #define BATON_AMX_H
 
 #include "baton_kernels.h"
 
 #if defined(__x86_64__)
-/* gemm_bf16 of the "amx" family. Leaves the calling thread's tiles in use: to shape them takes longer than a product of few rows. */
+/* gemm_bf16 of the "amx" family, and gemm_int8. They leave the calling thread's tiles in use: shaping them takes as long as a part of a
+ * product of few rows. */
 void bk_gemm_amx(const void *x, const uint16_t *w, float *y, size_t ldy, size_t m, size_t k, size_t panel0, size_t panel1,
                  const bk_read_ahead *later);
+void bk_gemm_int8_amx(const void *x, const uint8_t *w, float *y, size_t ldy, size_t m, size_t k, size_t group, size_t panel0,
+                      size_t panel1);
 
-/* For how many rows the calling thread's tiles are shaped; 0 if they are not in use. */
+/* What the instruction that shapes tiles reads. */
+typedef struct {
+    _Alignas(64) uint8_t palette;
+    uint8_t start_row, reserved[14];
+    uint16_t row_bytes[16];
+    uint8_t rows[16];
+} bk_tile_shapes;
+
+/* How the calling thread's tiles are shaped, a number for each shape; 0 if they are not in use. In amxbf16.c it is the rows of a block. */
 extern _Thread_local size_t bk_tiles_shaped;
+/* Tiles in use would be saved each time that the thread is switched. */
 void bk_release_tiles(void);
-
-/* To be called when a thread has done its part of a product, or each time it is switched its tiles would be saved. */
-static inline void bk_done_with_tiles(void) {
-    if (bk_tiles_shaped != 0) bk_release_tiles();
-}
-#else
-static inline void bk_done_with_tiles(void) {}
 #endif
 
 #endif

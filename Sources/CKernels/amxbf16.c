@@ -16,7 +16,7 @@ enum {
     PAIR_BYTES = 4 * BK_PANEL,       /* from a pair of inputs to the next in a panel: a row of a tile of weights begins there */
     STEP_LINES = STEP_BYTES / 64,
     MOST_ROWS = 2 * TILE_ROWS,       /* of a block of outputs */
-    MOST_STEPS = 8,                  /* of a block of K that several blocks of outputs share */
+    MOST_STEPS = 18,                 /* of a block of K that several blocks of outputs share */
     LATER_LINES = 4,                 /* of what is read later, in a step */
     NEAR = 2 * STEP_BYTES            /* how far a single pass fetches ahead of itself */
 };
@@ -32,18 +32,11 @@ typedef struct {
     const unsigned char *ahead;
 } amx_block;
 
-/* Shapes of the tiles: 0 ... 3 hold outputs, and the others what the two kinds of blocks below say. */
-typedef struct {
-    uint8_t palette, start_row, reserved[14];
-    uint16_t row_bytes[16];
-    uint8_t rows[16];
-} amx_shapes;
-
 _Thread_local size_t bk_tiles_shaped;
 
-/* For a block of that many rows. */
+/* For a block of that many rows: tiles 0 ... 3 hold outputs, and the others what the two kinds of blocks below say. */
 static void shape_tiles(size_t rows) {
-    alignas(64) amx_shapes shapes = {.palette = 1};
+    bk_tile_shapes shapes = {.palette = 1};
     size_t upper = rows < TILE_ROWS ? rows : TILE_ROWS, lower = rows - upper;
     for (size_t tile = 0; tile < 8; tile++) shapes.row_bytes[tile] = 64, shapes.rows[tile] = TILE_ROWS;
     if (lower == 0) {

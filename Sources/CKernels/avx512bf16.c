@@ -145,9 +145,19 @@ const bk_kernels bk_avx512bf16 = {
     .name = "avx512bf16", .bf16_family = "dpbf16", .isa = BK_AVX512BF16,
     .round_rows = round_rows_dp, .gemm_bf16 = gemm_dpbf16, .gemm_int8 = gemm_int8, BK_COMMON_KERNELS,
 };
+
+/* Below this height tiles are no faster. Sums of integers are exact, so no bit depends on who sums. */
+enum { LEAST_TILE_ROWS = 16 };
+
+static void gemm_int8_tiles(const void *x, const uint8_t *w, float *y, size_t ldy, size_t m, size_t k, size_t group, size_t panel0,
+                            size_t panel1) {
+    if (m < LEAST_TILE_ROWS) gemm_int8(x, w, y, ldy, m, k, group, panel0, panel1);
+    else bk_gemm_int8_amx(x, w, y, ldy, m, k, group, panel0, panel1);
+}
+
 const bk_kernels bk_amxbf16 = {
     .name = "amxbf16", .bf16_family = "amx", .isa = BK_AMXBF16,
-    .round_rows = round_rows_dp, .gemm_bf16 = bk_gemm_amx, .gemm_int8 = gemm_int8, BK_COMMON_KERNELS,
+    .round_rows = round_rows_dp, .gemm_bf16 = bk_gemm_amx, .gemm_int8 = gemm_int8_tiles, BK_COMMON_KERNELS,
 };
 #pragma clang attribute pop
 #endif

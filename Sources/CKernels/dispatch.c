@@ -30,7 +30,7 @@ static bool may_use_tiles(void) {
 }
 
 static bool has_amx(uint32_t leaf7_edx, uint64_t state) {
-    const uint32_t bf16 = 1u << 22, tile = 1u << 24, all = bf16 | tile;
+    const uint32_t bf16 = 1u << 22, tile = 1u << 24, int8 = 1u << 25, all = bf16 | tile | int8;
     const uint64_t tiles = 3u << 17; /* their shapes and their data */
     uint32_t a, b, c, d;
     if ((leaf7_edx & all) != all || (state & tiles) != tiles) return false;

@@ -104,6 +104,12 @@ size_t bk_allowed_cores(int *cores, size_t capacity) {
     return count;
 }
 
+void bk_leave_kernels(void) {
+#if defined(__x86_64__)
+    if (bk_tiles_shaped != 0) bk_release_tiles();
+#endif
+}
+
 /* One range; false if there is none left. */
 static bool take_range(range_job *job, size_t index) {
     size_t begin = atomic_fetch_add(&job->next, job->chunk);
@@ -123,7 +129,7 @@ static void *member_main(void *argument) {
             int wanted = atomic_load_explicit(&me->core, memory_order_relaxed);
             if (wanted != core) move_to(core = wanted, me->allowed);
             while (!atomic_load_explicit(&me->told_to_leave, memory_order_relaxed) && take_range(me->job, me->index)) {}
-            bk_done_with_tiles();
+            bk_leave_kernels();
             set_state(me, IDLE, &me->caller_asleep);
         } else if (seen == RESTING) {
             sleep_while(&me->state, RESTING, &me->asleep);
@@ -237,7 +243,7 @@ void bk_team_for(bk_team *team, size_t threads, size_t items, size_t chunk, bk_r
     range_job job = {.body = body, .context = context, .items = items, .chunk = chunk};
     for (size_t i = 0; i < helpers; i++) call(&team->members[i], &job);
     while (take_range(&job, 0)) {}
-    bk_done_with_tiles();
+    bk_leave_kernels();
     gather(team, helpers);
 }
 
@@ -249,6 +255,6 @@ void bk_team_for_relieved(
         relief(context);
         call_missing(team, &job);
     }
-    bk_done_with_tiles();
+    bk_leave_kernels();
     gather(team, team->started);
 }

@@ -55,19 +55,22 @@ typedef struct {
     uint8_t rows[16];
 } tile_shapes;
 
-__attribute__((target("avx512f,amx-tile,amx-bf16"))) static double bfloat16_tiles(size_t iterations) {
-    _Alignas(64) tile_shapes shapes = {.palette = 1};
-    for (int i = 0; i < 8; i++) shapes.row_bytes[i] = 64, shapes.rows[i] = 16;
-    _tile_loadconfig(&shapes);
-    for (size_t n = 0; n < iterations; n++) {
-        _tile_dpbf16ps(0, 4, 6);
-        _tile_dpbf16ps(1, 4, 7);
-        _tile_dpbf16ps(2, 5, 6);
-        _tile_dpbf16ps(3, 5, 7);
+#define BP_TILES(NAME, TARGET, PRODUCT, BYTES)                                                        \
+    __attribute__((target("avx512f,amx-tile," TARGET))) static double NAME(size_t iterations) {       \
+        _Alignas(64) tile_shapes shapes = {.palette = 1};                                             \
+        for (int i = 0; i < 8; i++) shapes.row_bytes[i] = 64, shapes.rows[i] = 16;                    \
+        _tile_loadconfig(&shapes);                                                                    \
+        for (size_t n = 0; n < iterations; n++) {                                                     \
+            PRODUCT(0, 4, 6);                                                                         \
+            PRODUCT(1, 4, 7);                                                                         \
+            PRODUCT(2, 5, 6);                                                                         \
+            PRODUCT(3, 5, 7);                                                                         \
+        }                                                                                             \
+        _tile_release();                                                                              \
+        return 4.0 * 2 * 16 * 16 * (64 / BYTES) * (double)iterations;                                 \
     }
-    _tile_release();
-    return 4.0 * 2 * 16 * 16 * 32 * (double)iterations;
-}
+BP_TILES(bfloat16_tiles, "amx-bf16", _tile_dpbf16ps, 2)
+BP_TILES(int8_tiles, "amx-int8", _tile_dpbsud, 1)
 
 __attribute__((target("avx512f,avx512vnni"))) static double int8_avx512(size_t iterations) {
     __m512i acc[CHAINS], x = _mm512_set1_epi8(3), y = _mm512_set1_epi8(1);
@@ -155,6 +158,7 @@ uint64_t bp_read(const void *data, size_t bytes) {
 double bp_compute(bp_arithmetic arithmetic, size_t iterations) {
 #if defined(__x86_64__)
     if (arithmetic == BP_BFLOAT16_TILES) return bfloat16_tiles(iterations);
+    if (arithmetic == BP_INT8_TILES) return int8_tiles(iterations);
     if (has_avx512()) {
         if (arithmetic == BP_BFLOAT16 && __builtin_cpu_supports("avx512bf16")) return bfloat16_avx512(iterations);
         if (arithmetic == BP_INT8 && __builtin_cpu_supports("avx512vnni")) return int8_avx512(iterations);

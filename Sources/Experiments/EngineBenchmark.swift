@@ -212,7 +212,7 @@ extension Model {
         switch weightFormat {
         case .float32: .float32
         case .bfloat16: kernels.multipliesTiles ? .bfloat16Tiles : .bfloat16
-        case .int8: .int8
+        case .int8: kernels.multipliesTiles ? .int8Tiles : .int8
         }
     }
 }

@@ -7,7 +7,7 @@ public struct MachineProbe {
     public enum Arithmetic: String, Sendable, Hashable {
         case float32, bfloat16, int8
         /// Of `KernelSet.multipliesTiles`.
-        case bfloat16Tiles
+        case bfloat16Tiles, int8Tiles
 
         fileprivate var unit: bp_arithmetic {
             switch self {
@@ -15,6 +15,7 @@ public struct MachineProbe {
             case .bfloat16: BP_BFLOAT16
             case .int8: BP_INT8
             case .bfloat16Tiles: BP_BFLOAT16_TILES
+            case .int8Tiles: BP_INT8_TILES
             }
         }
     }

@@ -41,11 +41,12 @@ public struct KernelSet: @unchecked Sendable, Hashable, CustomStringConvertible 
     /// with matrices by that or by tiles (``multipliesTiles``).
     public var multipliesPairs: Bool { instructions == .avx512bf16 || instructions == .amxbf16 }
 
-    /// Whether products with matrices of bfloat16 go by tiles (`TDPBF16PS`), which round differently from single ones and from pairs.
+    /// Whether products with matrices of bfloat16 and int8 go by tiles (`TDPBF16PS`, `TDPBSUD`); those of bfloat16 round differently from
+    /// single ones and from pairs.
     public var multipliesTiles: Bool { instructions == .amxbf16 }
 
     /// Rows that a kernel takes together at most, so that a product cut into multiples of them leaves none of them half empty.
-    func tileHeight(for format: NumberFormat) -> Int { multipliesTiles && format == .bfloat16 ? 16 : 6 }
+    func tileHeight(for format: NumberFormat) -> Int { multipliesTiles && format != .float32 ? 16 : 6 }
 
     /// The instruction sets that this processor and build have, slowest first.
     public static var available: [Instructions] {

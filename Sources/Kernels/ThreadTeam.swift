@@ -59,7 +59,10 @@ public final class ThreadTeam {
         precondition((1...maxThreads).contains(threads), "\(threads) of \(maxThreads) threads")
         if count == 0 { return }
         let isRelieved = isLong && relief != nil
-        if count <= chunk || (threads == 1 && !isRelieved) { return body(0..<count, 0) }
+        if count <= chunk || (threads == 1 && !isRelieved) {
+            body(0..<count, 0)
+            return bk_leave_kernels()
+        }
         run(body) { body, box in
             guard isRelieved else { return bk_team_for(team, threads, count, chunk, body, box) }
             bk_team_for_relieved(team, count, chunk, body, { $0?.assumingMemoryBound(to: Box.self).pointee.relief?() }, box)

@@ -42,7 +42,8 @@ import Testing
         for exponents in [-133 ... -120, -80 ... -40, -70 ... -55, -8...8, 40...64] {
             func number() -> Float {
                 let exponent = random.int(0...exponents.count - 1) + exponents.lowerBound
-                return Reference.bfloat16(Float(sign: .plus, exponent: exponent, significand: 1 + abs(random.float())) * (random.float() < 0 ? -1 : 1))
+                let size = Float(sign: .plus, exponent: exponent, significand: 1 + abs(random.float()))
+                return Reference.bfloat16(random.float() < 0 ? -size : size)
             }
             let x = (0..<rows * inputs).map { _ in number() }, w = (0..<outputs * inputs).map { _ in number() }
             let matrix = try packed(w, outputs: outputs, inputs: inputs, .bfloat16, team: team)

@@ -285,6 +285,9 @@ bool bk_team_place(bk_team *team, const int *cores, size_t count);
 /* From now on at most `threads` members are at work, the caller included (at first all that there are). When this returns
  * the others have left what they were at after the range that they had begun, and sleep: their cores are free. */
 void bk_team_limit(bk_team *team, size_t threads);
+/* What a team does when one of its threads has done its part: the thread gives back what kernels left in use of its processor (AMX's
+ * tiles). To be called by whoever calls kernels without a team. */
+void bk_leave_kernels(void);
 /* Writes the numbers of the cores that the calling thread may run on, ascending, at most `capacity`. Returns how many
  * there are. */
 size_t bk_allowed_cores(int *cores, size_t capacity);

@@ -8,8 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Arithmetic whose peak rate is measured: float32 fma, bf16 pairs, int8 quadruples, bf16 tiles (AMX). */
-typedef enum { BP_FLOAT32 = 0, BP_BFLOAT16 = 1, BP_INT8 = 2, BP_BFLOAT16_TILES = 3 } bp_arithmetic;
+/* Arithmetic whose peak rate is measured: float32 fma, bf16 pairs, int8 quadruples, bf16 and int8 tiles (AMX). */
+typedef enum { BP_FLOAT32 = 0, BP_BFLOAT16 = 1, BP_INT8 = 2, BP_BFLOAT16_TILES = 3, BP_INT8_TILES = 4 } bp_arithmetic;
 
 /* Reads every byte of data, `bytes` a multiple of 1024, and returns a sum of them that means nothing. */
 uint64_t bp_read(const void *data, size_t bytes);
