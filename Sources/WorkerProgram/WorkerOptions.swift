@@ -36,7 +36,7 @@ public struct WorkerOptions: ParsableArguments {
     public var maxThreads: Int?
 
     @Option(help: "Longest time from one iteration of a batch with free rows to the next, while prompts are computed on its lent cores, as a multiple of what an iteration takes; 1: it never waits. --target-tpot bounds it too.")
-    public var lendingStretch = 4.0
+    public var lendingStretch = 12.0
 
     @Option(help: "Number format of the weights: auto (as the checkpoint is stored), float32, bfloat16 or int8.")
     public var dtype = WeightFormat.auto

@@ -30,7 +30,7 @@ extension DecodeRole {
         counters.iterations += 1
         counters.rows += UInt64(batch.computedCount)
         counters.heldBack += UInt64(batch.count - batch.computedCount)
-        noteSpacing(at: now)
+        noteSpacing(newcomers: Int(counters.batch.embeds - embeds), at: now)
         clock.start(at: now)
         return (batch.start(), boundary.actions)
     }

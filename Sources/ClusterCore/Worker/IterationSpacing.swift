@@ -3,8 +3,12 @@
 /// An iteration reads all weights, for one row as for many. Where prompts are the slower part, a batch that runs whenever it
 /// has a row occupies its cores for a few rows at a time, and keeps them from the very prompts that would fill it. The batch
 /// is used best when it is just about full; so the time from start to start is t·(1 + x), where t is what an iteration takes,
-/// and x follows the rows that are missing (a proportional and an integral part), up to `stretch` − 1. Query after query that
-/// waits for a row halves it.
+/// and x follows the rows that are missing (a proportional and an integral part). A full batch for which somebody waits is
+/// used best at once: its iterations follow one another, which is also the soonest that a row comes free.
+///
+/// How long rows may wait has two bounds: `stretch`, beyond which there is next to nothing to gain (of a core's time an
+/// iteration takes no more than its share); and a quarter of the time from one newcomer to the next, which is little beside what
+/// a row would wait for a prompt that is computed inline, in the same step.
 ///
 /// Cores that go to others and come back cost some time. What an iteration is early therefore adds up, and is lent in one
 /// piece when it is worth it.
@@ -17,14 +21,31 @@ struct IterationSpacing: Sendable {
     private var due: Instant?
     /// Whether others had use for the cores when the last iteration ended.
     private var isAsked = false
+    /// When somebody last entered the batch, and how long after the one before on average.
+    private var lastNewcomer: Instant?
+    private var newcomerInterval: Duration?
 
-    private static let gain = 0.1
+    private static let integralGain = 0.1, proportionalGain = 4.0
+    /// What is left of the excess after an iteration for whose rows somebody waits.
+    private static let decay = 0.9
+    /// Longest time from start to start: this multiple of an iteration, or else this share of the time between newcomers.
+    private static let leastStretch = 4.0, newcomerShare = 0.25
     /// Least time worth lending: this, and this share of an iteration.
     private static let quantum = Duration.milliseconds(4), quantumShare = 0.75
 
     init(stretch: Double) {
         precondition(stretch >= 1, "iterations \(stretch) times as far apart as they are long")
         self.stretch = stretch
+    }
+
+    /// So many queries have entered the batch.
+    mutating func noteNewcomers(_ count: Int, at now: Instant) {
+        guard count > 0 else { return }
+        if let lastNewcomer {
+            let interval = (now - lastNewcomer) / count
+            newcomerInterval = newcomerInterval.map { $0 + (interval - $0) / 8 } ?? interval
+        }
+        lastNewcomer = now
     }
 
     /// An iteration starts.
@@ -34,22 +55,30 @@ struct IterationSpacing: Sendable {
     ///   - waiting: queries whose KV is whole and that have no row.
     ///   - target: from start to start; `nil`: none.
     mutating func noteStart(at now: Instant, time: Duration?, free: Int, of limit: Int, waiting: Int, target: Duration?) {
-        guard stretch > 1, limit > 0, let time else { return }
+        guard stretch > 1, limit > 0, let time, time > .zero else { return }
         guard isAsked else {
-            excess = max(0, excess - Self.gain)
+            excess = max(0, excess - Self.integralGain)
             due = nil
             return
         }
-        if waiting > 0 {
-            excess /= 2
-        } else {
-            excess = min(max(0, excess + Self.gain * (Double(free) - 0.5) / Double(limit)), stretch - 1)
+        let longest = longestPeriod(time: time, target: target)
+        guard waiting == 0 else {
+            excess *= Self.decay
+            due = nil
+            return
         }
-        var longest = time * stretch
-        if let target { longest = min(longest, max(target, time)) }
-        let period = min(time * (1 + excess + Double(free) / Double(limit)), longest)
+        let missing = Double(free) / Double(limit)
+        excess = min(max(0, excess + Self.integralGain * (missing - 0.5 / Double(limit))), longest / time - 1)
+        let period = min(time * (1 + excess + Self.proportionalGain * missing), longest)
         // What has added up makes no wait longer than the longest.
         due = min(max(due ?? now, now) + period, now + longest)
+    }
+
+    private func longestPeriod(time: Duration, target: Duration?) -> Duration {
+        var longest = time * min(stretch, Self.leastStretch)
+        if let newcomerInterval { longest = min(max(longest, newcomerInterval * Self.newcomerShare), time * stretch) }
+        if let target { longest = min(longest, max(target, time)) }
+        return longest
     }
 
     /// Until when the next iteration had better wait; `nil`: it should start at once.

@@ -111,14 +111,59 @@ import Testing
         #expect(spacing.excess == 0)
     }
 
-    @Test func queriesThatWaitForARowEndTheSpacing() {
-        var spacing = IterationSpacing(stretch: 4)
-        for _ in 0..<100 {
-            spacing.noteStart(at: start, time: .milliseconds(10), free: 4, of: 8, waiting: 0, target: nil)
-            _ = spacing.end(at: start, time: .milliseconds(10), areOthersKeen: true, isLent: false)
+    /// Nothing is gained by making a full batch wait, and a row comes free the sooner.
+    @Test func aFullBatchForWhichSomebodyWaitsRunsOn() {
+        var role = role(stretch: 8, rows: 2)
+        receive(1, in: &role)
+        var time = start
+        for _ in 0..<8 {
+            time = iterate(&role, at: role.lendingEnd(at: time, areOthersKeen: true) ?? time)
         }
-        for _ in 0..<10 { spacing.noteStart(at: start, time: .milliseconds(10), free: 0, of: 8, waiting: 2, target: nil) }
-        #expect(spacing.excess < 0.01)
+        #expect(role.lendingEnd(at: time, areOthersKeen: true) != nil, "a row is missing")
+        for request: UInt64 in 2...3 { receive(request, in: &role) }
+        for _ in 0..<5 {
+            #expect(role.lendingEnd(at: time, areOthersKeen: true) == nil)
+            time = iterate(&role, at: time)
+        }
+    }
+
+    @Test func whileQueriesWaitForARowTheSpacingIsForgotten() {
+        var spacing = IterationSpacing(stretch: 8), now = start
+        func step(free: Int, waiting: Int) -> Duration {
+            spacing.noteStart(at: now, time: .milliseconds(10), free: free, of: 8, waiting: waiting, target: nil)
+            now = now + .milliseconds(10)
+            let end = spacing.end(at: now, time: .milliseconds(10), areOthersKeen: true, isLent: false) ?? now
+            defer { now = end }
+            return end - now
+        }
+        for _ in 0..<100 { _ = step(free: 4, waiting: 0) }
+        #expect(spacing.excess == 3)
+        for _ in 0..<50 { #expect(step(free: 0, waiting: 2) == .zero) }
+        #expect(spacing.excess < 0.02)
+    }
+
+    /// A fifth of the time from one newcomer to the next is a short wait beside that for a prompt computed inline.
+    @Test func theSlowerQueriesComeTheLongerRowsMayWait() {
+        func longest(every interval: Duration?, stretch: Double) -> Duration {
+            var spacing = IterationSpacing(stretch: stretch), now = start, newcomer = start, longest = Duration.zero
+            for _ in 0..<400 {
+                if let interval, now - newcomer >= interval {
+                    spacing.noteNewcomers(1, at: now)
+                    newcomer = now
+                }
+                spacing.noteStart(at: now, time: .milliseconds(10), free: 6, of: 8, waiting: 0, target: nil)
+                let end = spacing.end(at: now + .milliseconds(10), time: .milliseconds(10), areOthersKeen: true, isLent: false)
+                longest = max(longest, (end ?? now) - now)
+                now = end ?? now + .milliseconds(10)
+            }
+            return longest
+        }
+        #expect(longest(every: nil, stretch: 8) == .milliseconds(40))
+        #expect(longest(every: .milliseconds(100), stretch: 8) == .milliseconds(40))
+        let between = longest(every: .milliseconds(300), stretch: 8)
+        #expect(between >= .milliseconds(60) && between < .milliseconds(80))
+        #expect(longest(every: .seconds(2), stretch: 8) == .milliseconds(80))
+        #expect(longest(every: .seconds(2), stretch: 2) == .milliseconds(20))
     }
 
     /// A few rows short: one longer piece now and then, rather than one that is not worth the way after each iteration.
