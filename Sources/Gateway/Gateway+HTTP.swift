@@ -50,23 +50,26 @@ extension Response {
             fields[.contentLength] = reply.status == 204 ? nil : String(bytes.count)
             self.init(status: status, headers: fields, body: isHead ? ResponseBody() : ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
         case .stream(let stream):
-            let body = ResponseBody { writer in
-                do {
-                    try await line.exchange.watch.whileConnected(gone: stream.abandon) {
-                        if let outlet {
-                            try await outlet.send(stream)
-                        } else {
-                            try await stream.drain { try await writer.write(ByteBuffer(bytes: $0)) }
-                        }
-                    }
-                } catch {
-                    line.log(isWhole: false)
-                    throw error
+            let body = Self.body(line) { sink in
+                try await line.exchange.watch.whileConnected(gone: stream.abandon) {
+                    if let outlet { try await outlet.send(stream) } else { try await stream.drain(sink) }
                 }
-                line.log()
-                try await writer.finish(nil)
             }
             self.init(status: status, headers: fields, body: body)
+        case .pieces(let write): self.init(status: status, headers: fields, body: Self.body(line, write))
+        }
+    }
+
+    private static func body(_ line: RequestLine, _ write: @escaping @Sendable (Reply.Sink) async throws -> Void) -> ResponseBody {
+        ResponseBody { writer in
+            do {
+                try await write { try await writer.write(ByteBuffer(bytes: $0)) }
+            } catch {
+                line.log(isWhole: false)
+                throw error
+            }
+            line.log()
+            try await writer.finish(nil)
         }
     }
 }

@@ -57,16 +57,13 @@ struct JobDesk: Sendable {
     func content(of id: String) async throws(APIError) -> Reply {
         let store = try store(for: "/v1/files/\(id)")
         let file = try await translated { () async throws(JobError) in try await store.file(id) }
-        var reply = Reply { sink in
+        return Reply(file: { sink in
             var position: Int64 = 0
             while let piece = try await store.content(of: file, at: position) {
-                try await sink(piece.bytes, nil)
+                try await sink(piece.bytes)
                 position = piece.next
             }
-        }
-        reply.contentType = "application/octet-stream"
-        reply.headers = ["Content-Disposition": "attachment"]
-        return reply
+        })
     }
 
     // MARK: Batches

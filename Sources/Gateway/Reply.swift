@@ -1,8 +1,13 @@
 /// What a client is sent.
 struct Reply: Sendable {
+    /// Takes a body piece by piece; suspends while the client does not read, throws when it is gone.
+    typealias Sink = (_ bytes: [UInt8]) async throws -> Void
+
     enum Body: Sendable {
         case whole([UInt8])
         case stream(any ReplyStream)
+        /// Runs to the end of what is there already but too long to hold: a file.
+        case pieces(@Sendable (Sink) async throws -> Void)
     }
 
     var status = 200
@@ -26,6 +31,13 @@ struct Reply: Sendable {
         if error.status == 401 { headers["WWW-Authenticate"] = "Bearer" }
         // The rest of such a body is not worth reading.
         if [401, 413, 415].contains(error.status) { headers["Connection"] = "close" }
+    }
+
+    /// A download.
+    init(file write: @escaping @Sendable (Sink) async throws -> Void) {
+        contentType = "application/octet-stream"
+        headers["Content-Disposition"] = "attachment"
+        body = .pieces(write)
     }
 
     /// Server-sent events.

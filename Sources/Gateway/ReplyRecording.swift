@@ -47,24 +47,29 @@ final class ReplyRecording: Sendable {
                 state.isComplete = true
             }
         case .stream(let stream):
-            var head = reply
-            head.body = .whole([])
-            change { [head] state in
-                state.reply = head
-                state.isStream = true
+            await record(reply) { [watch] sink in
+                try await watch.whileConnected(gone: stream.abandon) { try await stream.drain(sink) }
             }
-            var failure: (any Error)?
-            do {
-                try await watch.whileConnected(gone: stream.abandon) {
-                    try await stream.drain { piece in self.change { $0.pieces.append(piece) } }
-                }
-            } catch {
-                failure = error
-            }
-            change { state in
-                state.failure = failure
-                state.isComplete = true
-            }
+        case .pieces(let write): await record(reply, write)
+        }
+    }
+
+    private func record(_ reply: Reply, _ write: (Reply.Sink) async throws -> Void) async {
+        var head = reply
+        head.body = .whole([])
+        change { [head] state in
+            state.reply = head
+            state.isStream = true
+        }
+        var failure: (any Error)?
+        do {
+            try await write { piece in self.change { $0.pieces.append(piece) } }
+        } catch {
+            failure = error
+        }
+        change { state in
+            state.failure = failure
+            state.isComplete = true
         }
     }
 
