@@ -1,4 +1,5 @@
-/* What the files for AMX have in common and lend to others: products, for the table of avx512bf16.c, and tiles, which the team gives back. */
+/* What the files for AMX have in common and lend to others: products and attention, for the table of avx512bf16.c, and tiles, which
+ * the team gives back. */
 #ifndef BATON_AMX_H
 #define BATON_AMX_H
 
@@ -12,6 +13,11 @@ void bk_gemm_amx(const void *x, const uint16_t *w, float *y, size_t ldy, size_t 
 void bk_gemm_int8_amx(const void *x, const uint8_t *w, float *y, size_t ldy, size_t m, size_t k, size_t group, size_t panel0,
                       size_t panel1);
 
+/* The attention of the same table, which leaves the tiles like this as well. */
+void bk_attention_amx(const bk_attention *a, const bk_attention *next, float *scratch);
+void bk_attention_parts_amx(const bk_attention *a, size_t from, size_t to, float *parts, float *scratch);
+void bk_attention_fold_amx(const bk_attention *a, const float *parts, float *scratch);
+
 /* What the instruction that shapes tiles reads. */
 typedef struct {
     _Alignas(64) uint8_t palette;
@@ -22,6 +28,12 @@ typedef struct {
 
 /* How the calling thread's tiles are shaped, a number for each shape; 0 if they are not in use. In amxbf16.c it is the rows of a block. */
 extern _Thread_local size_t bk_tiles_shaped;
+/*
+ * Shapes the tiles for a block of so many rows, at most 32, and remembers that number. Up to 16: tiles 0 ... 3 have as many rows,
+ * for sums of the block, and tile 4, for its inputs. More: 0, 1 and 4 have 16 rows, and 2, 3 and 5 the others. All other tiles
+ * have 16, and every row has 64 bytes.
+ */
+void bk_shape_tiles(size_t rows);
 /* Tiles in use would be saved each time that the thread is switched. */
 void bk_release_tiles(void);
 #endif

@@ -1,5 +1,5 @@
 /* AVX512-BF16: like avx512f.c with VNNI, but bf16 products by vdpbf16ps, which is a numerics class of its own. With AMX, matrices are
- * multiplied by amxbf16.c instead. */
+ * multiplied by amxbf16.c instead, and attention is that of amxattention.c. */
 #include "amx.h"
 #include "baton_kernels.h"
 #include "elementary.h"
@@ -15,16 +15,7 @@
 #define BK_TILE_ROWS 6
 #define BK_TILE_VECTORS 4
 #include "gemm.inc"
-BK_INLINE void round_part_dp(const float *x, uint16_t *to, size_t n) {
-    size_t i = 0;
-    for (; i + 16 <= n; i += 16) {
-        bk_vh rounded = __builtin_convertvector(bk_round_v(bk_load(x + i)) >> 16, bk_vh);
-        memcpy(to + i, &rounded, sizeof rounded);
-    }
-    if (i == n) return;
-    bk_vh rounded = __builtin_convertvector(bk_round_v(bk_load_some(x + i, n - i)) >> 16, bk_vh);
-    memcpy(to + i, &rounded, (n - i) * sizeof(uint16_t));
-}
+#include "pairs.inc"
 
 #define BK_REGISTERS 32
 #define BK_PAIRS
@@ -157,7 +148,8 @@ static void gemm_int8_tiles(const void *x, const uint8_t *w, float *y, size_t ld
 
 const bk_kernels bk_amxbf16 = {
     .name = "amxbf16", .bf16_family = "amx", .isa = BK_AMXBF16,
-    .round_rows = round_rows_dp, .gemm_bf16 = bk_gemm_amx, .gemm_int8 = gemm_int8_tiles, BK_COMMON_KERNELS,
+    .round_rows = round_rows_dp, .gemm_bf16 = bk_gemm_amx, .gemm_int8 = gemm_int8_tiles, BK_ALL_BUT_ATTENTION,
+    .attention = bk_attention_amx, .attention_parts = bk_attention_parts_amx, .attention_fold = bk_attention_fold_amx,
 };
 #pragma clang attribute pop
 #endif

@@ -48,6 +48,14 @@ BK_INLINE bk_v bk_load_h_some(const uint16_t *p, size_t n) {
     return bk_widen_h(h);
 }
 
+/* Nearest bf16, ties to even, left in the upper half of each lane. */
+BK_INLINE bk_vu bk_round_v(bk_v x) {
+    bk_vu u = (bk_vu)x;
+    bk_vu rounded = u + 0x7fffu + ((u >> 16) & 1u);
+    bk_vi nan = x != x;
+    return (((bk_vu)nan & (u | 0x400000u)) | (~(bk_vu)nan & rounded)) & 0xffff0000u;
+}
+
 /* The fixed tree: lane i with i + 8, then i + 4, i + 2, i + 1. */
 BK_INLINE float bk_reduce(bk_v v) {
     float a[16];

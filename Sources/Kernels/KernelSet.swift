@@ -37,11 +37,11 @@ public struct KernelSet: @unchecked Sendable, Hashable, CustomStringConvertible 
         self.table = table.pointee
     }
 
-    /// Whether products of bfloat16 go by pairs, which round differently from single ones: those of attention by `vdpbf16ps`, those
-    /// with matrices by that or by tiles (``multipliesTiles``).
+    /// Whether products of bfloat16, with matrices and in attention, go by pairs, which round differently from single ones: by
+    /// `vdpbf16ps`, or by tiles (``multipliesTiles``).
     public var multipliesPairs: Bool { instructions == .avx512bf16 || instructions == .amxbf16 }
 
-    /// Whether products with matrices of bfloat16 and int8 go by tiles (`TDPBF16PS`, `TDPBSUD`); those of bfloat16 round differently from
+    /// Whether products of bfloat16, and with matrices of int8, go by tiles (`TDPBF16PS`, `TDPBSUD`); those of bfloat16 round differently from
     /// single ones and from pairs.
     public var multipliesTiles: Bool { instructions == .amxbf16 }
 

@@ -43,13 +43,14 @@ import Testing
         let rows = min(test.length, 11), heads = test.kvHeads * test.group
         let positions = (test.length - rows..<test.length).map(Int32.init)
         let q = random.floats(rows * heads * test.headDim)
-        var expected: [[UInt32]]?
+        var expected: [String: [[UInt32]]] = [:]
         for blockSize in KVBlockLayout.blockSizes {
             let layout = test.layout(blockSize: blockSize)
             for kernels in test.kernels {
                 let pool = try TestKVPool(layout: layout, keys: keys, values: values, seed: UInt64(blockSize), kernels: kernels)
-                let wanted = try expected ?? reference(q, positions, test, pool)
-                expected = wanted
+                let family = kernels.attentionFamily(test.format, isPaired: test.isPaired)
+                let wanted = try expected[family] ?? reference(q, positions, test, pool)
+                expected[family] = wanted
                 let out = try pool.attend(q, positions: positions, group: test.group, window: test.window)
                 #expect(out.map(bits) == wanted, "\(kernels), blocks of \(blockSize)")
                 let one = try pool.attend(Array(q.suffix(heads * test.headDim)), positions: positions.suffix(1),
@@ -60,7 +61,7 @@ import Testing
     }
 
     private func reference(_ q: [Float], _ positions: [Int32], _ test: Case, _ pool: TestKVPool) throws -> [[UInt32]] {
-        let products = test.isPaired ? try PairProducts() : nil
+        let products = test.isPaired ? try PairProducts(pool.kernels) : nil
         let dim = test.headDim, width = test.kvHeads * test.group * dim
         return try positions.enumerated().map { row, position in
             try (0..<test.kvHeads * test.group).flatMap { head in

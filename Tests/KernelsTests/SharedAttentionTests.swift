@@ -109,7 +109,7 @@ import Testing
             isPaired: isPaired)
         let tree = Tree(&random, layout: layout, group: [1, 1, 2, 3, 7, 9][random.int(0...5)])
         let width = layout.kvHeads * tree.group * headDim, q = random.floats(tree.rows.count * width)
-        var expected: [UInt32]?
+        var expected: [String: [UInt32]] = [:]
         for kernels in KernelSet.all where kernels.multipliesPairs || !isPaired {
             let pool = try tree.pool(kernels, seed: UInt64(seed))
             var alone: [Float] = []
@@ -117,8 +117,8 @@ import Testing
                 alone += try tree.attend(q, [row], pool, kernels)[index * width..<(index + 1) * width]
             }
             #expect(!alone.contains { $0.isNaN })
-            let wanted = expected ?? bits(alone)
-            expected = wanted
+            let family = kernels.attentionFamily(format, isPaired: isPaired), wanted = expected[family] ?? bits(alone)
+            expected[family] = wanted
             #expect(bits(alone) == wanted, "\(kernels), alone")
             #expect(try bits(tree.attend(q, tree.rows, pool, kernels)) == wanted, "\(kernels), \(layout)")
             guard tree.rows.count * tree.group <= PagedAttention.queriesPerTile else { continue }

@@ -116,19 +116,30 @@ enum Reference {
     }
 }
 
-/// Sums of products as the matrices of bfloat16 have them where they are multiplied by pairs: the rounding of that instruction
-/// cannot be written down plainly, but attention may not have another.
+extension KernelSet {
+    /// Names the arithmetic of attention over `format`.
+    func attentionFamily(_ format: NumberFormat, isPaired: Bool) -> String {
+        isPaired ? family(for: .bfloat16) : "\(format)"
+    }
+}
+
+/// Sums of products as the matrices of bfloat16 have them: that of tiles is written down; the rounding of the other instruction for
+/// pairs cannot be, but attention may not have another.
 struct PairProducts {
     let kernels: KernelSet
     private let team: ThreadTeam
 
-    init() throws {
-        kernels = try KernelSet(.avx512bf16)
+    init(_ kernels: KernelSet) throws {
+        self.kernels = kernels
         team = try ThreadTeam(maxThreads: 1)
     }
 
     /// x times each of `columns`.
     func multiply(_ x: [Float], _ columns: [[Float]]) throws -> [Float] {
+        if kernels.multipliesTiles {
+            let x = x.map(Reference.bfloat16)
+            return columns.map { Reference.tileDot(x[...], $0.map(Reference.bfloat16)[...]) }
+        }
         let matrix = try packed(
             Array(columns.joined()), outputs: columns.count, inputs: x.count, .bfloat16, team: team)
         return try Array(KernelsTests.multiply(x, rows: 1, matrix, kernels, team: team, threads: 1)[0].prefix(columns.count))

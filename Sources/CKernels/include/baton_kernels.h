@@ -11,7 +11,7 @@
  *
  * The exceptions are instructions that multiply pairs of bf16, and round differently from fma: AVX512-BF16's vdpbf16ps and
  * AMX's TDPBF16PS. Each is a kernel family of its own ("dpbf16" and "amx" beside "fma"), and a numerics class of its own. The sums
- * of "amx" are stated below; attention over pairs is the same in both.
+ * of "amx" are stated below, for matrices and for attention over pairs.
  *
  * Products of int8 weights have one arithmetic for all instruction sets, stated at bk_int8_padded below.
  *
@@ -73,7 +73,9 @@ typedef enum {
  *     l = 16 lanes (position mod 16), then the tree;  o[d] = fold_j fma(p_j, v[j][d], o[d]), from +0.
  * For BK_INT8: s_j = scale * (kscale_j * fold_d ...), and fma(p_j * vscale_j, v[j][d], o[d]), each product rounded.
  * For BK_BFLOAT16_PAIRS: q and p_j rounded to bf16 (nearest even; l sums p_j before that), and folds over pairs (d, d + 1) and
- * (j, j + 1), j even, of vdpbf16ps; of a pair of slots, those that are not visible count as 0 in p and v.
+ * (j, j + 1), j even, of vdpbf16ps; of a pair of slots, those that are not visible count as 0 in p and v. In the family "amx" the
+ * products are those stated above instead: of q [head_dim] and k, and of p [256] and v of a partition from its first slot on, where
+ * those that are not visible count as 0; and the output is (O + 0) / L, so that no zero has a sign.
  * The first partition that is seen gives (M, L, O) = (m, l, o); each later one is folded in, left to right, as
  *     M' = max(M, m), a = exp(M - M'), b = exp(m - M'), L' = (L * a) + (l * b), O' = (O * a) + (o * b),
  * every product and every sum rounded on its own. The output is O / L. Slots that are not visible are never read into
@@ -106,13 +108,13 @@ typedef struct {
     size_t group;             /* query heads per KV head; heads kv_head * group ... + group - 1 */
     size_t head_dim;          /* even, at most BK_MAX_HEAD_DIM */
     int32_t window;
-    float scale;
+    float scale;              /* above 0 */
     bk_type kv_type;          /* BK_FLOAT32, BK_BFLOAT16, BK_BFLOAT16_PAIRS or BK_INT8 */
 } bk_attention;
 
 /* Floats of scratch that one call of `attention` needs, 64-byte aligned. */
 static inline size_t bk_attention_scratch(void) {
-    return (size_t)BK_ATTENTION_QUERIES * (BK_PARTITION + BK_LANES + 2 * BK_MAX_HEAD_DIM) + 64 * (size_t)BK_MAX_HEAD_DIM;
+    return (size_t)BK_ATTENTION_QUERIES * (BK_PARTITION + BK_LANES + 2 * BK_MAX_HEAD_DIM) + 164 * (size_t)BK_MAX_HEAD_DIM;
 }
 
 /* Floats of one partition's (m, l, o) of `queries` queries, as `attention_parts` leaves them. */
