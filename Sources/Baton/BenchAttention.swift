@@ -40,8 +40,11 @@ struct BenchAttention: ParsableCommand {
     @Option(help: "Memory for private copies of the prefix; larger ones are left out.")
     var copyMemory = ByteSize(bytes: 3 << 30)
 
-    @Option(help: "Times that every row is measured.")
+    @Option(help: "Times that every cell (heads, threads, prefix, batch) is measured, at most.")
     var rounds = 7
+
+    @Option(help: "Seconds after which a cell that was measured \(AttentionBenchmark.leastRounds) times is left.")
+    var cellSeconds = 60.0
 
     @Flag(help: "Print one JSON object.")
     var json = false
@@ -67,6 +70,7 @@ struct BenchAttention: ParsableCommand {
         guard batch.numbers.allSatisfy({ (1...1024).contains($0) }) else { throw ValidationError("--batch needs numbers from 1 to 1024") }
         guard (1...4096).contains(tail) else { throw ValidationError("--tail must be 1 to 4096") }
         guard (1...1000).contains(rounds) else { throw ValidationError("--rounds must be 1 to 1000") }
+        guard cellSeconds >= 0 else { throw ValidationError("--cell-seconds must not be negative") }
         guard let most = threads.numbers.max(), threads.numbers.allSatisfy({ (1...1024).contains($0) }) else {
             throw ValidationError("--threads needs numbers from 1 to 1024")
         }
@@ -91,7 +95,9 @@ struct BenchAttention: ParsableCommand {
                 for prefix in prefix.numbers {
                     for batch in batch.numbers {
                         progress.show(Double(rows.count) / Double(total))
-                        rows.append(try benchmark.measure(prefix: prefix, batch: batch, threads: threads, rounds: rounds))
+                        rows.append(
+                            try benchmark.measure(
+                                prefix: prefix, batch: batch, threads: threads, rounds: rounds, seconds: cellSeconds))
                     }
                 }
             }

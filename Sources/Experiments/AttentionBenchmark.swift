@@ -87,6 +87,8 @@ public final class AttentionBenchmark {
     private static let distinctBlocks = 4
     /// Length of what is timed at once.
     private static let sampleTime = 0.004
+    /// Rounds below which a median says nothing, however long they take.
+    public static let leastRounds = 3
 
     /// - Parameters:
     ///   - tail: tokens of each row's own, at least 1.
@@ -122,23 +124,30 @@ public final class AttentionBenchmark {
         for row in 0..<maxBatch { for (i, value) in vector(shape.heads * shape.headDim).enumerated() { queries[row][i] = value } }
     }
 
+    /// - Parameters:
+    ///   - rounds: times that every arm is measured, at most.
+    ///   - seconds: time from which on no further round begins, once there are ``leastRounds``.
     /// - Throws: ``BitsDiffer``, or `KernelError` if memory is refused.
-    public func measure(prefix: Int, batch: Int, threads: Int, rounds: Int) throws -> Row {
+    public func measure(prefix: Int, batch: Int, threads: Int, rounds: Int, seconds: Double) throws -> Row {
+        let clock = ContinuousClock(), start = clock.now
         let hasCopies = batch * prefix / Self.blockSize <= copyBlocks
         let arms = Arm.allCases.filter { $0 != .copies || hasCopies }
         var times = [[Double]](repeating: [], count: Arm.allCases.count), bounds: [(memory: Double, arithmetic: Double)] = []
         var outputs: [[UInt32]] = [], counts = [Int](repeating: 1, count: arms.count)
         for (index, arm) in arms.enumerated() {
             prepare(arm, prefix: prefix, batch: batch, threads: threads)
+            let begin = clock.now
             let rows = try layer.run()
+            var once = (clock.now - begin).seconds
             outputs.append((0..<batch).flatMap { rows[$0].map(\.bitPattern) })
-            let once = try time(1)
+            // What is short was slow the first time, from memory that nobody had read.
+            if once < Self.sampleTime { once = try time(1) }
             counts[index] = max(1, Int(Self.sampleTime / once))
         }
         guard outputs.allSatisfy({ $0 == outputs[0] }) else {
             throw BitsDiffer(description: "\(shape.name), prefix \(prefix), batch \(batch): the arms differ")
         }
-        for round in 0..<rounds {
+        for round in 0..<rounds where round < Self.leastRounds || (clock.now - start).seconds < seconds {
             bounds.append(bound(prefix: prefix, batch: batch, threads: threads))
             for place in arms.indices {
                 let index = (place + round) % arms.count
