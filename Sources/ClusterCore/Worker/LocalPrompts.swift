@@ -72,7 +72,7 @@ struct LocalPrompts: Sendable {
             return chunks
         case .whole(let count):
             var room = count
-            return queue.plan(tokenBudget: .max) { _, _ in
+            return queue.plan(tokenBudget: .max, mixesPriorities: true) { _, _ in
                 room -= 1
                 return room >= 0 ? .begins(computed: 0) : .noRoom
             }

@@ -52,12 +52,16 @@ public struct PrefillQueue: Sendable {
 
     /// Chunks of the next step, at most `tokenBudget` tokens together. `admit` is asked before the first chunk of
     /// a prompt, until it lets it begin, and may take what the prompt needs.
-    public mutating func plan(tokenBudget: Int, admit: (RequestID, _ tokenCount: Int) -> Admission) -> [Chunk] {
+    /// - Parameter mixesPriorities: whether a step in which a prompt ends takes chunks of lesser priority, too. Its first token comes
+    ///   when all of the step is over.
+    public mutating func plan(tokenBudget: Int, mixesPriorities: Bool = false, admit: (RequestID, _ tokenCount: Int) -> Admission) -> [Chunk] {
         var chunks: [Chunk] = []
         var budget = tokenBudget
         var isBlocked = false
+        var ending: Rank?
         for index in entries.indices {
             guard budget > 0 else { break }
+            if !mixesPriorities, let ending, ending.mayDisplace(entries[index].rank) { continue }
             if !entries[index].isAdmitted {
                 guard !isBlocked else { continue }
                 switch admit(entries[index].rank.request, entries[index].tokenCount) {
@@ -73,8 +77,9 @@ public struct PrefillQueue: Sendable {
             let entry = entries[index]
             let end = entry.computed + min(entry.tokenCount - entry.computed, budget)
             budget -= end - entry.computed
-            chunks.append(Chunk(
-                request: entry.rank.request, range: entry.computed..<end, endsPrompt: end == entry.tokenCount))
+            let endsPrompt = end == entry.tokenCount
+            if endsPrompt, ending.map({ $0.priority < entry.rank.priority }) ?? true { ending = entry.rank }
+            chunks.append(Chunk(request: entry.rank.request, range: entry.computed..<end, endsPrompt: endsPrompt))
         }
         return chunks
     }

@@ -10,15 +10,31 @@ import Testing
         chunks.map { "\($0.request) \($0.range)\($0.endsPrompt ? " end" : "")" }
     }
 
-    @Test func fillsAStepInOrderOfPriorityAndArrival() {
+    @Test func fillsAStepInOrderOfArrival() {
         var queue = PrefillQueue()
         queue.insert(rank(3), tokenCount: 4)
         queue.insert(rank(1), tokenCount: 5)
-        queue.insert(rank(2, .low), tokenCount: 9)
-        queue.insert(rank(4, .high), tokenCount: 3)
+        queue.insert(rank(2), tokenCount: 9)
         queue.checkInvariants()
-        let chunks = queue.plan(tokenBudget: 14) { _, _ in .begins(computed: 0) }
-        #expect(summary(chunks) == ["r4 0..<3 end", "r1 0..<5 end", "r3 0..<4 end", "r2 0..<2"])
+        let chunks = queue.plan(tokenBudget: 16) { _, _ in .begins(computed: 0) }
+        #expect(summary(chunks) == ["r1 0..<5 end", "r2 0..<9 end", "r3 0..<2"])
+    }
+
+    @Test func nothingOfLesserPriorityDelaysAFirstToken() {
+        var queue = PrefillQueue()
+        for (request, priority, tokenCount) in [(1, Priority.normal, 5), (2, .low, 9), (4, .high, 3), (5, .high, 2)] {
+            queue.insert(rank(UInt64(request), priority), tokenCount: tokenCount)
+        }
+        var steps: [[String]] = []
+        for _ in 0..<3 {
+            let chunks = queue.plan(tokenBudget: 14) { _, _ in .begins(computed: 0) }
+            steps.append(summary(chunks))
+            for chunk in chunks {
+                let rank = [rank(1), rank(2, .low), rank(4, .high), rank(5, .high)].first { $0.request == chunk.request }
+                if let rank { queue.advance(rank, to: chunk.range.upperBound) }
+            }
+        }
+        #expect(steps == [["r4 0..<3 end", "r5 0..<2 end"], ["r1 0..<5 end"], ["r2 0..<9 end"]])
     }
 
     @Test func resumesWhereTheLastStepEnded() {
@@ -42,7 +58,7 @@ import Testing
         queue.insert(rank(2), tokenCount: 5)
         queue.insert(rank(3, .high), tokenCount: 5)
         let chunks = queue.plan(tokenBudget: 8) { _, _ in .begins(computed: 0) }
-        #expect(summary(chunks) == ["r3 0..<5 end", "r1 8..<11"])
+        #expect(summary(chunks) == ["r3 0..<5 end"])
         queue.checkInvariants()
     }
 
