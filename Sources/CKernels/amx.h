@@ -28,12 +28,6 @@ typedef struct {
 
 /* How the calling thread's tiles are shaped, a number for each shape; 0 if they are not in use. In amxbf16.c it is the rows of a block. */
 extern _Thread_local size_t bk_tiles_shaped;
-/*
- * Shapes the tiles for a block of so many rows, at most 32, and remembers that number. Up to 16: tiles 0 ... 3 have as many rows,
- * for sums of the block, and tile 4, for its inputs. More: 0, 1 and 4 have 16 rows, and 2, 3 and 5 the others. All other tiles
- * have 16, and every row has 64 bytes.
- */
-void bk_shape_tiles(size_t rows);
 /* Tiles in use would be saved each time that the thread is switched. */
 void bk_release_tiles(void);
 #endif

@@ -34,7 +34,8 @@ typedef struct {
 
 _Thread_local size_t bk_tiles_shaped;
 
-void bk_shape_tiles(size_t rows) {
+/* For a block of that many rows: tiles 0 ... 3 hold outputs, and the others what the two kinds of blocks below say. */
+static void shape_tiles(size_t rows) {
     bk_tile_shapes shapes = {.palette = 1};
     size_t upper = rows < TILE_ROWS ? rows : TILE_ROWS, lower = rows - upper;
     for (size_t tile = 0; tile < 8; tile++) shapes.row_bytes[tile] = 64, shapes.rows[tile] = TILE_ROWS;
@@ -167,7 +168,7 @@ static void run_span(const amx_span *s, amx_later *later) {
     for (size_t row = 0, rows; row < s->m; row += rows) {
         rows = s->m - row < MOST_ROWS ? s->m - row : MOST_ROWS;
         bool tall = rows > TILE_ROWS;
-        if (bk_tiles_shaped != rows) bk_shape_tiles(rows);
+        if (bk_tiles_shaped != rows) shape_tiles(rows);
         for (size_t column = 0; column < BK_PANEL; column += tall ? BK_PANEL / 2 : BK_PANEL, passes++) {
             amx_block b = {
                 .x = s->x + row * s->x_stride, .x_stride = s->x_stride, .w = s->w + 4 * column, .y_stride = s->y_stride,

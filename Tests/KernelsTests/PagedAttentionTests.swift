@@ -115,6 +115,28 @@ import Testing
         }
     }
 
+    /// An infinity or a NaN among the values of a prompt reaches the rows that see it, and no row before it.
+    @Test(arguments: [(rows: 3, group: 2), (rows: 30, group: 2), (rows: 70, group: 1)], [Float.infinity, .nan])
+    func whatIsNotFiniteStaysBehind(shape: (rows: Int, group: Int), bad: Float) throws {
+        var random = TestRandom(77)
+        let length = shape.rows + 240, place = length - shape.rows / 2 - 1, before = shape.rows - shape.rows / 2 - 1
+        let keys = (0..<length).map { _ in random.floats(64) }, values = (0..<length).map { _ in random.floats(64) }
+        let q = random.floats(shape.rows * shape.group * 64), positions = (length - shape.rows..<length).map(Int32.init)
+        var spoilt = values
+        spoilt[place][5] = bad
+        for (format, isPaired) in [(NumberFormat.float32, false), (.bfloat16, false), (.bfloat16, true), (.int8, false)] {
+            let layout = KVBlockLayout(kvHeads: 1, headDim: 64, blockSize: 16, format: format, isPaired: isPaired)
+            for kernels in KernelSet.all where kernels.multipliesPairs || !isPaired {
+                let out = try [values, spoilt].map {
+                    try TestKVPool(layout: layout, keys: keys, values: $0, seed: 4, kernels: kernels)
+                        .attend(q, positions: positions, group: shape.group, window: nil)
+                }
+                #expect(out[0].prefix(before).map(bits) == out[1].prefix(before).map(bits), "\(kernels) \(layout)")
+                #expect(out[1].dropFirst(before).allSatisfy { !$0[5].isFinite }, "\(kernels) \(layout)")
+            }
+        }
+    }
+
     /// The bits of the kernel that walked one query tile and one partition at a time, before there were others.
     @Test(arguments: [
         (NumberFormat.float32, Int32?.none, UInt64(0x1f1a_10f6_7f8f_774f)), (.float32, 300, 0x4e40_3571_cd4f_f705),

@@ -45,14 +45,14 @@ enum Reference {
         zip(x, w).reduce(Float(0)) { $0.addingProduct($1.0, $1.1) }
     }
 
-    /// One output of a product by tiles: even and odd inputs apart, 32 at a time, without subnormal numbers.
-    static func tileDot(_ x: ArraySlice<Float>, _ w: ArraySlice<Float>) -> Float {
+    /// One output of a product by tiles: even and odd inputs apart, `step` at a time, without subnormal numbers.
+    static func tileDot(_ x: ArraySlice<Float>, _ w: ArraySlice<Float>, step: Int = 32) -> Float {
         func flushed(_ x: Float) -> Float { x.isSubnormal ? Float(sign: x.sign, exponent: 0, significand: 0) : x }
         let x = Array(x), w = Array(w)
         var sum = Float(0)
-        for first in stride(from: 0, to: x.count, by: 32) {
+        for first in stride(from: 0, to: x.count, by: step) {
             var parts: [Float] = [0, 0]
-            for k in first..<first + 32 { // Beyond the end there are zeros.
+            for k in first..<first + step { // Beyond the end there are zeros.
                 let (a, b) = k < x.count ? (x[k], w[k]) : (0, 0)
                 parts[k % 2] = flushed(parts[k % 2].addingProduct(flushed(a), flushed(b)))
             }
@@ -104,7 +104,7 @@ enum Reference {
                     weights[p % 256] = Elementary.exp(score - m)
                     for (d, v) in value(p).0.enumerated() { columns[d][p % 256] = v }
                 }
-                o = try pairs.multiply(weights, columns)
+                o = try pairs.multiply(weights, columns, step: 16)
             }
             let part = (m: m, l: tree(lanes), o: o)
             guard let old = total else { total = part; continue }
@@ -135,10 +135,11 @@ struct PairProducts {
     }
 
     /// x times each of `columns`.
-    func multiply(_ x: [Float], _ columns: [[Float]]) throws -> [Float] {
+    /// - Parameter step: of tiles.
+    func multiply(_ x: [Float], _ columns: [[Float]], step: Int = 32) throws -> [Float] {
         if kernels.multipliesTiles {
             let x = x.map(Reference.bfloat16)
-            return columns.map { Reference.tileDot(x[...], $0.map(Reference.bfloat16)[...]) }
+            return columns.map { Reference.tileDot(x[...], $0.map(Reference.bfloat16)[...], step: step) }
         }
         let matrix = try packed(
             Array(columns.joined()), outputs: columns.count, inputs: x.count, .bfloat16, team: team)

@@ -74,8 +74,8 @@ typedef enum {
  * For BK_INT8: s_j = scale * (kscale_j * fold_d ...), and fma(p_j * vscale_j, v[j][d], o[d]), each product rounded.
  * For BK_BFLOAT16_PAIRS: q and p_j rounded to bf16 (nearest even; l sums p_j before that), and folds over pairs (d, d + 1) and
  * (j, j + 1), j even, of vdpbf16ps; of a pair of slots, those that are not visible count as 0 in p and v. In the family "amx" the
- * products are those stated above instead: of q [head_dim] and k, and of p [256] and v of a partition from its first slot on, where
- * those that are not visible count as 0; and the output is (O + 0) / L, so that no zero has a sign.
+ * products are those stated above instead: of q and k; and of p and v, 16 slots of a group at a time instead of 32, where those that
+ * are not visible count as 0. The output is (O + 0) / L, so that no zero has a sign.
  * The first partition that is seen gives (M, L, O) = (m, l, o); each later one is folded in, left to right, as
  *     M' = max(M, m), a = exp(M - M'), b = exp(m - M'), L' = (L * a) + (l * b), O' = (O * a) + (o * b),
  * every product and every sum rounded on its own. The output is O / L. Slots that are not visible are never read into
