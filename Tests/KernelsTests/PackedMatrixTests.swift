@@ -27,7 +27,7 @@ import Testing
                 case "bf16-dpbf16":
                     let worst = zip(y.joined(), folded.joined()).map { abs($0 - $1) }.max() ?? 0
                     #expect(worst < 1e-5 * Float(shape.inputs), "\(kernels)")
-                case "bf16-amx": #expect(y.map(bits) == expected(Reference.tileDot).map(bits), "\(kernels)")
+                case "bf16-amx": #expect(y.map(bits) == expected { Reference.tileDot($0, $1) }.map(bits), "\(kernels)")
                 default: #expect(y.map(bits) == folded.map(bits), "\(kernels) \(format)")
                 }
             }
