@@ -97,7 +97,10 @@ final class FakeBackend: ServingBackend {
         guard case .tokens(let prompt) = submission.prompt else { return }
         let acceptance = Acceptance(
             request: RequestID(1), seed: submission.seed ?? 0, promptCount: Int32(prompt.count), choices: submission.choices)
-        if case .refusal(let failure) = script { return answers.end(failure: failure) }
+        if case .refusal(let failure) = script {
+            answers.end(failure: failure)
+            return
+        }
         send(.accepted(acceptance))
         if submission.promptLogprobs != nil {
             send(.prompt(first: 0, prompt.enumerated().map { ScoredToken($1, $0 == 0 ? nil : TokenLogprobs(logprob: -1)) }))
