@@ -102,7 +102,7 @@ private struct Backwards: LinePlanner {
         }
     }
 
-    @Test(.timeLimit(.minutes(2))) func everyLineIsAnsweredOnce() async throws {
+    @Test(.timeLimit(.minutes(5))) func everyLineIsAnsweredOnce() async throws {
         let place = try TestStore()
         let store = try place.open()
         let desk = FakeDesk()
@@ -125,7 +125,7 @@ private struct Backwards: LinePlanner {
         #expect(state.mostRunning <= 4)
     }
 
-    @Test(.timeLimit(.minutes(2))) func asManyRunAsMemoryHolds() async throws {
+    @Test(.timeLimit(.minutes(5))) func asManyRunAsMemoryHolds() async throws {
         let place = try TestStore()
         let store = try place.open()
         // 64 tokens in common and 16 of their own with the answer: 4 blocks and 1 for each.
@@ -150,7 +150,7 @@ private struct Backwards: LinePlanner {
         #expect(groups == [LinePlan.Group(number: 0, prefixTokens: 64, lineCount: 20)])
     }
 
-    @Test(.timeLimit(.minutes(2))) func aLineThatDoesNotFitRunsAlone() async throws {
+    @Test(.timeLimit(.minutes(5))) func aLineThatDoesNotFitRunsAlone() async throws {
         let place = try TestStore()
         let store = try place.open()
         let desk = FakeDesk(lanes: 100)
@@ -171,7 +171,7 @@ private struct Backwards: LinePlanner {
         #expect(desk.state.withLock { $0.plans }.allSatisfy { $0?.group == nil && $0?.promptTokens == 80 && $0?.answerTokens == 60 })
     }
 
-    @Test(.timeLimit(.minutes(2))) func whatMayPassIsAskedAgainAndWhatIsWrongIsNot() async throws {
+    @Test(.timeLimit(.minutes(5))) func whatMayPassIsAskedAgainAndWhatIsWrongIsNot() async throws {
         let place = try TestStore()
         let store = try place.open()
         let desk = FakeDesk()
@@ -195,7 +195,7 @@ private struct Backwards: LinePlanner {
         #expect([1, 2, 3, 4, 5, 6, 7].map(tries) == [9, 1, 3, 4, 1, 1, 1])
     }
 
-    @Test(.timeLimit(.minutes(2))) func aRunnerGoesOnWhereTheLastOneStopped() async throws {
+    @Test(.timeLimit(.minutes(5))) func aRunnerGoesOnWhereTheLastOneStopped() async throws {
         let place = try TestStore()
         let store = try place.open()
         let batch = try await store.addBatch(JobStore.lines(0..<200))
@@ -221,7 +221,7 @@ private struct Backwards: LinePlanner {
         #expect(seeds.count == 200 && seeds.values.allSatisfy { $0.count == 1 })
     }
 
-    @Test(.timeLimit(.minutes(2))) func cancelling() async throws {
+    @Test(.timeLimit(.minutes(5))) func cancelling() async throws {
         let place = try TestStore()
         let store = try place.open()
         let desk = FakeDesk()
@@ -241,7 +241,7 @@ private struct Backwards: LinePlanner {
         #expect(desk.state.withLock { $0.cancelled } == 4)
     }
 
-    @Test(.timeLimit(.minutes(2))) func timeEndsABatchAndNamesWhatWasNotAsked() async throws {
+    @Test(.timeLimit(.minutes(5))) func timeEndsABatchAndNamesWhatWasNotAsked() async throws {
         let place = try TestStore()
         let store = try place.open()
         let desk = FakeDesk()
@@ -260,7 +260,7 @@ private struct Backwards: LinePlanner {
         }
     }
 
-    @Test(.timeLimit(.minutes(2))) func plannedOrder() async throws {
+    @Test(.timeLimit(.minutes(5))) func plannedOrder() async throws {
         // Lines are looked at in pages of 256; a part ends with the page that brings it to the most tokens.
         let orders = [(5000, Array((0..<300).reversed())), (3, Array((0..<256).reversed()) + Array((256..<300).reversed()))]
         for (most, order) in orders {
@@ -276,7 +276,7 @@ private struct Backwards: LinePlanner {
         }
     }
 
-    @Test(.timeLimit(.minutes(2))) func batchesOfAnotherModelWait() async throws {
+    @Test(.timeLimit(.minutes(5))) func batchesOfAnotherModelWait() async throws {
         let place = try TestStore()
         let store = try place.open()
         let desk = FakeDesk()
@@ -293,7 +293,7 @@ private struct Backwards: LinePlanner {
         #expect(desk.state.withLock { $0.asked.count } == 3)
     }
 
-    @Test(.timeLimit(.minutes(2))) func badFilesFail() async throws {
+    @Test(.timeLimit(.minutes(5))) func badFilesFail() async throws {
         let place = try TestStore()
         let store = try place.open()
         try await run(store, FakeDesk()) { runner in
@@ -306,7 +306,7 @@ private struct Backwards: LinePlanner {
         }
     }
 
-    @Test(.timeLimit(.minutes(2))) func answersWaitForRoomOnTheDisk() async throws {
+    @Test(.timeLimit(.minutes(5))) func answersWaitForRoomOnTheDisk() async throws {
         let place = try TestStore()
         let store = try place.open()
         let desk = FakeDesk()
@@ -328,7 +328,7 @@ private struct Backwards: LinePlanner {
         #expect(desk.state.withLock { $0.asked.count } == 20)
     }
 
-    @Test(.timeLimit(.minutes(2))) func aFullStoreHoldsBatchesUp() async throws {
+    @Test(.timeLimit(.minutes(5))) func aFullStoreHoldsBatchesUp() async throws {
         let place = try TestStore()
         var limits = JobLimits()
         limits.maxStoredBytes = 2 << 20
