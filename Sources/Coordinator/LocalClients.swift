@@ -19,9 +19,8 @@ struct LocalClients {
     /// - Returns: `false` if the client is gone, or has failed and with it whatever else it has open.
     /// - Parameter arrival: when a worker's message came in that led to this one.
     mutating func tell(_ key: ClientRequestKey, _ message: ServerMessage, arrival: ContinuousClock.Instant?) -> Bool {
-        guard var client = clients[key.client] else { return false }
-        let outcome = client.take(message, of: Int(key.key), arrival: arrival)
-        clients[key.client] = outcome == .goesOn ? client : nil
+        guard let outcome = clients[key.client]?.take(message, of: Int(key.key), arrival: arrival) else { return false }
+        if outcome != .goesOn { clients[key.client] = nil }
         return outcome != .isGone
     }
 }

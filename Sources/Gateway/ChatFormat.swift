@@ -19,6 +19,8 @@ struct ChatFormat: AnswerFormat {
         /// Looks for calls in the text; `nil` where there can be none.
         var parser: ToolCallParser?
         var hasBegun = false
+        /// Of chunks that show a piece of content alone, when there has been one.
+        var textChunk: TextChunk?
 
         mutating func events(of text: String) -> [ToolCallEvent] {
             parser?.append(text) ?? (text.isEmpty ? [] : [.content(text)])
@@ -115,6 +117,7 @@ struct ChatFormat: AnswerFormat {
             begin(index, to: &bytes)
             var logprobs = alternatives.map { tokenText.chatLogprobs(tokens, alternatives: $0) }
             for event in choices[index].events(of: text) {
+                if logprobs == nil, case .content(let text) = event, write(index, content: text, to: &bytes) { continue }
                 guard let delta = delta(event, index) else { continue }
                 write(index, delta: delta, logprobs: logprobs ?? .null, to: &bytes)
                 logprobs = nil
@@ -147,7 +150,7 @@ struct ChatFormat: AnswerFormat {
         switch event {
         case .content(let text):
             choices[index].content += text
-            return ["content": .string(text)]
+            return content(.string(text))
         case .callBegan(let number, let id, let name):
             let call = Call(id: id, name: name)
             choices[index].calls.append(call)
@@ -163,10 +166,23 @@ struct ChatFormat: AnswerFormat {
     private func write(
         _ index: Int, delta: JSONText, logprobs: JSONText = .null, reason: String? = nil, to bytes: inout [UInt8]
     ) {
-        let choice: JSONText = [
-            "index": .integer(index), "delta": delta, "logprobs": logprobs, "finish_reason": JSONText(reason),
-        ]
-        frame.write(choice, usage, to: &bytes)
+        frame.write(choice(index, delta: delta, logprobs: logprobs, reason: reason), usage, to: &bytes)
+    }
+
+    /// - Returns: false where that is no chunk like others.
+    private mutating func write(_ index: Int, content text: String, to bytes: inout [UInt8]) -> Bool {
+        if choices[index].textChunk == nil {
+            choices[index].textChunk = frame.textChunk { choice(index, delta: content($0)) }
+        }
+        guard let chunk = choices[index].textChunk else { return false }
+        chunk.write(text, to: &bytes)
+        return true
+    }
+
+    private func content(_ text: JSONText) -> JSONText { ["content": text] }
+
+    private func choice(_ index: Int, delta: JSONText, logprobs: JSONText = .null, reason: String? = nil) -> JSONText {
+        ["index": .integer(index), "delta": delta, "logprobs": logprobs, "finish_reason": JSONText(reason)]
     }
 
     private func json(_ call: Call) -> JSONText { ["name": .string(call.name), "arguments": .string(call.arguments)] }

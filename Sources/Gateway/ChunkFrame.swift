@@ -38,6 +38,16 @@ struct ChunkFrame: Sendable {
         end(usage: usage.json, &bytes)
     }
 
+    /// The chunk of a choice that shows a text and nothing else; `nil` where each chunk has a usage of its own.
+    ///
+    /// - Parameter choice: the choice with this as its text.
+    func textChunk(_ choice: (JSONText) -> JSONText) -> TextChunk? {
+        guard report != .always else { return nil }
+        var bytes: [UInt8] = []
+        write(choice(.verbatim([TextChunk.mark])), Usage(), to: &bytes)
+        return TextChunk(bytes)
+    }
+
     private func end(usage: JSONText?, _ bytes: inout [UInt8]) {
         bytes += ending
         if let usage {
@@ -46,5 +56,26 @@ struct ChunkFrame: Sendable {
         }
         bytes.append(UInt8(ascii: "}"))
         bytes += ServerSentEvents.end
+    }
+}
+
+/// A chunk whose text is still to be written between what stands before and behind it: nearly all of a stream are such.
+struct TextChunk: Sendable {
+    /// In place of the text. Nowhere else in JSON, which would escape it.
+    fileprivate static let mark: UInt8 = 0
+
+    private let before: [UInt8]
+    private let behind: [UInt8]
+
+    fileprivate init(_ bytes: [UInt8]) {
+        let parts = bytes.split(separator: Self.mark, omittingEmptySubsequences: false)
+        precondition(parts.count == 2, "one text in a chunk, not \(parts.count - 1)")
+        (before, behind) = (Array(parts[0]), Array(parts[1]))
+    }
+
+    func write(_ text: String, to bytes: inout [UInt8]) {
+        bytes += before
+        JSONText.write(text, to: &bytes)
+        bytes += behind
     }
 }

@@ -12,6 +12,8 @@ struct CompletionFormat: AnswerFormat {
         /// Characters of the text that log-probabilities have been told for.
         var offset = 0
         var hasBegun = false
+        /// Of chunks that show a text alone, when there has been one.
+        var textChunk: TextChunk?
     }
 
     private let head: AnswerHead
@@ -84,7 +86,7 @@ struct CompletionFormat: AnswerFormat {
             let shown = alternatives == nil ? [] : promptTokens + tokens
             // Tokens that complete no character, or may be the beginning of a stop string, have nothing to show yet.
             if echo.isEmpty, text.isEmpty, shown.isEmpty, report != .always { return }
-            write(index, text: echo + text, shown, reason: nil, to: &bytes)
+            write(index, text: echo.isEmpty ? text : echo + text, shown, reason: nil, to: &bytes)
         case .finished(let choice, let completion):
             let index = index(event, choice)
             let (echo, promptTokens) = beginning(of: index, event.request)
@@ -103,6 +105,10 @@ struct CompletionFormat: AnswerFormat {
     }
 
     private mutating func write(_ index: Int, text: String, _ tokens: [ScoredToken], reason: FinishReason?, to bytes: inout [UInt8]) {
+        if tokens.isEmpty, reason == nil {
+            if choices[index].textChunk == nil { choices[index].textChunk = frame.textChunk { json(index, text: $0) } }
+            if let chunk = choices[index].textChunk { return chunk.write(text, to: &bytes) }
+        }
         var offset = choices[index].offset
         frame.write(json(index, text: text, tokens, &offset, reason: reason), usage, to: &bytes)
         choices[index].offset = offset
@@ -119,8 +125,10 @@ struct CompletionFormat: AnswerFormat {
         if let alternatives, !tokens.isEmpty || reason != nil {
             logprobs = tokenText.completionLogprobs(tokens, alternatives: alternatives, offset: &offset)
         }
-        return [
-            "index": .integer(index), "text": .string(text), "logprobs": logprobs, "finish_reason": JSONText(reason?.rawValue),
-        ]
+        return json(index, text: .string(text), logprobs: logprobs, reason: reason)
+    }
+
+    private func json(_ index: Int, text: JSONText, logprobs: JSONText = .null, reason: FinishReason? = nil) -> JSONText {
+        ["index": .integer(index), "text": text, "logprobs": logprobs, "finish_reason": JSONText(reason?.rawValue)]
     }
 }

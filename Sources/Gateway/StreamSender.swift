@@ -143,9 +143,17 @@ extension ByteBuffer {
     /// A chunk of a body whose transfer coding is `chunked`. Empty ones are left out: they would be its end.
     mutating func writeChunk(_ bytes: [UInt8]) {
         guard !bytes.isEmpty else { return }
-        writeString(String(bytes.count, radix: 16))
+        writeHexadecimal(bytes.count)
         writeStaticString("\r\n")
         writeBytes(bytes)
         writeStaticString("\r\n")
+    }
+
+    private mutating func writeHexadecimal(_ number: Int) {
+        let digits = max(1, (Int.bitWidth - number.leadingZeroBitCount + 3) / 4)
+        for place in (0..<digits).reversed() {
+            let digit = UInt8((number >> (4 * place)) & 15)
+            writeInteger(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
+        }
     }
 }

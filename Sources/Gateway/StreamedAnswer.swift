@@ -3,9 +3,9 @@ import Logging
 import Synchronization
 
 /// An answer as server-sent events, a piece for each event of it that shows anything.
-final class StreamedAnswer<Format: AnswerFormat>: ReplyStream {
+final class StreamedAnswer: ReplyStream {
     private struct State {
-        var format: Format
+        var format: any AnswerFormat
         /// Taken and not told yet, from `position` on.
         var events: [AnswerEvent]
         var position = 0
@@ -24,7 +24,7 @@ final class StreamedAnswer<Format: AnswerFormat>: ReplyStream {
     private let state: Mutex<State>
 
     /// - Parameter first: events that were taken already, and charged.
-    init(_ answers: AnswerStream, first: [AnswerEvent], _ format: Format, permit: Tenant.Permit?, exchange: Exchange) {
+    init(_ answers: AnswerStream, first: [AnswerEvent], _ format: any AnswerFormat, permit: Tenant.Permit?, exchange: Exchange) {
         self.answers = answers
         self.permit = permit
         self.exchange = exchange
@@ -57,7 +57,7 @@ final class StreamedAnswer<Format: AnswerFormat>: ReplyStream {
         }
     }
 
-    private func end(_ failure: (any Error)?, _ format: inout Format, _ bytes: inout [UInt8]) {
+    private func end(_ failure: (any Error)?, _ format: inout any AnswerFormat, _ bytes: inout [UInt8]) {
         if let failure {
             let error = APIError(ending: failure, tokenCount: format.usage.completionTokens)
             exchange.logger.info("failed while streaming", metadata: ["error": "\(error.message)"])

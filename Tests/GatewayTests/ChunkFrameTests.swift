@@ -37,4 +37,17 @@ import Testing
             #expect(text { frame.writeLast(usage, to: &$0) } == last)
         }
     }
+
+    /// The shortcut for the chunks that are nearly all of a stream writes what the long way does.
+    @Test(arguments: ["", "é\n", "\u{0}\"\\\u{7F}"])
+    func aTextChunkIsTheChunkOfItsText(_ shown: String) throws {
+        func choice(_ text: JSONText) -> JSONText { ["index": 3, "delta": ["content": text], "finish_reason": nil] }
+        for report in [UsageReport.never, .last] {
+            let frame = ChunkFrame(head(fingerprint: "fp_1"), kind: "kind", report)
+            let chunk = try #require(frame.textChunk(choice))
+            let long = text { frame.write(choice(.string(shown)), usage, to: &$0) }
+            #expect(text { chunk.write(shown, to: &$0) } == long)
+        }
+        #expect(ChunkFrame(head(fingerprint: nil), kind: "kind", .always).textChunk(choice) == nil, "each has a usage of its own")
+    }
 }

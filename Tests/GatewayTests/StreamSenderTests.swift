@@ -134,6 +134,12 @@ import Testing
 
     @Test func anEmptyPieceIsNoEnd() {
         var buffer = ByteBuffer()
+        for count in [1, 9, 10, 15, 16, 255, 256, 70_000] {
+            buffer.clear()
+            buffer.writeChunk(Array(repeating: 7, count: count))
+            #expect(buffer.readString(length: buffer.readableBytes - count - 2) == String(count, radix: 16) + "\r\n")
+        }
+        buffer.clear()
         buffer.writeChunk([])
         #expect(buffer.readableBytes == 0)
     }
