@@ -42,8 +42,7 @@ public final class SocketThread: SerialExecutor, @unchecked Sendable {
         doorbell = eventfd(0, Int32(EFD_NONBLOCK | EFD_CLOEXEC))
         guard doorbell >= 0 else { throw TransportError.system(operation: "eventfd", endpoint: "", code: errno) }
         let body = Thread { [self] in
-            // Set from outside, before there is a thread, it would never come to the system.
-            Thread.current.name = name
+            Self.tellName(name)
             main()
         }
         body.stackSize = 4 << 20
@@ -133,6 +132,14 @@ public final class SocketThread: SerialExecutor, @unchecked Sendable {
     }
 
     // MARK: The loop
+
+    /// Foundation has a name for threads, too, which now and then does not come to the system.
+    private static func tellName(_ name: String) {
+        let file = open("/proc/thread-self/comm", O_WRONLY | O_CLOEXEC)
+        guard file >= 0 else { return }
+        _ = name.withCString { write(file, $0, min(15, strlen($0))) }
+        close(file)
+    }
 
     private func ring() {
         var one: UInt64 = 1

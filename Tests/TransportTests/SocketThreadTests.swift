@@ -50,6 +50,15 @@ private actor Counter {
         }
     }
 
+    @Test func theSystemKnowsAThreadByItsName() async throws {
+        let thread = try SocketThread(name: "a name of more than fifteen bytes")
+        defer { thread.stop() }
+        let name = await withCheckedContinuation { continuation in
+            thread.run { continuation.resume(returning: try? String(contentsOfFile: "/proc/thread-self/comm", encoding: .utf8)) }
+        }
+        #expect(name == "a name of more \n")
+    }
+
     @Test func closuresRunInOrder() async throws {
         try await withThread { thread in
             let order = Mutex<[Int]>([])
