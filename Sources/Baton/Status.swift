@@ -224,6 +224,7 @@ struct StatusReport: Encodable {
         var embeds: UInt64
         var removals: UInt64
         var waits: UInt64
+        var yields: UInt64
         var stall: Double
         var lent: Double
         var firstTokens: UInt64
@@ -237,7 +238,7 @@ struct StatusReport: Encodable {
         var removalTime: Double
 
         enum CodingKeys: String, CodingKey {
-            case embeds, removals, waits, shapings
+            case embeds, removals, waits, yields, shapings
             case stall = "stall_seconds"
             case lent = "lent_seconds"
             case firstTokens = "first_tokens"
@@ -251,7 +252,7 @@ struct StatusReport: Encodable {
         }
 
         init(_ counters: BatchCounters) {
-            (embeds, removals, waits) = (counters.embeds, counters.removals, counters.waits)
+            (embeds, removals, waits, yields) = (counters.embeds, counters.removals, counters.waits, counters.yields)
             (firstTokens, shapings) = (counters.firstTokens, counters.shapings)
             (blocksCopied, bytesCopied) = (counters.blocksCopied, counters.bytesCopied)
             stall = counters.stall / .seconds(1)

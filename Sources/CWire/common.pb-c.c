@@ -1592,7 +1592,7 @@ const ProtobufCMessageDescriptor baton__idle_counters__descriptor =
   (ProtobufCMessageInit) baton__idle_counters__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor baton__batch_counters__field_descriptors[14] =
+static const ProtobufCFieldDescriptor baton__batch_counters__field_descriptors[15] =
 {
   {
     "embeds",
@@ -1762,6 +1762,18 @@ static const ProtobufCFieldDescriptor baton__batch_counters__field_descriptors[1
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "yields",
+    15,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Baton__BatchCounters, yields),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned baton__batch_counters__field_indices_by_name[] = {
   9,   /* field[9] = blocks_copied */
@@ -1778,11 +1790,12 @@ static const unsigned baton__batch_counters__field_indices_by_name[] = {
   8,   /* field[8] = shapings */
   3,   /* field[3] = stall */
   2,   /* field[2] = waits */
+  14,   /* field[14] = yields */
 };
 static const ProtobufCIntRange baton__batch_counters__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 14 }
+  { 0, 15 }
 };
 const ProtobufCMessageDescriptor baton__batch_counters__descriptor =
 {
@@ -1792,7 +1805,7 @@ const ProtobufCMessageDescriptor baton__batch_counters__descriptor =
   "Baton__BatchCounters",
   "baton",
   sizeof(Baton__BatchCounters),
-  14,
+  15,
   baton__batch_counters__field_descriptors,
   baton__batch_counters__field_indices_by_name,
   1,  baton__batch_counters__number_ranges,

@@ -46,6 +46,7 @@ struct Scenario {
     var growthBlocks: Int
     var parking: ParkingLot.Limits
     var scaling: BatchScale.Configuration
+    var backgroundShare: Double
     /// Share of what is parked in files that cannot be written, or comes back damaged.
     var diskFailures: Double
     var priorityHeadStart: Duration
@@ -111,6 +112,7 @@ struct Scenario {
             blocks: policies.pick([.init(low: 75, high: 90), .init(low: 30, high: 50)]),
             target: policies.pick([nil, .milliseconds(2), .milliseconds(10)]),
             weights: BatchPace.Weights(latency: 1, cost: policies.pick([0, 1, 50])))
+        backgroundShare = policies.pick([.infinity, 0.1, 1])
         clientCount = random.draw(2...6)
         maxQueuedRequests = random.chance(0.2) ? random.draw(2...8) : 1000
         healing = Instant(nanoseconds: 0) + random.milliseconds(4_000...12_000)

@@ -98,7 +98,8 @@ final class WorkerProcess {
             blockCount: shape.blockCount * (plant == .promptBlocksUncounted && shape.role == .mixed ? 2 : 1),
             maxSequences: shape.maxSequences, maxModelLength: scenario.maxModelLength,
             creditWindow: scenario.creditWindow, parking: scenario.parking, scaling: scenario.scaling,
-            layout: shape.scheduling == .batonDense ? .dense : .blockTables, cachesPrefixes: scenario.cachesPrefixes)
+            layout: shape.scheduling == .batonDense ? .dense : .blockTables, backgroundShare: scenario.backgroundShare,
+            cachesPrefixes: scenario.cachesPrefixes)
         switch shape.role {
         case .prefill:
             prefill = PrefillRole(

@@ -53,6 +53,9 @@ struct PrometheusText {
         }
         perWorker("batch_rows", "gauge", "Rows of the running batch, or prompts being computed.", workers) { Double($0.load.rows) }
         perWorker("parked_requests", "gauge", "Requests whose KV is put aside.", workers) { Double($0.load.parking.queries) }
+        perWorker("row_yields_total", "counter", "Iterations that rows of the lowest priority sat out for the sake of others, summed over rows.", decoding) {
+            Double($0.load.work.batch.yields)
+        }
         perWorker("embeds_total", "counter", "Queries that entered a running batch.", decoding) { Double($0.load.work.batch.embeds) }
         perWorker("kv_transfer_bytes_total", "counter", "KV received from other workers.", decoding) { Double($0.load.transfers.bytes) }
         family("kv_transfer_seconds", "histogram", "From the opening of a KV transfer until all of it was there.")

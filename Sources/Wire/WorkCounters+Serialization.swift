@@ -27,6 +27,7 @@ extension Arena {
             $0.lent = counters.lent.wireNanoseconds
             $0.removal_time = counters.removalTime.wireNanoseconds
             $0.removal_ends = counters.removalEnds
+            $0.yields = counters.yields
         }
     }
 }
@@ -48,7 +49,8 @@ extension FieldReader {
             longestFirstTokenDelay: try duration(counters.longest_first_token_delay, "longest_first_token_delay"),
             shapingTime: try duration(counters.shaping_time, "shaping_time"), shapings: counters.shapings,
             blocksCopied: counters.blocks_copied, bytesCopied: counters.bytes_copied, lent: try duration(counters.lent, "lent"),
-            removalTime: try duration(counters.removal_time, "removal_time"), removalEnds: counters.removal_ends)
+            removalTime: try duration(counters.removal_time, "removal_time"), removalEnds: counters.removal_ends,
+            yields: counters.yields)
     }
 
     func duration(_ nanoseconds: UInt64, _ field: String) throws(WireError) -> Duration {

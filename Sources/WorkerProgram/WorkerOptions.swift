@@ -38,6 +38,9 @@ public struct WorkerOptions: ParsableArguments {
     @Option(help: "Longest time from one iteration of a batch with free rows to the next, while prompts are computed on its lent cores, as a multiple of what an iteration takes; 1: it never waits. --target-tpot bounds it too.")
     public var lendingStretch = 12.0
 
+    @Option(help: "What queries of the lowest priority (batch jobs) may add to the time between the tokens of others in the same batch, as a share of it: 0.1, or any number above 0; inf: they step as often as all (decode, mixed).")
+    public var backgroundShare = 0.1
+
     @Option(help: "Number format of the weights: auto (as the checkpoint is stored), float32, bfloat16 or int8.")
     public var dtype = WeightFormat.auto
 
@@ -100,6 +103,7 @@ public struct WorkerOptions: ParsableArguments {
         guard (1...1000).contains(lendingStretch) else {
             throw ValidationError("--lending-stretch must be 1 to 1000, not \(lendingStretch)")
         }
+        guard backgroundShare > 0 else { throw ValidationError("--background-share must be above 0, not \(backgroundShare)") }
         if let maxThreads, !(threads...1024).contains(maxThreads) {
             throw ValidationError("--max-threads must be --threads to 1024, not \(maxThreads)")
         }
@@ -142,6 +146,7 @@ public struct WorkerOptions: ParsableArguments {
             parkingDirectory: parkingDir, scaling: scaling.configuration(for: scheduling), blockSize: blockSize, maxSequences: maxNumSeqs,
             maxBatchedTokens: maxNumBatchedTokens, maxModelLength: maxModelLen, scheduling: scheduling, cachesPrefixes: prefixCache == .on)
         if coreLeases != "off" { configuration.lendingStretch = lendingStretch }
+        configuration.backgroundShare = backgroundShare
         return configuration
     }
 }

@@ -112,7 +112,7 @@ extension DecodeWorker {
                 maxModelLength: facts.maxModelLength, parking: configuration.parking,
                 scaling: configuration.scaling,
                 layout: configuration.scheduling == .batonDense ? .dense : .blockTables,
-                lendingStretch: configuration.lendingStretch,
+                lendingStretch: configuration.lendingStretch, backgroundShare: configuration.backgroundShare,
                 cachesPrefixes: configuration.cachesPrefixes))
         let hello = KVHello(worker: configuration.worker, epoch: cluster, modelHash: facts.identity.modelHash)
         sender = KVSender(

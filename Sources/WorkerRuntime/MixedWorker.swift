@@ -75,7 +75,7 @@ extension MixedWorker {
                         geometry: facts.geometry, blockCount: facts.kv.blockCount,
                         maxSequences: configuration.maxSequences, maxModelLength: facts.maxModelLength,
                         parking: configuration.parking, scaling: configuration.scaling,
-                        cachesPrefixes: configuration.cachesPrefixes),
+                        backgroundShare: configuration.backgroundShare, cachesPrefixes: configuration.cachesPrefixes),
                     maxBatchedTokens: configuration.maxBatchedTokens, scheduling: configuration.scheduling ?? .mixed))
             noteRegistration(cluster, worker)
         case .deliver(let message):

@@ -27,6 +27,8 @@ public struct WorkerConfiguration: Sendable {
     /// Longest time from one iteration to the next of a batch that is not full, while prompts wait for its cores, as a multiple
     /// of what an iteration takes; 1: it never waits.
     public var lendingStretch = 1.0
+    /// What rows of the lowest priority may add to the time of others' iterations, as a share of it.
+    public var backgroundShare = Double.infinity
     /// Greatest number of threads with borrowed cores; `nil`: as many as the process has cores.
     public var maxThreads: Int?
     public var weightCache: WeightCache

@@ -258,7 +258,7 @@ extension SeededGenerator {
         BatchCounters(
             embeds: next(), removals: next(), waits: next(), stall: duration(), firstTokenDelay: duration(),
             firstTokens: next(), longestFirstTokenDelay: duration(), shapingTime: duration(), shapings: next(),
-            blocksCopied: next(), bytesCopied: next(), lent: duration(), removalTime: duration(), removalEnds: next())
+            blocksCopied: next(), bytesCopied: next(), lent: duration(), removalTime: duration(), removalEnds: next(), yields: next())
     }
 
     private mutating func duration() -> Duration { .nanoseconds(Int64(next() >> 1)) }

@@ -231,10 +231,11 @@ struct  Baton__BatchCounters
   uint64_t lent;
   uint64_t removal_time;
   uint64_t removal_ends;
+  uint64_t yields;
 };
 #define BATON__BATCH_COUNTERS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&baton__batch_counters__descriptor) \
-    , 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+    , 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 
 struct  Baton__Sampling

@@ -67,6 +67,8 @@ public struct BatchCounters: Sendable, Hashable {
     public var removals: UInt64
     /// Queries that were whole at a boundary and had to wait for another.
     public var waits: UInt64
+    /// Iterations that rows of the lowest priority sat out for the sake of others, summed over rows.
+    public var yields: UInt64
     /// Time in which a row could have been decoded and was not, summed over rows: between the end of its last step and
     /// the start of its next one. No part of the idle token rows.
     public var stall: Duration
@@ -93,7 +95,7 @@ public struct BatchCounters: Sendable, Hashable {
         embeds: UInt64 = 0, removals: UInt64 = 0, waits: UInt64 = 0, stall: Duration = .zero,
         firstTokenDelay: Duration = .zero, firstTokens: UInt64 = 0, longestFirstTokenDelay: Duration = .zero,
         shapingTime: Duration = .zero, shapings: UInt64 = 0, blocksCopied: UInt64 = 0, bytesCopied: UInt64 = 0, lent: Duration = .zero,
-        removalTime: Duration = .zero, removalEnds: UInt64 = 0
+        removalTime: Duration = .zero, removalEnds: UInt64 = 0, yields: UInt64 = 0
     ) {
         self.embeds = embeds
         self.removals = removals
@@ -109,6 +111,7 @@ public struct BatchCounters: Sendable, Hashable {
         self.lent = lent
         self.removalTime = removalTime
         self.removalEnds = removalEnds
+        self.yields = yields
     }
 
     mutating func noteFirstToken(after delay: Duration) {

@@ -79,7 +79,7 @@ extension DecodeRole {
             computed: claim.tokenCount)
         holdings[attempt.request] = Holding(attempt: attempt, rank: rank, place: computesPrompts ? .prompt : .transfer)
         if computesPrompts {
-            prompts.insert(query)
+            prompts.insert(query, at: now)
         } else {
             awaitTransfer(of: query, at: now, into: &actions)
         }

@@ -28,8 +28,9 @@ extension DecodeRole {
         if counters.batch.embeds > embeds { rowsAtShaping = rowCount }
         guard batch.computedCount > 0 else { return (nil, boundary.actions) }
         counters.iterations += 1
-        counters.rows += UInt64(batch.computedCount)
         counters.heldBack += UInt64(batch.count - batch.computedCount)
+        makeWayForOthers()
+        counters.rows += UInt64(batch.computedCount)
         noteSpacing(newcomers: Int(counters.batch.embeds - embeds), at: now)
         clock.start(at: now)
         return (batch.start(), boundary.actions)
@@ -84,6 +85,15 @@ extension DecodeRole {
         counters.batch.embeds += 1
         boundary.actions.append(.report(.embedded(row.attempt, row: slot)))
         return true
+    }
+
+    /// Rows of the lowest priority sit out an iteration that others would have to wait longer for.
+    private mutating func makeWayForOthers() {
+        let stepping = batch.slots.indices.filter { batch.slots[$0]?.isHeldBack == false }
+        let lowest = stepping.filter { batch.slots[$0]?.rank.priority == .low }
+        guard !background.admits(beside: stepping.count - lowest.count, all: stepping.count, scale.pace) else { return }
+        for slot in lowest { batch.holdBack(slot, true) }
+        counters.batch.yields += UInt64(lowest.count)
     }
 
     /// How a row stands before an iteration.

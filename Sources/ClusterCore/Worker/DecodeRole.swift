@@ -75,6 +75,8 @@ public struct DecodeRole: Sendable {
         public var layout: BatchLayout
         /// See ``DecodeRole/lendingEnd(at:areOthersKeen:)``; at least 1, which is never.
         public var lendingStretch: Double
+        /// See ``BackgroundShare``.
+        public var backgroundShare: Double
         /// Blocks stay after their last use, for queries that begin with the same tokens. Not with a dense layout, which
         /// shares none.
         public var cachesPrefixes: Bool
@@ -86,7 +88,7 @@ public struct DecodeRole: Sendable {
             blockCount: Int, maxSequences: Int, maxModelLength: Int, creditWindow: Int = 256,
             parking: ParkingLot.Limits = .none, scaling: BatchScale.Configuration = .init(),
             timings: TransferTimings = TransferTimings(), layout: BatchLayout = .blockTables,
-            lendingStretch: Double = 1,
+            lendingStretch: Double = 1, backgroundShare: Double = .infinity,
             cachesPrefixes: Bool = false, displaces: Bool = true
         ) {
             self.clusterEpoch = clusterEpoch
@@ -102,6 +104,7 @@ public struct DecodeRole: Sendable {
             self.timings = timings
             self.layout = layout
             self.lendingStretch = lendingStretch
+            self.backgroundShare = backgroundShare
             self.cachesPrefixes = cachesPrefixes
             self.displaces = displaces
         }
@@ -143,6 +146,7 @@ public struct DecodeRole: Sendable {
     var batch: DecodeBatch
     var clock = IterationClock()
     var spacing: IterationSpacing
+    var background: BackgroundShare
     var scale: BatchScale
     /// Memory has become short, or is still, since a row was last parked for it.
     var owesMemory = false
@@ -173,6 +177,7 @@ public struct DecodeRole: Sendable {
         self.configuration = configuration
         self.computesPrompts = computesPrompts
         spacing = IterationSpacing(stretch: configuration.lendingStretch)
+        background = BackgroundShare(configuration.backgroundShare)
         let isCaching = configuration.cachesPrefixes && configuration.layout == .blockTables
         pool = BlockPool(
             blockCount: configuration.blockCount, cachingBlocksOf: isCaching ? configuration.geometry.blockSize : nil)

@@ -8,6 +8,7 @@ struct LocalPrompts: Sendable {
     /// Granted, with blocks, and not whole yet.
     private(set) var queries: OrderedDictionary<RequestID, DecodeQuery> = [:]
     private var queue = PrefillQueue()
+    private var urgentTraffic = UrgentTraffic()
     /// What the engine computes now.
     private var running: [RunningPrefill.Chunk] = []
 
@@ -19,7 +20,8 @@ struct LocalPrompts: Sendable {
     /// References to blocks that the running step holds.
     var runningReferences: Int { running.reduce(0) { $0 + $1.blocks.count } }
 
-    mutating func insert(_ query: DecodeQuery) {
+    mutating func insert(_ query: DecodeQuery, at now: Instant) {
+        urgentTraffic.note(query.rank.priority, at: now)
         queue.insert(query.rank, tokenCount: query.order.tokens.count)
         queries[query.order.attempt.request] = query
     }
@@ -42,10 +44,10 @@ struct LocalPrompts: Sendable {
     }
 
     /// Takes prompts into a step that has `rows` token rows already, and begins to compute them.
-    mutating func begin(_ share: StepPlan.Prompts, beside rows: Int, in pool: inout BlockPool) -> Plan {
+    mutating func begin(_ share: StepPlan.Prompts, beside rows: Int, in pool: inout BlockPool, at now: Instant) -> Plan {
         precondition(running.isEmpty, "chunks are being computed: \(running)")
         var plan = Plan()
-        for chunk in chunks(share, beside: rows, in: &pool, copies: &plan.copies) {
+        for chunk in chunks(share, beside: rows, in: &pool, copies: &plan.copies, at: now) {
             guard let query = queries[chunk.request] else { preconditionFailure("\(chunk) without a query") }
             pool.retain(query.blocks)
             running.append(RunningPrefill.Chunk(chunk, of: query.order, in: query.blocks))
@@ -57,7 +59,8 @@ struct LocalPrompts: Sendable {
     }
 
     private mutating func chunks(
-        _ share: StepPlan.Prompts, beside rows: Int, in pool: inout BlockPool, copies: inout [BlockPool.Claim.Copy]
+        _ share: StepPlan.Prompts, beside rows: Int, in pool: inout BlockPool, copies: inout [BlockPool.Claim.Copy],
+        at now: Instant
     ) -> [PrefillQueue.Chunk] {
         switch share {
         case .none: return []
@@ -65,7 +68,8 @@ struct LocalPrompts: Sendable {
             // Taken out for the call, as admission changes the rest.
             var queue = PrefillQueue(), beginning: Set<RequestID> = []
             swap(&queue, &self.queue)
-            let chunks = queue.plan(tokenBudget: stepTokens - rows) { request, _ in
+            let background = urgentTraffic.backgroundTokens(of: stepTokens, at: now)
+            let chunks = queue.plan(tokenBudget: stepTokens - rows, backgroundBudget: background) { request, _ in
                 admit(request, in: &pool, beside: &beginning, &copies)
             }
             swap(&queue, &self.queue)

@@ -66,7 +66,10 @@ public struct MixedRole: Sendable {
         self.configuration = configuration
         var ownConfiguration = configuration.decode
         // The other policies are there to be compared with, as those who described them did it.
-        if configuration.scheduling != .mixed { ownConfiguration.cachesPrefixes = false }
+        if configuration.scheduling != .mixed {
+            ownConfiguration.cachesPrefixes = false
+            ownConfiguration.backgroundShare = .infinity
+        }
         if configuration.scheduling == .static { ownConfiguration.displaces = false }
         decode = DecodeRole(ownConfiguration, computesPrompts: true)
         policy = StepPolicy(configuration)
@@ -98,7 +101,7 @@ public struct MixedRole: Sendable {
             let boundary = decode.nextIteration(at: now)
             (rows, actions) = (boundary.iteration?.rows ?? [], boundary.actions)
         }
-        let prompts = decode.prompts.begin(plan.prompts, beside: rows.count, in: &decode.pool)
+        let prompts = decode.prompts.begin(plan.prompts, beside: rows.count, in: &decode.pool, at: now)
         actions += prompts.copies.map { .copyBlock(from: $0.source, to: $0.target) }
         actions += prompts.started.map { .report(.prefillStarted($0.attempt, cachedCount: $0.cachedCount)) }
         guard !rows.isEmpty || !prompts.chunks.isEmpty else { return (nil, own(actions)) }

@@ -52,15 +52,22 @@ public struct PrefillQueue: Sendable {
 
     /// Chunks of the next step, at most `tokenBudget` tokens together. `admit` is asked before the first chunk of
     /// a prompt, until it lets it begin, and may take what the prompt needs.
-    /// - Parameter mixesPriorities: whether a step in which a prompt ends takes chunks of lesser priority, too. Its first token comes
-    ///   when all of the step is over.
-    public mutating func plan(tokenBudget: Int, mixesPriorities: Bool = false, admit: (RequestID, _ tokenCount: Int) -> Admission) -> [Chunk] {
+    /// - Parameters:
+    ///   - backgroundBudget: tokens of the lowest priority among them.
+    ///   - mixesPriorities: whether a step in which a prompt ends takes chunks of lesser priority, too. Its first token comes when all of
+    ///     the step is over.
+    public mutating func plan(
+        tokenBudget: Int, backgroundBudget: Int = .max, mixesPriorities: Bool = false,
+        admit: (RequestID, _ tokenCount: Int) -> Admission
+    ) -> [Chunk] {
         var chunks: [Chunk] = []
-        var budget = tokenBudget
+        var budget = tokenBudget, backgroundBudget = backgroundBudget
         var isBlocked = false
         var ending: Rank?
         for index in entries.indices {
             guard budget > 0 else { break }
+            let isBackground = entries[index].rank.priority == .low
+            if isBackground, backgroundBudget <= 0 { continue }
             if !mixesPriorities, let ending, ending.mayDisplace(entries[index].rank) { continue }
             if !entries[index].isAdmitted {
                 guard !isBlocked else { continue }
@@ -75,8 +82,9 @@ public struct PrefillQueue: Sendable {
                 }
             }
             let entry = entries[index]
-            let end = entry.computed + min(entry.tokenCount - entry.computed, budget)
+            let end = entry.computed + min(entry.tokenCount - entry.computed, isBackground ? min(budget, backgroundBudget) : budget)
             budget -= end - entry.computed
+            if isBackground { backgroundBudget -= end - entry.computed }
             let endsPrompt = end == entry.tokenCount
             if endsPrompt, ending.map({ $0.priority < entry.rank.priority }) ?? true { ending = entry.rank }
             chunks.append(Chunk(request: entry.rank.request, range: entry.computed..<end, endsPrompt: endsPrompt))

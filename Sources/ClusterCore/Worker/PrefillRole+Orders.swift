@@ -35,6 +35,7 @@ extension PrefillRole {
             order, geometry: configuration.geometry, timings: configuration.timings, at: now)
         sequence.leased = lease(order.sequence)
         queue.insert(sequence.rank, tokenCount: order.sequence.tokens.count)
+        urgentTraffic.note(order.sequence.priority, at: now)
         sequences[attempt.request] = sequence
         counters.transfers += 1
         advanceTransfer(of: attempt.request, at: now, into: &actions)

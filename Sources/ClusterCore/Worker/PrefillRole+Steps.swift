@@ -12,7 +12,10 @@ extension PrefillRole {
         // Taken out for the call, as admission changes the rest of the role.
         var queue = PrefillQueue()
         swap(&queue, &self.queue)
-        let chunks = queue.plan(tokenBudget: configuration.maxBatchedTokens) { request, tokenCount in
+        let budget = configuration.maxBatchedTokens
+        let chunks = queue.plan(
+            tokenBudget: budget, backgroundBudget: urgentTraffic.backgroundTokens(of: budget, at: now)
+        ) { request, tokenCount in
             admit(request, tokenCount: tokenCount, at: now, into: &actions)
         }
         swap(&queue, &self.queue)

@@ -70,6 +70,7 @@ public struct PrefillRole: Sendable {
 
     var pool: BlockPool
     var queue = PrefillQueue()
+    var urgentTraffic = UrgentTraffic()
     /// Everything held, by request: a newer attempt takes the place of an older one.
     var sequences: OrderedDictionary<RequestID, PrefillSequence> = [:]
     /// Sequences that hold blocks.

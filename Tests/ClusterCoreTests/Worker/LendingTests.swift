@@ -11,20 +11,16 @@ import Testing
     private let peer = PeerID(3)
     private let start = Instant(nanoseconds: 0)
 
-    private func role(stretch: Double, rows: Int = 4, target: Duration? = nil) -> DecodeRole {
+    private func role(stretch: Double, rows: Int = 4, target: Duration? = nil, backgroundShare: Double = .infinity) -> DecodeRole {
         DecodeRole(.init(
             clusterEpoch: epoch, workerEpoch: WorkerEpoch(1), modelHash: "m", geometry: Self.geometry,
             blockCount: 64, maxSequences: rows, maxModelLength: 40, parking: .init(memory: 1 << 20),
-            scaling: .init(policy: .threshold, target: target), lendingStretch: stretch))
+            scaling: .init(policy: .threshold, target: target), lendingStretch: stretch, backgroundShare: backgroundShare))
     }
 
     /// A query of two full blocks, whole and ready for a row.
-    private func receive(_ request: UInt64, in role: inout DecodeRole) {
-        let attempt = AttemptID(request: RequestID(request), ordinal: 1)
-        let order = SequenceOrder(
-            attempt: attempt, tokens: Array(repeating: 1, count: 8), promptCount: 8, sampling: .greedy,
-            stop: StopConditions(maxTokens: 20), priority: .normal)
-        _ = role.handle(.message(.grant(Grant(sequence: order, budget: 7))), at: start)
+    private func receive(_ request: UInt64, in role: inout DecodeRole, priority: Priority = .normal) {
+        let attempt = grant(request, in: &role, priority: priority)
         let open = KVOpen(epoch: epoch, attempt: attempt, modelHash: "m", geometry: Self.geometry, tokenCount: 8)
         _ = role.handle(.kv(peer, .open(open)), at: start)
         let range = LayerBlockRange(layer: 0, first: 0, count: 2)
@@ -32,6 +28,15 @@ import Testing
         let next = TokenEvent(attempt: attempt, index: 0, token: 5)
         _ = role.handle(.kv(peer, .commit(KVCommit(epoch: epoch, attempt: attempt, tokenCount: 8, next: next))), at: start)
         role.checkInvariants()
+    }
+
+    private func grant(_ request: UInt64, in role: inout DecodeRole, priority: Priority) -> AttemptID {
+        let attempt = AttemptID(request: RequestID(request), ordinal: 1)
+        let order = SequenceOrder(
+            attempt: attempt, tokens: Array(repeating: 1, count: 8), promptCount: 8, sampling: .greedy,
+            stop: StopConditions(maxTokens: 20), priority: priority)
+        _ = role.handle(.message(.grant(Grant(sequence: order, budget: 7))), at: start)
+        return attempt
     }
 
     /// One iteration of 10 ms from `time`; returns its end.
@@ -209,5 +214,33 @@ import Testing
         _ = role.handle(.message(.grant(Grant(sequence: order, budget: 7))), at: end)
         _ = role.handle(.message(.preempt(victim)), at: end)
         #expect(role.lendingEnd(at: end, areOthersKeen: true) == nil)
+    }
+
+    // MARK: Rows of the lowest priority
+
+    @Test func aBatchOfTheLowestPriorityLeavesItsCoresToUrgentPrompts() {
+        var role = role(stretch: 8, rows: 2, backgroundShare: 0.1)
+        for request: UInt64 in 1...2 { receive(request, in: &role, priority: .low) }
+        var time = iterate(&role, at: start)
+        for _ in 0..<4 {
+            #expect(role.lendingEnd(at: time, areOthersKeen: true) == nil, "full, and nobody more urgent is on the way")
+            time = iterate(&role, at: time)
+        }
+        _ = grant(3, in: &role, priority: .low)
+        #expect(role.lendingEnd(at: time, areOthersKeen: true) == nil, "no more urgent than they are")
+        _ = grant(4, in: &role, priority: .normal)
+        #expect(role.lendingEnd(at: time, areOthersKeen: false) == nil, "its prompt is computed elsewhere")
+        let end = role.lendingEnd(at: time, areOthersKeen: true)
+        #expect(end == time + .milliseconds(70))
+        #expect(role.lendingEnd(at: time + .milliseconds(70), areOthersKeen: true) == nil, "nobody waits for ever")
+    }
+
+    @Test func theBatchGoesOnForARowThatIsAsUrgentAsThePrompt() {
+        var role = role(stretch: 8, rows: 2, backgroundShare: 0.1)
+        receive(1, in: &role, priority: .low)
+        receive(2, in: &role)
+        _ = grant(3, in: &role, priority: .normal)
+        let time = iterate(&role, at: start)
+        #expect(role.lendingEnd(at: time, areOthersKeen: true) == nil)
     }
 }

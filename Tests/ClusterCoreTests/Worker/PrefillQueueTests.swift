@@ -37,6 +37,19 @@ import Testing
         #expect(steps == [["r4 0..<3 end", "r5 0..<2 end"], ["r1 0..<5 end"], ["r2 0..<9 end"]])
     }
 
+    @Test func theLowestPriorityHasABudgetOfItsOwn() {
+        var queue = PrefillQueue()
+        queue.insert(rank(1, .low), tokenCount: 9)
+        queue.insert(rank(2, .low), tokenCount: 9)
+        queue.insert(rank(3), tokenCount: 20)
+        let chunks = queue.plan(tokenBudget: 16, backgroundBudget: 12) { _, _ in .begins(computed: 0) }
+        #expect(summary(chunks) == ["r3 0..<16"])
+        queue.advance(rank(3), to: 16)
+        queue.remove(rank(3))
+        let background = queue.plan(tokenBudget: 16, backgroundBudget: 12) { _, _ in .begins(computed: 0) }
+        #expect(summary(background) == ["r1 0..<9 end", "r2 0..<3"])
+    }
+
     @Test func resumesWhereTheLastStepEnded() {
         var queue = PrefillQueue()
         queue.insert(rank(1), tokenCount: 10)

@@ -92,6 +92,24 @@ import Testing
         role.checkInvariants()
     }
 
+    @Test func whileUrgentPromptsComeOthersAreComputedInSmallPieces() throws {
+        func chunk(at milliseconds: Int64, of role: inout PrefillRole) -> Int {
+            let step = role.nextStep(at: time(milliseconds)).step
+            defer { _ = role.handle(.stepFinished([]), at: time(milliseconds)) }
+            return step?.chunks.reduce(0) { $0 + $1.tokens.count } ?? 0
+        }
+        var role = role(blockCount: 64, maxBatchedTokens: 24)
+        _ = role.handle(.message(.prefill(order(1, tokens: 60, priority: .low))), at: time(0))
+        _ = role.handle(.message(.prefill(order(3, tokens: 60, priority: .low))), at: time(0))
+        #expect(chunk(at: 0, of: &role) == 24, "nobody else is about")
+        let urgent = order(2, tokens: 6)
+        _ = role.handle(.message(.prefill(urgent)), at: time(1))
+        _ = role.handle(.message(.cancel(urgent.sequence.attempt)), at: time(1))
+        #expect(chunk(at: 2, of: &role) == 16)
+        #expect(chunk(at: 9_000, of: &role) == 16)
+        #expect(chunk(at: 11_002, of: &role) == 24, "nobody has come for ten seconds")
+    }
+
     @Test func aMessageHoldsAtMost32LayerBlocks() throws {
         var role = role(blockCount: 100, maxBatchedTokens: 400)
         let order = order(1, tokens: 400)
