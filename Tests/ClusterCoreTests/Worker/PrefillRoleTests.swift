@@ -98,9 +98,8 @@ import Testing
             defer { _ = role.handle(.stepFinished([]), at: time(milliseconds)) }
             return step?.chunks.reduce(0) { $0 + $1.tokens.count } ?? 0
         }
-        var role = role(blockCount: 64, maxBatchedTokens: 24)
-        _ = role.handle(.message(.prefill(order(1, tokens: 60, priority: .low))), at: time(0))
-        _ = role.handle(.message(.prefill(order(3, tokens: 60, priority: .low))), at: time(0))
+        var role = role(blockCount: 128, maxBatchedTokens: 24)
+        _ = role.handle(.message(.prefill(order(1, tokens: 300, priority: .low))), at: time(0))
         #expect(chunk(at: 0, of: &role) == 24, "nobody else is about")
         let urgent = order(2, tokens: 6)
         _ = role.handle(.message(.prefill(urgent)), at: time(1))
