@@ -250,8 +250,9 @@ extension Simulation {
         guard let ordered = worker.orders[blocks.attempt], !worker.isReleasing else { return }
         var tokens = ordered
         if worker.decode != nil {
-            // What a decode worker sends has grown since it was granted. Nobody knows the requests of a dead coordinator.
-            guard let index = checker.index(of: blocks.attempt.request),
+            // What a decode worker sends has grown since it was granted. Nobody knows the requests of a dead coordinator, whose
+            // names its successor gives to others.
+            guard blocks.epoch == coordinator.epoch, let index = checker.index(of: blocks.attempt.request),
                 let answer = checker.choice(of: blocks.attempt.request)?.expected
             else { return }
             let prompt = checker.tracked[index].request.prompt
