@@ -5,7 +5,7 @@ import Generation
 extension Simulation {
     /// A worker may come to have this KV, and that of the answer.
     func learn(_ order: SequenceOrder, _ worker: WorkerProcess) {
-        guard scenario.cachesPrefixes, let index = checker.index(of: order.attempt.request) else { return }
+        guard scenario.cachesPrefixes, isOfTheCoordinator(worker), let index = checker.index(of: order.attempt.request) else { return }
         let request = checker.tracked[index].request
         for attempt in [order.attempt] + order.forks.map(\.attempt) {
             let answer = checker.choice(of: attempt.request)?.expected.tokens.map(\.token) ?? []
@@ -43,9 +43,13 @@ extension Simulation {
         checkOrigin(of: min(held * scenario.geometry.blockSize, worker.orders[attempt]?.count ?? 0), attempt, worker)
     }
 
+    /// Of the one that lives: it gives the names of its predecessor's requests to others, while workers have not heard of it yet.
+    private func isOfTheCoordinator(_ worker: WorkerProcess) -> Bool { worker.epochs?.cluster == coordinator.epoch }
+
     /// Somebody else with the same salt, or an earlier attempt, has brought these tokens.
     private func checkOrigin(of count: Int, _ attempt: AttemptID, _ worker: WorkerProcess) {
-        guard let tokens = worker.orders[attempt], let index = checker.index(of: attempt.request) else { return }
+        guard isOfTheCoordinator(worker), let tokens = worker.orders[attempt], let index = checker.index(of: attempt.request)
+        else { return }
         let salt = checker.tracked[index].request.cacheSalt
         let isKnown = worker.known.contains {
             $0.attempt != attempt && $0.salt == salt && $0.tokens.starts(with: tokens.prefix(count))
