@@ -12,7 +12,7 @@ struct BenchAttention: ParsableCommand {
         discussion: """
             Every row has the prefix and a tail of its own. Arms in turn: the shared kernel, the plain kernel over the same \
             blocks, the plain kernel over private copies, and what auto chooses. All must agree to the bit. The bound is the \
-            time to read the prefix once and the tails at the read bandwidth, or to compute at the peak of bfloat16, whichever \
+            time to read the prefix once and the tails at the read bandwidth, or to compute at the peak of bfloat16 (by tiles, where the kernels use them), whichever \
             is longer; both are probed in every round.
             """)
 

@@ -78,6 +78,8 @@ public final class AttentionBenchmark {
     private let kv: KVCache
     private let layer: LayerAttention
     private let probe: MachineProbe
+    /// Whose peak bounds it: the fastest of bfloat16 that these kernels have.
+    private let arithmetic: MachineProbe.Arithmetic
     private let tail: Int
     private let maxPrefix: Int, maxBatch: Int
     private let copyBlocks: Int
@@ -111,6 +113,7 @@ public final class AttentionBenchmark {
         let tails = maxBatch * ((tail - 1) / Self.blockSize + 1)
         kv = try KVCache(layout: layout, layerCount: 1, blockCount: maxPrefix / Self.blockSize + copyBlocks + tails)
         layer = try LayerAttention(headCount: shape.heads, kv: kv, kernels: kernels, team: team)
+        arithmetic = kernels.multipliesTiles ? .bfloat16Tiles : .bfloat16
         var random = SeededDraws(state: 1)
         func vector(_ count: Int) -> [Float] { (0..<count).map { _ in Float(random.below(2000)) / 1000 - 1 } }
         let width = shape.kvHeads * shape.headDim
@@ -189,7 +192,7 @@ public final class AttentionBenchmark {
     private func bound(prefix: Int, batch: Int, threads: Int) -> (memory: Double, arithmetic: Double) {
         let bytes = Double((prefix + batch * tail) * (layout.byteCount / Self.blockSize))
         let operations = 4 * Double(batch * shape.heads * shape.headDim) * Double(prefix + tail)
-        return (bytes / probe.readBandwidth(threads: threads), operations / probe.peak(.bfloat16, threads: threads))
+        return (bytes / probe.readBandwidth(threads: threads), operations / probe.peak(arithmetic, threads: threads))
     }
 
     private func prepare(_ arm: Arm, prefix: Int, batch rows: Int, threads: Int) {

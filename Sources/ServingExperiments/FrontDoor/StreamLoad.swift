@@ -9,6 +9,7 @@ import NIOHTTP1
 struct StreamLoad: Sendable {
     var streams: Int
     var promptCount: Int
+    /// Tokens of an answer, at most; at least half as many, so that streams do not begin anew together.
     var maxTokens: Int
     var vocabulary: Int
     var duration: Duration
@@ -35,6 +36,8 @@ struct StreamLoad: Sendable {
         (0..<promptCount).map { _ in TokenID(random.below(vocabulary)) }
     }
 
+    private func answerCount(_ random: inout SeededRandom) -> Int { maxTokens / 2 + random.below(maxTokens - maxTokens / 2) + 1 }
+
     private func run(_ stream: @escaping @Sendable (_ random: inout SeededRandom, _ until: ContinuousClock.Instant) async throws -> [Gap]) async throws -> Outcome {
         let end = ContinuousClock.now + duration
         return try await withThrowingTaskGroup(of: [Gap].self) { group in
@@ -55,7 +58,7 @@ struct StreamLoad: Sendable {
     func overHTTP(_ url: String, _ client: HTTPClient) async throws -> Outcome {
         try await run { random, end in
             let body = """
-                {"prompt": \(prompt(&random)), "max_tokens": \(maxTokens), "ignore_eos": true, "temperature": 0, "stream": true}
+                {"prompt": \(prompt(&random)), "max_tokens": \(answerCount(&random)), "ignore_eos": true, "temperature": 0, "stream": true}
                 """
             var request = HTTPClientRequest(url: url + "/v1/completions")
             request.method = .POST
@@ -82,7 +85,7 @@ struct StreamLoad: Sendable {
     func overRPC(_ client: BatonClient) async throws -> Outcome {
         try await run { random, end in
             let submission = Submission(
-                prompt: .tokens(prompt(&random)), sampling: .greedy, maxTokens: Int32(maxTokens), ignoreEndTokens: true)
+                prompt: .tokens(prompt(&random)), sampling: .greedy, maxTokens: Int32(answerCount(&random)), ignoreEndTokens: true)
             var gaps: [Gap] = [], last = ContinuousClock.now, isFirst = true
             for try await event in client.generate(submission) {
                 guard case .tokens = event else { continue }
