@@ -40,6 +40,9 @@ public struct GatewayExperiment: Sendable {
         }
     }
 
+    /// Until thousands of connections that have come, or gone at the end of the stretch before, are dealt with.
+    private static let settling = Duration.milliseconds(1500)
+
     private let settings: Settings
     private let control: BatonClient
     private let http: HTTPClient
@@ -126,7 +129,7 @@ public struct GatewayExperiment: Sendable {
         if isIdle {
             for _ in 0..<settings.idleConnections { connections.append(try LoopbackConnection(port: settings.port)) }
         }
-        try await Task.sleep(for: .milliseconds(300))
+        try await Task.sleep(for: Self.settling)
         let start = ContinuousClock.now
         try await Task.sleep(for: settings.pairSlice)
         return start
