@@ -243,4 +243,24 @@ import Testing
         let time = iterate(&role, at: start)
         #expect(role.lendingEnd(at: time, areOthersKeen: true) == nil)
     }
+
+    /// Iterations of 10 ms and 5 ms for each row: three rows would make every second token of the other come twice as late.
+    @Test(arguments: [0.1, .infinity]) func rowsOfTheLowestPrioritySitOutMostIterationsOfAnother(share: Double) {
+        var role = role(stretch: 1, rows: 4, backgroundShare: share), time = start, sizes: [Int] = []
+        func iterate() {
+            let rows = role.nextIteration(at: time).iteration?.rows ?? []
+            time = time + .milliseconds(10 + 5 * rows.count)
+            _ = role.handle(.iterationFinished(rows.map { Sample(attempt: $0.attempt, token: .success(6)) }), at: time)
+            role.checkInvariants()
+            sizes.append(rows.count)
+        }
+        for request: UInt64 in 1...3 { receive(request, in: &role, priority: .low) }
+        for _ in 0..<3 { iterate() }
+        #expect(sizes == [3, 3, 3], "among themselves they all step")
+        receive(4, in: &role)
+        for _ in 0..<15 { iterate() }
+        let beside = sizes.dropFirst(3), missing = beside.reduce(0) { $0 + 4 - $1 }
+        #expect(beside.allSatisfy { $0 == 1 || $0 == 4 } && role.counters.batch.yields == UInt64(missing))
+        #expect(share == .infinity ? missing == 0 : beside.filter { $0 == 1 }.count >= 11, "\(sizes)")
+    }
 }
