@@ -29,6 +29,9 @@ import Testing
         Case(headDim: 80, kvHeads: 1, group: 7, length: 300, window: 262, format: .bfloat16, isPaired: true),
         Case(headDim: 256, kvHeads: 1, group: 2, length: 258, window: nil, format: .bfloat16, isPaired: true),
         Case(headDim: 32, kvHeads: 3, group: 4, length: 12, window: 1, format: .bfloat16, isPaired: true),
+        Case(headDim: 64, kvHeads: 2, group: 3, length: 1100, window: nil, format: .bfloat16, isPaired: true),
+        Case(headDim: 128, kvHeads: 1, group: 5, length: 1300, window: 800, format: .bfloat16, isPaired: true),
+        Case(headDim: 192, kvHeads: 1, group: 1, length: 790, window: nil, format: .bfloat16, isPaired: true),
     ]
 
     /// Every instruction set, block size, placement and tile of rows gives the bits of the plain formula, with NaN in
