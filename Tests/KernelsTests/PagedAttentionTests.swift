@@ -29,7 +29,13 @@ import Testing
         Case(headDim: 80, kvHeads: 1, group: 7, length: 300, window: 262, format: .bfloat16, isPaired: true),
         Case(headDim: 256, kvHeads: 1, group: 2, length: 258, window: nil, format: .bfloat16, isPaired: true),
         Case(headDim: 32, kvHeads: 3, group: 4, length: 12, window: 1, format: .bfloat16, isPaired: true),
+        // Whole partitions: several blocks of queries, more than a call takes at once, edges of windows on those of partitions.
         Case(headDim: 64, kvHeads: 2, group: 3, length: 1100, window: nil, format: .bfloat16, isPaired: true),
+        Case(headDim: 64, kvHeads: 1, group: 16, length: 1100, window: nil, format: .bfloat16, isPaired: true),
+        Case(headDim: 64, kvHeads: 1, group: 1, length: 1800, window: nil, format: .bfloat16, isPaired: true),
+        Case(headDim: 64, kvHeads: 1, group: 2, length: 1536, window: 1024, format: .bfloat16, isPaired: true),
+        Case(headDim: 64, kvHeads: 1, group: 3, length: 1540, window: 1024, format: .bfloat16, isPaired: true),
+        Case(headDim: 256, kvHeads: 1, group: 2, length: 800, window: nil, format: .bfloat16, isPaired: true),
         Case(headDim: 128, kvHeads: 1, group: 5, length: 1300, window: 800, format: .bfloat16, isPaired: true),
         Case(headDim: 192, kvHeads: 1, group: 1, length: 790, window: nil, format: .bfloat16, isPaired: true),
     ]
@@ -136,6 +142,35 @@ import Testing
                 }
                 #expect(out[0].prefix(before).map(bits) == out[1].prefix(before).map(bits), "\(kernels) \(layout)")
                 #expect(out[1].dropFirst(before).allSatisfy { !$0[5].isFinite }, "\(kernels) \(layout)")
+            }
+        }
+    }
+
+    /// Of a partition that all rows see, an infinity or a NaN among the values spoils its own dimension, and one in a query that row.
+    @Test(arguments: [1, 3, 20, 64], [Float.infinity, .nan])
+    func whatIsNotFiniteKeepsToItsOwn(rows: Int, bad: Float) throws {
+        var random = TestRandom(78)
+        let length = 768 + rows, dim = 64
+        let keys = (0..<length).map { _ in random.floats(dim) }, values = (0..<length).map { _ in random.floats(dim) }
+        let q = random.floats(rows * dim), positions = (length - rows..<length).map(Int32.init)
+        var spoiltValues = values, spoiltQuery = q
+        spoiltValues[300][5] = bad
+        spoiltQuery[(rows - 1) * dim] = .nan
+        for (format, isPaired) in [(NumberFormat.float32, false), (.bfloat16, false), (.bfloat16, true)] {
+            let layout = KVBlockLayout(kvHeads: 1, headDim: dim, blockSize: 16, format: format, isPaired: isPaired)
+            for kernels in KernelSet.all where kernels.multipliesPairs || !isPaired {
+                func attend(_ q: [Float], _ values: [[Float]]) throws -> [[Float]] {
+                    try TestKVPool(layout: layout, keys: keys, values: values, seed: 4, kernels: kernels)
+                        .attend(q, positions: positions, group: 1, window: nil)
+                }
+                let good = try attend(q, values), ofValues = try attend(q, spoiltValues), ofQuery = try attend(spoiltQuery, values)
+                for (row, spoilt) in zip(good, ofValues) {
+                    #expect(!spoilt[5].isFinite, "\(kernels) \(layout)")
+                    #expect(bits(Array(row[..<5] + row[6...])) == bits(Array(spoilt[..<5] + spoilt[6...])), "\(kernels) \(layout)")
+                }
+                #expect(ofQuery.dropLast().map(bits) == good.dropLast().map(bits), "\(kernels) \(layout)")
+                let spoilt = ofQuery[rows - 1].filter(\.isNaN).count
+                #expect(spoilt == dim, "\(kernels) \(layout)")
             }
         }
     }
