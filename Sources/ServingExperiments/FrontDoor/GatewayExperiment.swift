@@ -43,6 +43,11 @@ public struct GatewayExperiment: Sendable {
     /// Until thousands of connections that have come, or gone at the end of the stretch before, are dealt with.
     private static let settling = Duration.milliseconds(1500)
 
+    /// Connections that are opened at once, and the pause after them. What does not fit the server's backlog would try again only after
+    /// a second, and hold up a thread that reads streams meanwhile.
+    private static let burst = 500
+    private static let pause = Duration.milliseconds(50)
+
     private let settings: Settings
     private let control: BatonClient
     private let http: HTTPClient
@@ -127,7 +132,10 @@ public struct GatewayExperiment: Sendable {
         // No word of farewell: ten thousand closed ports would have to wait before they are used again.
         defer { for connection in connections { connection.reset() } }
         if isIdle {
-            for _ in 0..<settings.idleConnections { connections.append(try LoopbackConnection(port: settings.port)) }
+            for count in 1...settings.idleConnections {
+                connections.append(try LoopbackConnection(port: settings.port))
+                if count.isMultiple(of: Self.burst) { try await Task.sleep(for: Self.pause) }
+            }
         }
         try await Task.sleep(for: Self.settling)
         let start = ContinuousClock.now
