@@ -156,4 +156,8 @@ bench-serve-peers: build $(BENCH_MODEL) ## queries a minute and latencies beside
 
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf .build .venv-clients .build-fuzz .build-sanitize .bench-models .bench-peers .bench-results
+	rm -rf .build .build-fuzz .build-sanitize
+
+.PHONY: distclean
+distclean: clean ## remove also what was downloaded for clients and peers, models made for benchmarks, and their results
+	rm -rf .venv-clients .bench-models .bench-peers .bench-results
