@@ -21,7 +21,7 @@ extension ModelCommand {
         @Argument(help: "Directory of a Hugging Face model, or a GGUF file.")
         var path: String
 
-        @Option(help: "Number format that the weights are loaded to: auto, float32 or bfloat16.")
+        @Option(help: "Number format that the weights are loaded to: auto, float32, bfloat16 or int8.")
         var dtype = WeightFormat.auto
 
         @Flag(help: "Print one JSON object.")

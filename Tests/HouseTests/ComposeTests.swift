@@ -4,7 +4,7 @@ import SystemPackage
 import Testing
 import Yams
 
-/// No Docker engine runs here; what can be wrong in the compose file besides Docker itself is checked without one.
+/// What can be wrong in the compose file besides Docker itself, checked without an engine.
 @Suite struct ComposeTests {
     private struct Service {
         var name: String
