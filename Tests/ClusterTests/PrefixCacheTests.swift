@@ -17,7 +17,7 @@ extension ClusterTests {
             workerArguments: ["--max-num-seqs", "6", "--max-num-batched-tokens", "96", "--prefix-cache", cache]
         ) { cluster in
             let client = try await cluster.connect()
-            // On a busy machine a query may give way or be sent elsewhere, and then takes another attempt: its tokens are the same.
+            // Compares tokens. Attempts are not counted: on a busy machine a request now and then takes a second one.
             _ = try await workload.check(on: client, concurrency: 10)
             try await cluster.waitUntilIdle()
             if cache == "on" {
